@@ -1,0 +1,71 @@
+# The two that matter: `make run` sets everything up and runs maild; `make test` sets everything up
+# and runs the tests. Both need nothing but Python 3.11+ and make.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+WORKERS ?= 2
+
+# A stamp per requirements file: pip runs only when a pin changed.
+RUN_STAMP := $(VENV)/.installed-local
+DEV_STAMP := $(VENV)/.installed-dev
+
+.PHONY: help setup run test lint format verify lock clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(RUN_STAMP) ## Prepare .venv with everything `make run` needs
+
+run: $(RUN_STAMP) ## Run the whole product: console, API, worker, PostgreSQL, Valkey and an inbox
+	@exec $(BIN)/maild run
+
+test: $(DEV_STAMP) ## Run every test on its own PostgreSQL, Valkey and SMTP servers
+	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+lint: $(DEV_STAMP) ## Check format, style, types, layers and security
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml maild app.py
+
+format: $(DEV_STAMP) ## Format the code and mend what can be mended by itself
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+verify: lint test ## Everything a change must pass: lint, then test
+
+lock: $(DEV_STAMP) ## Compile requirements/*.in to pinned, hashed requirements/*.txt
+	@for name in base local dev; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGS) \
+	    requirements/$$name.in --output-file requirements/$$name.txt \
+	    $$(test $$name = base || echo --constraint requirements/base.txt) || exit 1; \
+	done
+
+clean: ## Remove caches (never .maild/, which holds your data, nor .venv/)
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis maild.egg-info
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "maild needs Python 3.11 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "Python's venv module is incomplete; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+
+$(RUN_STAMP): requirements/local.txt pyproject.toml | $(BIN)/python
+	@echo "Installing maild's parts (a minute, once) ..."
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/local.txt
+	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(DEV_STAMP): requirements/dev.txt $(RUN_STAMP)
+	@echo "Installing the tools for tests and checks ..."
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""maild: accepts outbound mail durably, decides, delivers, explains."""

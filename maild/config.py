@@ -1,0 +1,474 @@
+"""Every setting, read in one place: the only reader of `os.environ`.
+
+`load()` returns the frozen `Settings` of a process, or raises `ConfigError` with *all* problems at
+once. A secret may come from a file: `NAME_FILE=/run/secrets/name` replaces `NAME`. Development has
+working defaults; `APP_ENV=production` refuses each of them, and refuses missing values.
+
+`load_local()` returns what `maild run` needs to start the embedded stack. A running stack writes
+the addresses of its parts to `MAILD_HOME/stack.env`, and in development `load()` falls back to that
+file, so that `maild doctor` in a second terminal finds the same database.
+"""
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from maild.errors import ConfigError, FieldError
+
+DEVELOPMENT_ADMIN_KEY = "change-me-admin"
+DEVELOPMENT_OPERATOR_KEY = "change-me-operator"
+DEVELOPMENT_ENCRYPTION_KEY = base64.b64encode(b"maild-development-key-not-secret").decode()
+DEVELOPMENT_WEBHOOK_SECRET = "change-me-webhook"
+
+MIN_SECRET_CHARS = 24
+ENCRYPTION_KEY_BYTES = 32  # AES-256
+STACK_FILE = "stack.env"
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 5.6.2 token
+_DURATION = re.compile(r"(\d+)(s|m|h|d)?")
+_UNIT_SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DOMAIN = re.compile(r"(\*\.)?([a-z0-9-]+\.)+[a-z0-9-]+")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Addr:
+    """A place to listen on or to reach: `host:port`."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultSmtp:
+    """The SMTP account of the environment, for workspaces that have activated none of their own."""
+
+    host: str
+    port: int
+    username: str | None
+    password: str | None = field(repr=False)
+    security: str
+    from_email: str
+
+
+@dataclass(frozen=True, slots=True)
+class AutoFailover:
+    """When a provider's circuit breaker opens: this many faults, and this share of all tries."""
+
+    enabled: bool
+    min_faults: int
+    fault_percent: int
+    window_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """How reports from providers are checked before they are believed."""
+
+    enabled: bool
+    signing_secret: str = field(repr=False)
+    signature_header: str
+    timestamp_header: str
+    max_skew_seconds: int
+    apply_max_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a web, worker, scheduler or CLI process."""
+
+    env: str
+    addr: Addr
+    log_level: str
+    log_format: str
+    max_attempts: int
+    retry_delays_seconds: tuple[int, ...]
+    api_key_header: str
+    admin_api_key: str = field(repr=False)
+    operator_api_key: str = field(repr=False)
+    encryption_key: bytes = field(repr=False)
+    rate_limit_workspace_per_hour: int
+    rate_limit_domain_per_hour: int
+    blocked_recipient_domains: tuple[str, ...]
+    webhooks: Webhooks
+    auto_failover: AutoFailover
+    postgres_dsn: str = field(repr=False)
+    postgres_pool_size: int
+    redis_url: str = field(repr=False)
+    smtp: DefaultSmtp
+    smtp_hostname: str
+    worker_threads: int
+    sweep_seconds: int
+    lease_seconds: int
+
+    @property
+    def is_production(self) -> bool:
+        return self.env == "production"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """What `maild run` needs. None for a part means: start the embedded one."""
+
+    home: Path
+    app_addr: Addr
+    inbox_smtp_addr: Addr
+    inbox_web_addr: Addr
+    postgres_dsn: str | None = field(repr=False)
+    redis_url: str | None = field(repr=False)
+    smtp_host: str | None
+    worker_processes: int
+    admin_api_key: str = field(repr=False)
+    operator_api_key: str = field(repr=False)
+    api_key_header: str
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and check every setting. Raises ConfigError naming each one that is wrong."""
+    reader = _Reader(os.environ if environ is None else environ)
+    settings = _settings(reader)
+    reader.raise_problems()
+    return settings
+
+
+_current: Settings | None = None
+
+
+def install(settings: Settings) -> None:
+    """Make `settings` what `current()` returns in this process. Entry points call it once."""
+    global _current  # noqa: PLW0603 - one process has one configuration
+    _current = settings
+
+
+def current() -> Settings:
+    """The settings of this process, after `install()`."""
+    assert _current is not None, "config.install() comes first"
+    return _current
+
+
+def load_local(environ: Mapping[str, str] | None = None) -> LocalSettings:
+    """Read what `maild run` needs. Raises ConfigError, also for the settings its children will
+    read.
+    """
+    source = os.environ if environ is None else environ
+    reader = _Reader(source, stack_file=False)
+    settings = _settings(reader)
+    local = LocalSettings(
+        home=_home(source),
+        app_addr=settings.addr,
+        inbox_smtp_addr=reader.get("INBOX_SMTP_ADDR", "127.0.0.1:1025", _addr),
+        inbox_web_addr=reader.get("INBOX_WEB_ADDR", "127.0.0.1:8025", _addr),
+        postgres_dsn=source.get("POSTGRES_DSN") or None,
+        redis_url=source.get("REDIS_URL") or None,
+        smtp_host=source.get("SMTP_HOST") or None,
+        worker_processes=reader.get("WORKER_PROCESSES", "1", _integer(1, 64)),
+        admin_api_key=settings.admin_api_key,
+        operator_api_key=settings.operator_api_key,
+        api_key_header=settings.api_key_header,
+    )
+    reader.raise_problems()
+    return local
+
+
+def child_environment(**overrides: str) -> dict[str, str]:
+    """A copy of this process's environment with `overrides`, for the processes that it starts."""
+    return {**os.environ, **overrides}
+
+
+def setting_names() -> tuple[str, ...]:
+    """The names of all settings of `load()`, in the order of `.env.production.example`."""
+    reader = _Reader({})
+    _settings(reader)
+    return tuple(reader.names)
+
+
+def _settings(r: "_Reader") -> Settings:
+    env = r.env
+    addr = r.get("APP_ADDR", "127.0.0.1:8080", _addr)
+    admin = r.secret("ADMIN_API_KEY", DEVELOPMENT_ADMIN_KEY, min_chars=MIN_SECRET_CHARS)
+    operator = r.secret("OPERATOR_API_KEY", DEVELOPMENT_OPERATOR_KEY, min_chars=MIN_SECRET_CHARS)
+    if admin == operator:
+        r.problem("OPERATOR_API_KEY", "must differ from ADMIN_API_KEY")
+    return Settings(
+        env=env,
+        addr=addr,
+        log_level=r.get("LOG_LEVEL", "INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR")),
+        log_format=r.get(
+            "LOG_FORMAT", "json" if r.is_production else "console", _choice("json", "console")
+        ),
+        max_attempts=r.get("APP_MAX_ATTEMPTS", "9", _integer(1, 100)),
+        retry_delays_seconds=r.get("RETRY_DELAYS", "1m,5m,15m,1h,2h,4h,8h,16h", _durations),
+        api_key_header=r.get("API_KEY_HEADER", "X-API-Key", _header_name),
+        admin_api_key=admin,
+        operator_api_key=operator,
+        encryption_key=r.get(
+            "ENCRYPTION_KEY_BASE64",
+            DEVELOPMENT_ENCRYPTION_KEY,
+            _encryption_key,
+            development_only=True,
+            secret=True,
+        ),
+        rate_limit_workspace_per_hour=r.get(
+            "RATE_LIMIT_WORKSPACE_PER_HOUR", "400", _integer(1, 100_000_000)
+        ),
+        rate_limit_domain_per_hour=r.get(
+            "RATE_LIMIT_DOMAIN_PER_HOUR", "200", _integer(1, 100_000_000)
+        ),
+        blocked_recipient_domains=r.get(
+            "BLOCKED_RECIPIENT_DOMAINS", "mailinator.com,tempmail.com", _domains
+        ),
+        webhooks=_webhooks(r),
+        auto_failover=AutoFailover(
+            enabled=r.get("AUTO_FAILOVER_ENABLED", "true", _boolean),
+            min_faults=r.get("AUTO_FAILOVER_MIN_FAULTS", "5", _integer(1, 10_000)),
+            fault_percent=r.get("AUTO_FAILOVER_FAULT_PERCENT", "50", _integer(1, 100)),
+            window_seconds=r.get("AUTO_FAILOVER_WINDOW", "60s", _duration),
+        ),
+        postgres_dsn=r.get(
+            "POSTGRES_DSN",
+            "postgresql://maild@127.0.0.1:5432/maild",
+            _url("postgresql", "postgres"),
+            development_only=True,
+            secret=True,
+        ),
+        postgres_pool_size=r.get("POSTGRES_POOL_SIZE", "20", _integer(2, 500)),
+        redis_url=r.get(
+            "REDIS_URL",
+            "redis://127.0.0.1:6379/0",
+            _url("redis", "rediss", "unix"),
+            development_only=True,
+            secret=True,
+        ),
+        smtp=_smtp(r),
+        smtp_hostname=r.get("SMTP_HOSTNAME", "localhost", _ehlo_name),
+        worker_threads=r.get("WORKER_THREADS", "4", _integer(1, 256)),
+        sweep_seconds=r.get("SWEEP_INTERVAL", "2s", _duration),
+        lease_seconds=r.get("LEASE_DURATION", "30s", _duration),
+    )
+
+
+def _webhooks(r: "_Reader") -> Webhooks:
+    enabled = r.get("WEBHOOKS_ENABLED", "false", _boolean)
+    name = "WEBHOOK_SIGNING_SECRET"
+    if enabled:
+        signing_secret = r.secret(name, DEVELOPMENT_WEBHOOK_SECRET, min_chars=MIN_SECRET_CHARS)
+    else:
+        signing_secret = r.get(name, "", str, secret=True)
+    return Webhooks(
+        enabled=enabled,
+        signing_secret=signing_secret,
+        signature_header=r.get("WEBHOOK_SIGNATURE_HEADER", "X-Webhook-Signature", _header_name),
+        timestamp_header=r.get("WEBHOOK_TIMESTAMP_HEADER", "X-Webhook-Timestamp", _header_name),
+        max_skew_seconds=r.get("WEBHOOK_MAX_SKEW", "5m", _duration),
+        apply_max_attempts=r.get("WEBHOOK_APPLY_MAX_ATTEMPTS", "5", _integer(1, 100)),
+    )
+
+
+def _smtp(r: "_Reader") -> DefaultSmtp:
+    username = r.get("SMTP_USERNAME", "", str) or None
+    password = r.get("SMTP_PASSWORD", "", str, secret=True) or None
+    if bool(username) != bool(password):
+        r.problem("SMTP_PASSWORD", "SMTP_USERNAME and SMTP_PASSWORD must be set together")
+    return DefaultSmtp(
+        host=r.get("SMTP_HOST", "127.0.0.1", _host, development_only=True),
+        port=r.get("SMTP_PORT", "1025", _integer(1, 65_535), development_only=True),
+        username=username,
+        password=password,
+        security=r.get("SMTP_SECURITY", "auto", _choice("auto", "starttls", "tls", "none")),
+        from_email=r.get("SMTP_FROM", "maild@localhost.test", _email, development_only=True),
+    )
+
+
+class _Reader:
+    """Reads settings by name, remembers the names, and collects problems instead of raising."""
+
+    def __init__(self, environ: Mapping[str, str], *, stack_file: bool = True) -> None:
+        self._environ = environ
+        self._problems: list[FieldError] = []
+        self.names: list[str] = []
+        self._stack: dict[str, str] = {}
+        self.is_production = False
+        self.env = self.get("APP_ENV", "development", _choice("development", "production"))
+        self.is_production = self.env == "production"
+        if stack_file and not self.is_production:
+            self._stack = _read_stack(_home(environ))
+
+    def problem(self, name: str, message: str) -> None:
+        self._problems.append(FieldError(name, message))
+
+    def raise_problems(self) -> None:
+        if self._problems:
+            count = len(self._problems)
+            what = "1 setting is" if count == 1 else f"{count} settings are"
+            raise ConfigError(f"{what} missing or wrong:", errors=self._problems)
+
+    def get(
+        self,
+        name: str,
+        default: str,
+        parse: Callable[[str], T],
+        *,
+        development_only: bool = False,
+        secret: bool = False,
+    ) -> T:
+        """The parsed value of `name`, or of `default` after noting what is wrong with it.
+
+        `development_only`: production must set it, and to something else than the default.
+        `secret`: may come from NAME_FILE, and its value is never repeated in a problem.
+        """
+        self.names.append(name)
+        raw = self._raw(name, from_file=secret)
+        if self.is_production and development_only:
+            if not raw:
+                self.problem(name, "is required in production")
+            elif raw == default:
+                self.problem(name, "still has its development default")
+        try:
+            return parse(raw or default)
+        except ValueError as error:
+            self.problem(name, str(error) if secret else f"{error} (got {raw!r})")
+            return parse(default)
+
+    def secret(self, name: str, default: str, *, min_chars: int) -> str:
+        """A secret text that production must set to something long and its own."""
+        value = self.get(name, default, str, development_only=True, secret=True)
+        is_own = value != default
+        if self.is_production and is_own and len(value) < min_chars:
+            self.problem(name, f"is too short: at least {min_chars} characters")
+        return value
+
+    def _raw(self, name: str, *, from_file: bool) -> str:
+        path = self._environ.get(f"{name}_FILE", "") if from_file else ""
+        if not path:
+            return self._environ.get(name, "").strip() or self._stack.get(name, "")
+        if self._environ.get(name):
+            self.problem(name, f"is set twice: by {name} and by {name}_FILE")
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            self.problem(f"{name}_FILE", f"cannot be read: {reason} ({path})")
+            return ""
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("MAILD_HOME") or ".maild").expanduser().absolute()
+
+
+def _read_stack(home: Path) -> dict[str, str]:
+    try:
+        lines = (home / STACK_FILE).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def _addr(text: str) -> Addr:
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:
+        raise ValueError("must be host:port, such as 127.0.0.1:8080")
+    return Addr(host.strip("[]"), int(port))
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:-]+", text):
+        raise ValueError("must be a host name or an IP address, without a port")
+    return text
+
+
+def _ehlo_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f.:]+\]", text):  # RFC 5321 4.1.1.1
+        raise ValueError("must be a domain name or an address literal such as [192.0.2.1]")
+    return text
+
+
+def _email(text: str) -> str:
+    if not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", text):
+        raise ValueError("must be an e-mail address")
+    return text
+
+
+def _header_name(text: str) -> str:
+    if not _HEADER_NAME.fullmatch(text):
+        raise ValueError("must be an HTTP header name")
+    return text
+
+
+def _boolean(text: str) -> bool:
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in known:
+        raise ValueError("must be true or false")
+    return known[text.lower()]
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError("must be one of " + ", ".join(allowed))
+        return text
+
+    return parse
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,12}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _duration(text: str) -> int:
+    match = _DURATION.fullmatch(text)
+    seconds = int(match[1]) * _UNIT_SECONDS[match[2]] if match else 0
+    if not 1 <= seconds <= 30 * 86_400:
+        raise ValueError("must be a duration such as 90s, 5m, 2h or 1d")
+    return seconds
+
+
+def _durations(text: str) -> tuple[int, ...]:
+    return tuple(_duration(part.strip()) for part in text.split(","))
+
+
+def _domains(text: str) -> tuple[str, ...]:
+    domains = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    for domain in domains:
+        if not _DOMAIN.fullmatch(domain):
+            raise ValueError(f"{domain!r} is not a domain such as example.com or *.example.com")
+    return domains
+
+
+def _encryption_key(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("must be base64") from None
+    if len(key) != ENCRYPTION_KEY_BYTES:
+        raise ValueError("must be the base64 of exactly 32 bytes: openssl rand -base64 32")
+    return key
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        try:
+            scheme = urlsplit(text).scheme
+        except ValueError:
+            scheme = ""
+        if scheme not in schemes:
+            raise ValueError(
+                "must be a URL starting with " + " or ".join(f"{s}://" for s in schemes)
+            )
+        return text
+
+    return parse

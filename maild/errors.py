@@ -1,0 +1,145 @@
+"""The exceptions that maild raises on purpose, and nothing else.
+
+    MaildError
+    +-- InvalidRequest           400  invalid_request
+    |   +-- MalformedJSON        400  malformed_json
+    |   +-- InvalidFields        422  invalid_fields
+    |   +-- BlockedRecipientDomain 422 blocked_recipient_domain
+    |   +-- PayloadTooLarge      413  payload_too_large
+    |   +-- UnsupportedMedia     415  unsupported_media_type
+    +-- Unauthenticated          401  unauthenticated
+    +-- Forbidden                403  forbidden
+    +-- NotFound                 404  not_found
+    +-- Conflict                 409  conflict
+    +-- Unavailable              503  unavailable
+    +-- ConfigError              a setting is missing or wrong; the process does not start
+    +-- MigrationPending         the database is older than the code; the process does not start
+    +-- IllegalTransition        a message was asked to make a move that its states do not have
+    +-- DecryptionError          a stored secret does not open with the keys we hold
+
+Each class carries the HTTP `status`, the stable machine word `code` and a `title`; the edges turn
+an exception into an answer in one place (`api/errors.py`, `web/errors.py`). The text given to the
+constructor is shown to people: a sentence that says what is wrong and what to do.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One field's complaint: `field` is the JSON path (`attachments.0.filename`)."""
+
+    field: str
+    message: str
+
+
+class MaildError(Exception):
+    """The root. Never raised itself."""
+
+    status = 500
+    code = "internal_error"
+    title = "Internal error"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        errors: Iterable[FieldError] = (),
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.errors = tuple(errors)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidRequest(MaildError):
+    status = 400
+    code = "invalid_request"
+    title = "Invalid request"
+
+
+class MalformedJSON(InvalidRequest):
+    code = "malformed_json"
+    title = "Malformed JSON"
+
+
+class InvalidFields(InvalidRequest):
+    status = 422
+    code = "invalid_fields"
+    title = "Invalid fields"
+
+
+class BlockedRecipientDomain(InvalidRequest):
+    status = 422
+    code = "blocked_recipient_domain"
+    title = "Blocked recipient domain"
+
+
+class PayloadTooLarge(InvalidRequest):
+    status = 413
+    code = "payload_too_large"
+    title = "Payload too large"
+
+
+class UnsupportedMedia(InvalidRequest):
+    status = 415
+    code = "unsupported_media_type"
+    title = "Unsupported media type"
+
+
+class Unauthenticated(MaildError):
+    status = 401
+    code = "unauthenticated"
+    title = "Missing or unknown API key"
+
+
+class Forbidden(MaildError):
+    status = 403
+    code = "forbidden"
+    title = "Not allowed"
+
+
+class NotFound(MaildError):
+    status = 404
+    code = "not_found"
+    title = "Not found"
+
+
+class Conflict(MaildError):
+    status = 409
+    code = "conflict"
+    title = "Conflict"
+
+
+class Unavailable(MaildError):
+    status = 503
+    code = "unavailable"
+    title = "Temporarily unavailable"
+
+
+class ConfigError(MaildError):
+    """All problems of a configuration at once: `errors` names each setting."""
+
+    code = "config_error"
+    title = "The configuration is not usable"
+
+    def __str__(self) -> str:
+        lines = [f"  {error.field}: {error.message}" for error in self.errors]
+        return "\n".join([self.detail, *lines])
+
+
+class MigrationPending(MaildError):
+    code = "migration_pending"
+    title = "The database schema does not match the code"
+
+
+class IllegalTransition(MaildError):
+    code = "illegal_transition"
+    title = "The message cannot make that move"
+
+
+class DecryptionError(MaildError):
+    code = "decryption_failed"
+    title = "A stored secret cannot be decrypted"

@@ -1,0 +1,81 @@
+"""Structured logs: one line per fact, with the request, workspace and message it is about.
+
+`bind(...)` adds fields to every later line of the current request or task. Secrets never get out:
+values under a name that smells of one are replaced, whoever logs them.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+_SECRET_WORDS = (
+    "password",
+    "secret",
+    "api_key",
+    "authorization",
+    "dsn",
+    "cookie",
+    "encryption_key",
+)
+REDACTED = "[redacted]"
+
+get = structlog.get_logger
+bind = structlog.contextvars.bind_contextvars
+clear = structlog.contextvars.clear_contextvars
+
+
+def configure(level: str, *, fmt: str) -> None:
+    """Send all logs, ours and the libraries', to standard output as `json` or `console` lines."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        redact,
+    ]
+    if fmt == "json":
+        last: list[Any] = [
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
+            structlog.processors.JSONRenderer(),
+        ]
+    else:
+        last = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(),
+                pad_event_to=28,
+                # Never the local variables of a frame: they hold keys, passwords and bodies.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # Huey and Peewee tell of every step; their warnings are what matters.
+    logging.getLogger("huey").setLevel(max(logging.WARNING, root.level))
+    logging.getLogger("peewee").setLevel(max(logging.WARNING, root.level))
+
+
+def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: blank every value whose name tells that it is a secret."""
+    for name in event:
+        if any(word in name.lower() for word in _SECRET_WORDS):
+            event[name] = REDACTED
+    return event
