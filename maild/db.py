@@ -1,0 +1,87 @@
+"""The database: one pool per process, and the base of every model. Transactions belong to services.
+
+Connections are never opened by accident (`autoconnect` is off): a request, a task or a command
+enters `connection()` once, and everything inside uses that one.
+"""
+
+import select
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import peewee
+from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase
+from psycopg2.extras import register_uuid
+
+from maild.errors import Unavailable
+
+RETRY_AFTER_SECONDS = 2
+
+
+class Database(PooledPostgresqlDatabase):
+    """A pool that notices dead connections before it hands them out."""
+
+    def _is_closed(self, conn: Any) -> bool:
+        return super()._is_closed(conn) or _has_hung_up(conn)
+
+
+database = Database(None, autoconnect=False)
+register_uuid()  # uuid columns come and go as uuid.UUID, in plain SQL too
+
+
+class BaseModel(peewee.Model):
+    """The root of all models: binds them to the one database."""
+
+    class Meta:
+        database = database
+        legacy_table_names = False
+
+
+def init(dsn: str, *, pool_size: int, application: str) -> None:
+    """Point the pool at `dsn`, a libpq URL. Opens nothing yet."""
+    database.init(
+        dsn,
+        max_connections=pool_size,
+        timeout=5,
+        application_name=f"maild {application}",
+        connect_timeout=5,
+        options="-c timezone=UTC -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+        keepalives_idle=30,
+        keepalives_interval=10,
+        keepalives_count=3,
+    )
+
+
+@contextmanager
+def connection() -> Iterator[None]:
+    """One pooled connection for this thread; inside another `connection()` of the thread, that one.
+
+    Raises Unavailable where Postgres cannot be reached, or goes away in the middle.
+    """
+    if not database.is_closed():
+        yield
+        return
+    try:
+        database.connect()
+        yield
+    except (peewee.OperationalError, peewee.InterfaceError, MaxConnectionsExceeded) as error:
+        raise Unavailable(
+            "The database cannot be reached at the moment. Try again.",
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        ) from error
+    finally:
+        database.close()
+
+
+def _has_hung_up(conn: Any) -> bool:
+    """Whether the server closed an idle connection: nothing should be readable on it, least of all
+    an end.
+
+    A system call of a microsecond, where `SELECT 1` would be a round trip on every request.
+    """
+    poller = select.poll()
+    try:
+        poller.register(conn.fileno(), select.POLLIN)
+        return bool(poller.poll(0))
+    except (OSError, ValueError, peewee.InterfaceError):
+        return True

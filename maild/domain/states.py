@@ -1,0 +1,114 @@
+"""The states of a message, the moves between them, and the kinds of event that tell of them.
+
+    queued -----> sending -----> sent -----> delivered | bounced | complained
+      |  ^           |
+      |  |           +--> queued      deferred: the next attempt has a time
+      |  |           +--> failed      permanent refusal, or attempts used up
+      |  |           +--> unknown     contact lost after the final dot
+      |  |
+      |  +---- held, failed, unknown  (a person lets go, or retries)
+      |
+      +-----> suppressed | cancelled | expired | held
+
+`docs/states.md` draws the same picture for people. The database refuses every other move with a
+trigger (`migrations/`), and a test compares that trigger with `MOVES`.
+"""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a message stands. Terminal ones never change by themselves."""
+
+    QUEUED = "queued"
+    """Waiting for `next_attempt_at`; deferred messages are queued with a later time."""
+    SENDING = "sending"
+    """A worker holds it under a lease, with its attempt already written down."""
+    SENT = "sent"
+    """The provider answered 250 to the final dot."""
+    DELIVERED = "delivered"
+    """The provider reported that the recipient's server took it."""
+    BOUNCED = "bounced"
+    """The provider reported that it came back. A late bounce beats delivered."""
+    COMPLAINED = "complained"
+    """The recipient called it spam."""
+    FAILED = "failed"
+    """Refused for good, or its attempts are used up. A person may retry it."""
+    SUPPRESSED = "suppressed"
+    """The recipient must not be mailed; nothing was sent."""
+    CANCELLED = "cancelled"
+    """Somebody withdrew it before it was sent."""
+    EXPIRED = "expired"
+    """Its lifetime ended before it could be sent."""
+    HELD = "held"
+    """A freeze or a person keeps it back until release."""
+    UNKNOWN = "unknown"
+    """Contact was lost after the final dot: it may or may not have been taken. Never retried
+    silently.
+    """
+
+
+_S = Status
+
+MOVES: dict[Status, frozenset[Status]] = {
+    _S.QUEUED: frozenset({_S.SENDING, _S.SUPPRESSED, _S.CANCELLED, _S.EXPIRED, _S.HELD, _S.FAILED}),
+    _S.SENDING: frozenset({_S.QUEUED, _S.SENT, _S.FAILED, _S.UNKNOWN, _S.SUPPRESSED}),
+    _S.SENT: frozenset({_S.DELIVERED, _S.BOUNCED, _S.COMPLAINED}),
+    _S.DELIVERED: frozenset({_S.BOUNCED, _S.COMPLAINED}),
+    _S.BOUNCED: frozenset({_S.COMPLAINED}),
+    _S.COMPLAINED: frozenset(),
+    _S.FAILED: frozenset({_S.QUEUED}),
+    _S.SUPPRESSED: frozenset(),
+    _S.CANCELLED: frozenset(),
+    _S.EXPIRED: frozenset(),
+    _S.HELD: frozenset({_S.QUEUED, _S.CANCELLED, _S.EXPIRED, _S.SUPPRESSED}),
+    _S.UNKNOWN: frozenset({_S.QUEUED, _S.SENT, _S.DELIVERED, _S.BOUNCED, _S.COMPLAINED}),
+}
+"""For each status, the statuses that a message may move to from there."""
+
+UNFINISHED = frozenset({_S.QUEUED, _S.SENDING, _S.HELD})
+"""Statuses in which maild itself still has something to do; the console keeps watching these."""
+
+
+def can_move(old: Status, new: Status) -> bool:
+    """Whether a message in `old` may go to `new`. Staying is not a move."""
+    return new in MOVES[old]
+
+
+class EventType(StrEnum):
+    """The facts of a timeline. Append-only: an event is never changed or taken back."""
+
+    ACCEPTED = "message.accepted"
+    SENT = "message.sent"
+    DEFERRED = "message.deferred"
+    FAILED = "message.failed"
+    OUTCOME_UNKNOWN = "message.outcome_unknown"
+    RELEASED = "message.released"
+    """A worker that was stopping gave it back before dialling; the attempt was not used."""
+    RESCUED = "message.rescued"
+    """Its worker died; the message went back to the queue, or failed with its attempts used up."""
+
+
+class AttemptStatus(StrEnum):
+    """How one try of one message ended."""
+
+    STARTED = "started"
+    """Written before dialling, so that nothing is on the wire unrecorded."""
+    SENT = "sent"
+    DEFERRED = "deferred"
+    """A transient refusal or a fault on the way; another attempt is scheduled."""
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    INTERRUPTED = "interrupted"
+    """The worker died while it held the message; what the provider saw is not known."""
+
+
+class Stream(StrEnum):
+    """What kind of mail a message is. Transactional goes first."""
+
+    TRANSACTIONAL = "transactional"
+    MARKETING = "marketing"
+
+
+PRIORITY: dict[Stream, int] = {Stream.TRANSACTIONAL: 0, Stream.MARKETING: 10}
+"""The order of claims: lower first."""

@@ -1,0 +1,34 @@
+"""A workspace's API key: kept as a SHA-256 hash, recognised by its visible prefix."""
+
+import peewee
+from playhouse.postgres_ext import ArrayField, DateTimeTZField
+
+from maild.db import BaseModel
+from maild.models.fields import TimestampField
+from maild.models.workspace import Workspace
+
+
+class ApiKey(BaseModel):
+    id = peewee.AutoField()
+    workspace_id: int
+    workspace = peewee.ForeignKeyField(Workspace, on_delete="CASCADE", index=False)
+    name = peewee.TextField()
+    prefix = peewee.TextField()
+    key_hash = peewee.BlobField()
+    role = peewee.TextField()
+    allowed_networks = ArrayField(peewee.TextField, index=False, null=True)
+    expires_at = DateTimeTZField(null=True)
+    revoked_at = DateTimeTZField(null=True)
+    last_used_at = DateTimeTZField(null=True)
+    created_at = TimestampField()
+
+    class Meta:
+        table_name = "api_keys"
+        constraints = (
+            peewee.Check("role IN ('admin', 'operator', 'sender')", "api_keys_role"),
+            peewee.Check("octet_length(key_hash) = 32", "api_keys_key_hash"),
+        )
+
+
+ApiKey.add_index(ApiKey.key_hash, unique=True, name="api_keys_key_hash_unique")
+ApiKey.add_index(ApiKey.workspace, name="api_keys_by_workspace")

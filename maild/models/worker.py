@@ -1,0 +1,21 @@
+"""A worker process and its lease: what it holds is its own while `seen_at` is fresh.
+
+One row renewed every few seconds stands for the lease of every message that the worker holds, so
+that renewing costs the same for ten messages and for ten thousand.
+"""
+
+import peewee
+
+from maild.db import BaseModel
+from maild.models.fields import TimestampField
+
+
+class Worker(BaseModel):
+    id = peewee.UUIDField(primary_key=True)
+    host = peewee.TextField()
+    pid = peewee.IntegerField()
+    started_at = TimestampField()
+    seen_at = TimestampField()
+
+    class Meta:
+        table_name = "workers"

@@ -1,0 +1,173 @@
+"""The doorbell: Huey on Redis. Postgres is the truth, Redis only wakes.
+
+A hint says "there is work", never "send this message", so hints may be lost, late or repeated. They
+are merged: while one waits unread, ringing again costs one Redis command and no task. A Redis that
+is away costs nothing but latency: ringing is skipped for a moment, and the sweep finds the work.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from huey import Huey
+from huey.consumer import Consumer
+from huey.registry import Message
+from huey.serializer import Serializer
+from huey.storage import RedisStorage
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from maild import log
+from maild.db import database
+from maild.errors import Unavailable
+
+logger = log.get(__name__)
+
+CONNECT_TIMEOUT_SECONDS = 0.25
+COMMAND_TIMEOUT_SECONDS = 2.0
+READ_TIMEOUT_SECONDS = 1
+"""How long a consumer waits on an empty queue before it looks whether it should stop."""
+QUIET_SECONDS = 1.0
+"""How long ringing is skipped after Redis failed, so that accepting stays fast while it is away."""
+PENDING_SECONDS = 5
+"""How long a hint counts as still waiting: a lost one silences the doorbell no longer than this."""
+
+_tasks: dict[str, Callable[[], object]] = {}
+
+
+class _JsonSerializer(Serializer):
+    """Tasks as JSON: what comes out of Redis is data, never code as with pickle."""
+
+    def _serialize(self, data: Any) -> bytes:
+        return json.dumps(data._asdict()).encode()
+
+    def _deserialize(self, data: bytes) -> Any:
+        return Message(**json.loads(data))
+
+
+class _Doorbell:
+    """The Redis client of this process, and whether it should be left alone for a moment."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.client: redis.Redis | None = None
+        self.huey: Huey | None = None
+        self.quiet_until = 0.0
+
+
+_bell = _Doorbell()
+
+
+def init(redis_url: str) -> None:
+    """Point the doorbell at Redis. Opens nothing yet."""
+    if _bell.client is not None:
+        _bell.client.close()
+    _bell.url = redis_url
+    _bell.client = redis.Redis.from_url(
+        redis_url,
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        socket_timeout=COMMAND_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
+    _bell.huey = Huey(
+        "maild",
+        results=False,
+        serializer=_JsonSerializer(),
+        storage_class=RedisStorage,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        connection_pool=redis.ConnectionPool.from_url(
+            redis_url,
+            socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            socket_timeout=READ_TIMEOUT_SECONDS + COMMAND_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        ),
+    )
+    _bell.quiet_until = 0.0
+
+
+def task(name: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
+    """Register a function without arguments as what the hint `name` starts."""
+
+    def register(function: Callable[[], object]) -> Callable[[], object]:
+        _tasks[name] = function
+        return function
+
+    return register
+
+
+def enqueue(name: str) -> None:
+    """Ring for `name` after the current transaction has committed, or at once outside of one."""
+    database.after_commit(lambda: _ring(name))
+
+
+def consumer(*, threads: int, grace_seconds: int) -> Consumer:
+    """A Huey consumer of all registered tasks. SIGTERM ends it gracefully, after `grace_seconds`
+    hard.
+    """
+    huey = _bell.huey
+    assert huey is not None, "queue.init() comes first"
+    for name, function in _tasks.items():
+        huey.task(name=name)(_opening(name, function))
+    return huey.create_consumer(
+        workers=threads,
+        periodic=False,
+        initial_delay=0.1,
+        backoff=1.3,
+        max_delay=1.0,
+        shutdown_timeout=grace_seconds,
+        graceful_signal="TERM",
+    )
+
+
+def check() -> None:
+    """Raises Unavailable where Redis does not answer."""
+    assert _bell.client is not None, "queue.init() comes first"
+    try:
+        _bell.client.ping()
+    except (redis.RedisError, OSError) as error:
+        raise Unavailable(f"Redis does not answer: {type(error).__name__}") from error
+
+
+def _ring(name: str) -> None:
+    if _bell.client is None or time.monotonic() < _bell.quiet_until:
+        return
+    try:
+        # Only the one who sets the mark puts a task; `_opening` removes the mark before it looks.
+        if _bell.client.set(_pending_key(name), 1, nx=True, ex=PENDING_SECONDS):
+            _put(name)
+    except (redis.RedisError, OSError) as error:
+        _bell.quiet_until = time.monotonic() + QUIET_SECONDS
+        logger.warning("queue.redis_away", hint=name, error=type(error).__name__)
+
+
+def _put(name: str) -> None:
+    assert _bell.huey is not None
+    assert _bell.client is not None
+    message = Message(id=f"{name}-{time.time_ns()}", name=f"{__name__}.{name}", retries=0, retry_delay=0)
+    payload = _bell.huey.serializer.serialize(message)
+    _bell.client.lpush(_bell.huey.storage.queue_key, payload)
+
+
+def _opening(name: str, function: Callable[[], object]) -> Callable[[], object]:
+    """`function`, once the mark is gone: what commits from now on rings again, so nothing is
+    missed.
+    """
+
+    def run() -> object:
+        assert _bell.client is not None
+        try:
+            _bell.client.delete(_pending_key(name))
+        except (redis.RedisError, OSError):
+            logger.warning("queue.redis_away", hint=name)
+        return function()
+
+    run.__name__ = name
+    return run
+
+
+def _pending_key(name: str) -> str:
+    return f"maild:pending:{name}"
