@@ -1,0 +1,14 @@
+"""The API: /v1 for senders and operators, /healthz and /readyz for machines."""
+
+from flask import Flask
+
+from maild.api import endpoint, health, messages, openapi, smtp_accounts
+
+__all__ = ["messages", "register", "smtp_accounts"]
+
+
+def register(app: Flask) -> None:
+    """Add every route of the API to the application."""
+    app.register_blueprint(endpoint.blueprint)
+    app.register_blueprint(openapi.blueprint)
+    app.register_blueprint(health.blueprint)

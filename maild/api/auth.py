@@ -1,0 +1,72 @@
+"""Who calls: the API key of the request, its role, and the workspace it acts on."""
+
+import hmac
+from dataclasses import dataclass
+from enum import StrEnum
+
+from flask import Request
+
+from maild import config
+from maild.errors import Forbidden, Unauthenticated
+
+
+class Role(StrEnum):
+    """What a key may do. Each role may do all that the ones above it in this list may."""
+
+    SENDER = "sender"
+    """Submits messages, and reads them."""
+    OPERATOR = "operator"
+    """Sees and acts on mail."""
+    ADMIN = "admin"
+    """Changes how maild works: providers, policy, keys."""
+
+
+_RANK = {role: rank for rank, role in enumerate(Role)}
+DEFAULT_WORKSPACE_ID = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The holder of the presented key."""
+
+    role: Role
+
+    def require(self, role: Role) -> None:
+        """Raises Forbidden where the caller's role is too low."""
+        if _RANK[self.role] < _RANK[role]:
+            raise Forbidden(f"This needs the role {role}; the key has the role {self.role}.")
+
+    def workspace_id(self, named: int | None) -> int:
+        """The workspace that a request acts on: the one it names, else the first."""
+        return DEFAULT_WORKSPACE_ID if named is None else named
+
+
+def authenticate(request: Request) -> Caller:
+    """The caller of a request, by `X-API-Key` (or API_KEY_HEADER) or `Authorization: Bearer`.
+
+    Raises Unauthenticated. Every instance key is compared, in constant time.
+    """
+    settings = config.current()
+    presented = _presented_key(request, settings.api_key_header)
+    role = None
+    for key, its_role in (
+        (settings.operator_api_key, Role.OPERATOR),
+        (settings.admin_api_key, Role.ADMIN),
+    ):
+        if hmac.compare_digest(presented.encode(), key.encode()):
+            role = its_role
+    if role is None:
+        what = "is not known" if presented else "is missing"
+        raise Unauthenticated(
+            f"The API key {what}. Send it in the header {settings.api_key_header},"
+            " or as Authorization: Bearer."
+        )
+    return Caller(role)
+
+
+def _presented_key(request: Request, header: str) -> str:
+    key = request.headers.get(header, "")
+    if key:
+        return key
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

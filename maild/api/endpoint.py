@@ -1,0 +1,91 @@
+"""One way to declare a route of /v1: who may call it, what it takes, what it answers.
+
+The same declaration authenticates, validates, opens the database, serialises, and writes the
+OpenAPI document (`openapi.py`), so that none of them can disagree with the others.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel, ValidationError
+
+from maild import db, log
+from maild.api import auth, errors
+from maild.api.auth import Role
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+
+blueprint = Blueprint("api", __name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A declared route, as `openapi.py` reads it."""
+
+    method: str
+    path: str
+    summary: str
+    role: Role
+    body: type[BaseModel] | None
+    query: type[BaseModel] | None
+    answer: type[BaseModel]
+    status: int
+
+
+ENDPOINTS: list[Endpoint] = []
+
+
+def endpoint(
+    method: str,
+    path: str,
+    *,
+    summary: str,
+    role: Role,
+    answer: type[BaseModel],
+    body: type[BaseModel] | None = None,
+    query: type[BaseModel] | None = None,
+    status: int = 200,
+) -> Callable[[Callable[..., BaseModel]], Callable[..., Response]]:
+    """Declare `view(caller, [body], [query], **path_parameters) -> answer` as a route."""
+    declared = Endpoint(method, path, summary, role, body, query, answer, status)
+    ENDPOINTS.append(declared)
+
+    def decorate(view: Callable[..., BaseModel]) -> Callable[..., Response]:
+        def handle(**parameters: str) -> Response:
+            caller = auth.authenticate(request)
+            caller.require(role)
+            arguments: dict[str, Any] = dict(parameters)
+            if query is not None:
+                arguments["query"] = _parse_query(query)
+            if body is not None:
+                arguments["body"] = _parse_body(body)
+            log.bind(role=caller.role.value)
+            with db.connection():
+                result = view(caller, **arguments)
+            return Response(
+                result.model_dump_json(), status=status, content_type="application/json"
+            )
+
+        blueprint.add_url_rule(path, endpoint=view.__name__, view_func=handle, methods=[method])
+        return handle
+
+    return decorate
+
+
+def _parse_body(model: type[BaseModel]) -> BaseModel:
+    try:
+        return model.model_validate_json(request.get_data(cache=False))
+    except ValidationError as error:
+        raise errors.from_body(error, model) from None
+
+
+def _parse_query(model: type[BaseModel]) -> BaseModel:
+    repeated = [name for name, values in request.args.lists() if len(values) > 1]
+    if repeated:
+        raise errors.bad_query(repeated[0], "is given more than once")
+    try:
+        return model.model_validate(request.args.to_dict())
+    except ValidationError as error:
+        raise errors.from_query(error) from None

@@ -1,0 +1,128 @@
+"""Errors of /v1 as RFC 9457 problem documents: the one place where they become answers."""
+
+import json
+from typing import Any
+
+from flask import Response, g
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import HTTPException
+
+from maild import log
+from maild.errors import (
+    FieldError,
+    InvalidFields,
+    InvalidRequest,
+    MaildError,
+    MalformedJSON,
+    PayloadTooLarge,
+)
+
+logger = log.get(__name__)
+
+API_PREFIX = "/v1/"
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: PayloadTooLarge.code}
+_HTTP_DETAILS = {
+    404: "There is no such route.",
+    405: "This route does not take that method.",
+    413: "The request body is larger than 10 MB.",
+}
+
+
+def owns(path: str) -> bool:
+    """Whether errors below this path are answered as problem documents."""
+    return path.startswith(API_PREFIX)
+
+
+def answer(error: Exception) -> Response:
+    """The problem document for any exception. An unexpected one is logged whole and told in no
+    detail.
+    """
+    if isinstance(error, MaildError):
+        return problem(error)
+    if isinstance(error, HTTPException) and error.code is not None:
+        return problem(_from_http(error))
+    logger.exception("request.crashed", exc_info=error)
+    return problem(
+        MaildError("Something failed inside maild; nothing more is known to the caller.")
+    )
+
+
+def from_body(error: ValidationError, model: type[BaseModel]) -> InvalidRequest:
+    """What was wrong with a JSON body: 400 for what is not JSON or lacks a required field, else
+    422.
+    """
+    details = error.errors(include_url=False, include_context=False)
+    if details[0]["type"] == "json_invalid":
+        return MalformedJSON(f"The body is not valid JSON: {details[0]['msg']}")
+    required = {name for name, info in model.model_fields.items() if info.is_required()}
+    problems, is_missing = [], False
+    for item in details:
+        field = ".".join(str(part) for part in item["loc"]) or "body"
+        if field in required and (item["type"] == "missing" or item["input"] is None):
+            is_missing = True
+            problems.append(FieldError(field, "is required and must not be empty"))
+        else:
+            problems.append(FieldError(field, _message(item)))
+    summary = _summary(problems)
+    return (InvalidRequest if is_missing else InvalidFields)(summary, errors=problems)
+
+
+def from_query(error: ValidationError) -> InvalidRequest:
+    """What was wrong with the query string: always 400."""
+    problems = [
+        FieldError(".".join(str(part) for part in item["loc"]), _message(item))
+        for item in error.errors(include_url=False, include_context=False)
+    ]
+    return InvalidRequest(_summary(problems), errors=problems)
+
+
+def bad_query(field: str, message: str) -> InvalidRequest:
+    return InvalidRequest(f"{field}: {message}", errors=[FieldError(field, message)])
+
+
+def problem(error: MaildError) -> Response:
+    """The answer for an error: RFC 9457 with maild's `code`, `request_id`, `error` and `errors`."""
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "request_id": g.get("request_id", ""),
+        "error": error.detail,
+    }
+    if error.errors:
+        document["errors"] = [{"field": e.field, "message": e.message} for e in error.errors]
+    response = Response(
+        json.dumps(document), status=error.status, content_type="application/problem+json"
+    )
+    if error.retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="maild"'  # RFC 9110 11.6.1
+    return response
+
+
+def _from_http(error: HTTPException) -> MaildError:
+    """Flask's own complaints (no route, wrong method, body too large) as ours."""
+    code = error.code or 500
+    ours = MaildError(_HTTP_DETAILS.get(code, error.description or error.name))
+    ours.status, ours.title = code, error.name
+    ours.code = _HTTP_CODES.get(code, error.name.lower().replace(" ", "_"))
+    return ours
+
+
+def _message(item: Any) -> str:
+    """Pydantic's complaint as a sentence about the field."""
+    if item["type"] == "extra_forbidden":
+        return "is not a known field"
+    if item["type"] == "missing":
+        return "is required"
+    text: str = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return text[:1].lower() + text[1:]
+
+
+def _summary(errors: list[FieldError]) -> str:
+    first = f"{errors[0].field}: {errors[0].message}"
+    more = len(errors) - 1
+    return f"{first} (and {more} more)" if more else first

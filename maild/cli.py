@@ -1,0 +1,133 @@
+"""The command line: `maild run | migrate | send | doctor`, and the processes that `run` starts."""
+
+import sys
+
+import click
+
+from maild import config, db, errors, scheduler, worker
+from maild.services import health, migrations, processes, smtp_accounts
+from maild.transports.api_client import ApiClient, ApiError
+
+HOW_TO_MEND = {
+    "postgres": "Start PostgreSQL, and check POSTGRES_DSN. In development: make run",
+    "redis": "Start Redis or Valkey, and check REDIS_URL. Mail is sent without it, only later.",
+    "migrations": "Run: maild migrate",
+    "worker": "Start one: maild worker",
+    "smtp": "Check SMTP_HOST, SMTP_PORT, SMTP_SECURITY and the credentials.",
+}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="maild")
+def cli() -> None:
+    """maild: a control plane for outbound email."""
+
+
+@cli.command()
+def run() -> None:
+    """Run the whole product here: database, Valkey, inbox, web, workers, scheduler."""
+    # Late: the embedded stack is installed for development only.
+    from maild.local import run as local
+
+    sys.exit(local.run())
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database schema up to this version. Safe to run twice, and by two at once."""
+    processes.start(config.load(), name="migrate", pool_size=2)
+    with db.connection():
+        applied = migrations.apply()
+    for name in applied:
+        click.echo(f"applied {name}")
+    if not applied:
+        click.echo("The schema is up to date.")
+
+
+@cli.command("worker")
+def run_worker() -> None:
+    """Run a worker, which sends what is due. SIGTERM stops it gracefully."""
+    worker.run(config.load())
+
+
+@cli.command("scheduler")
+def run_scheduler() -> None:
+    """Run the scheduler, which frees what dead workers held. Several may run; one acts."""
+    scheduler.run(config.load())
+
+
+@cli.command()
+@click.option("--to", "to_email", required=True, help="The recipient's address.")
+@click.option("--from", "from_email", help="The sender's address; SMTP_FROM unless given.")
+@click.option("--subject", default="Hello from maild", show_default=True)
+@click.option("--text", default="It works.", show_default=True, help="The body.")
+@click.option("--count", default=1, show_default=True, type=click.IntRange(1, 1_000_000))
+@click.option(
+    "--stream", type=click.Choice(["transactional", "marketing"]), default="transactional"
+)
+@click.option("--workspace", "workspace_id", type=click.IntRange(min=1), help="1 unless given.")
+@click.option("--url", help="Where maild's API is; http://APP_ADDR unless given.")
+def send(
+    to_email: str,
+    from_email: str | None,
+    subject: str,
+    text: str,
+    count: int,
+    stream: str,
+    workspace_id: int | None,
+    url: str | None,
+) -> None:
+    """Submit messages through the API, with a progress bar when there are many."""
+    settings = config.load()
+    body = {
+        "from_email": from_email or settings.smtp.from_email,
+        "to_email": to_email,
+        "body_text": text,
+        "stream": stream,
+        "workspace_id": workspace_id,
+    }
+    client = ApiClient(
+        url or f"http://{settings.addr}", settings.api_key_header, settings.operator_api_key
+    )
+    accepted = 0
+    last: dict[str, object] = {}
+    try:
+        with (
+            client,
+            click.progressbar(range(1, count + 1), label="Submitting", hidden=count == 1) as bar,
+        ):
+            for number in bar:
+                numbered = subject if count == 1 else f"{subject} ({number} of {count})"
+                last = client.post("/v1/messages", {**body, "subject": numbered})
+                accepted += 1
+    except ApiError as error:
+        raise click.ClickException(f"{error} ({accepted} of {count} were accepted)") from error
+    if count == 1:
+        click.echo(f"Accepted as {last['id']}, {last['status']}.")
+    else:
+        click.echo(f"Accepted {accepted} messages.")
+
+
+@cli.command()
+def doctor() -> None:
+    """Check every dependency, and say how to mend what is not well."""
+    settings = config.load()
+    processes.start(settings, name="doctor", pool_size=2)
+    checks = [*health.list_checks(), smtp_accounts.check_default()]
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        mark = click.style("ok  ", fg="green") if check.is_ok else click.style("FAIL", fg="red")
+        click.echo(f"{mark}  {check.name:<{width}}  {check.detail}")
+        if not check.is_ok:
+            click.echo(f"{'':<{width + 8}}{HOW_TO_MEND[check.name]}")
+    if not all(check.is_ok for check in checks):
+        sys.exit(1)
+
+
+def main() -> None:
+    """The entry point: an error of ours is a sentence on standard error and exit code 1."""
+    try:
+        cli()
+    except errors.MaildError as error:
+        click.echo(f"maild: {error}", err=True)
+        sys.exit(1)

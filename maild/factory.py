@@ -1,0 +1,74 @@
+"""The web application: wiring only."""
+
+import re
+import secrets
+import time
+from pathlib import Path
+
+from flask import Flask, Response, g, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from maild import api, config, log, web
+from maild.api import endpoint
+from maild.api import errors as api_errors
+from maild.services import processes
+from maild.web import errors as web_errors
+
+ROOT = Path(__file__).resolve().parents[1]
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+logger = log.get(__name__)
+
+
+def create_app() -> Flask:
+    """The application of a web process, with settings from the environment.
+
+    Raises ConfigError, MigrationPending, Unavailable: then the process does not start.
+    """
+    processes.start(config.load(), name="web")
+    processes.require_schema()
+    return build_app()
+
+
+def build_app() -> Flask:
+    """The routes and their manners, in a process that has been set up."""
+    app = Flask(
+        "maild",
+        root_path=str(ROOT / "maild"),
+        template_folder=str(ROOT / "templates"),
+        static_folder=str(ROOT / "static"),
+    )
+    app.config["MAX_CONTENT_LENGTH"] = endpoint.MAX_BODY_BYTES
+    app.before_request(_begin_request)
+    app.after_request(_end_request)
+    app.register_error_handler(Exception, _answer_error)
+    api.register(app)
+    web.register(app)
+    return app
+
+
+def _begin_request() -> None:
+    """Name the request, by the caller's X-Request-ID where it is a plain word."""
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    g.started = time.perf_counter()
+    log.clear()
+    log.bind(request_id=g.request_id)
+
+
+def _end_request(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.request_id
+    logger.debug(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=response.status_code,
+        ms=round((time.perf_counter() - g.started) * 1000, 1),
+    )
+    return response
+
+
+def _answer_error(error: Exception) -> BaseResponse:
+    """Every error goes to the edge that the path belongs to."""
+    edge = api_errors if api_errors.owns(request.path) else web_errors
+    return edge.answer(error)

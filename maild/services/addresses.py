@@ -1,0 +1,51 @@
+"""E-mail addresses: one parser and one normal form for everything that enters maild.
+
+Syntax is RFC 5321 and RFC 6531 as the email-validator library reads them, without quoted local
+parts and address literals. Nothing is looked up: whether a domain takes mail is for its server to
+say.
+"""
+
+from dataclasses import dataclass
+
+import email_validator
+
+# Test and intranet domains (.test, .local) are ours to pass on: a relay may well know them.
+email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
+
+MAX_CHARS = 254  # RFC 5321 4.5.3.1.3 allows a path of 256 octets, angle brackets included
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A checked address. `text` is the normal form: NFC, domain lower-case and in Unicode."""
+
+    text: str
+    domain: str
+
+    @property
+    def wire(self) -> str:
+        """The form for SMTP and headers: the domain as an A-label (RFC 5890), the local part as
+        it is.
+        """
+        return to_wire(self.text)
+
+
+def parse(text: str) -> Address:
+    """The address in `text`. Raises ValueError with a sentence for the person who typed it."""
+    if len(text) > MAX_CHARS:
+        raise ValueError(f"is longer than {MAX_CHARS} characters")
+    try:
+        checked = email_validator.validate_email(
+            text, check_deliverability=False, globally_deliverable=False
+        )
+    except email_validator.EmailNotValidError as error:
+        raise ValueError(f"is not a single, valid e-mail address: {error}") from error
+    return Address(checked.normalized, checked.domain)
+
+
+def to_wire(text: str) -> str:
+    """The wire form of an address in normal form."""
+    if text.isascii():
+        return text
+    local, _, domain = text.rpartition("@")
+    return f"{local}@{domain.encode('idna').decode() if not domain.isascii() else domain}"

@@ -1,0 +1,99 @@
+"""Whether the parts of maild are well: what /readyz, the console and `maild doctor` ask."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import peewee
+
+from maild import db, queue
+from maild.db import database
+from maild.errors import MaildError, Unavailable
+from maild.services import migrations, workers
+
+DEPTH_MAX = 10_000
+"""The queue's depth is counted no further than this: the answer must not cost more as the queue
+grows.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One dependency. `detail` says what is wrong, or in a word that it is well."""
+
+    name: str
+    is_ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """What waits. Counts stop at DEPTH_MAX; `oldest_due_seconds` is None when nothing is due."""
+
+    due_count: int
+    later_count: int
+    sending_count: int
+    oldest_due_seconds: float | None
+
+
+def list_checks() -> list[Check]:
+    """Every dependency, each checked on its own."""
+    checks = {
+        "postgres": _check_postgres,
+        "redis": queue.check,
+        "migrations": _check_migrations,
+        "worker": _check_worker,
+    }
+    return [_run(name, check) for name, check in checks.items()]
+
+
+def measure_queue() -> QueueDepth:
+    """How much waits, and how long the oldest due message has."""
+    row = database.execute_sql(
+        """
+        SELECT
+            (SELECT count(*) FROM (SELECT FROM messages
+                WHERE status = 'queued' AND next_attempt_at <= now() LIMIT %(max)s) due),
+            (SELECT count(*) FROM (SELECT FROM messages
+                WHERE status = 'queued' AND next_attempt_at > now() LIMIT %(max)s) later),
+            (SELECT count(*) FROM (SELECT FROM messages
+                WHERE status = 'sending' LIMIT %(max)s) held),
+            (SELECT extract(epoch FROM now() - min(next_attempt_at)) FROM (
+                SELECT next_attempt_at FROM messages
+                WHERE status = 'queued' AND next_attempt_at <= now() LIMIT %(max)s) oldest)
+        """,
+        {"max": DEPTH_MAX},
+    ).fetchone()
+    return QueueDepth(row[0], row[1], row[2], float(row[3]) if row[3] is not None else None)
+
+
+def _run(name: str, check: Callable[[], None]) -> Check:
+    try:
+        check()
+    except MaildError as error:
+        return Check(name, False, error.detail)
+    except peewee.DatabaseError as error:
+        return Check(name, False, f"The database does not answer: {type(error).__name__}")
+    return Check(name, True, "ok")
+
+
+def _check_postgres() -> None:
+    with db.connection():
+        database.execute_sql("SELECT 1")
+
+
+def _check_migrations() -> None:
+    with db.connection():
+        migrations.check()
+
+
+def _check_worker() -> None:
+    with db.connection():
+        if workers.list_alive():
+            return
+        seen_at = workers.find_last_seen()
+    when = (
+        f"the last one was seen at {seen_at:%Y-%m-%d %H:%M:%S} UTC"
+        if seen_at
+        else "none was ever seen"
+    )
+    raise Unavailable(f"No worker is alive; {when}.")

@@ -1,0 +1,36 @@
+"""Advisory locks of Postgres: who does what only one may do at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from maild.db import database
+
+_NAMESPACE = 0x6D61696C  # "mail": keeps maild's locks apart from those of others in this database
+
+MIGRATE = 1
+SWEEP = 2
+
+
+@contextmanager
+def exclusive(what: int) -> Iterator[None]:
+    """Wait for the lock, and hold it for the block."""
+    database.execute_sql("SELECT pg_advisory_lock(%s, %s)", (_NAMESPACE, what))
+    try:
+        yield
+    finally:
+        _unlock(what)
+
+
+@contextmanager
+def only_one(what: int) -> Iterator[bool]:
+    """Hold the lock for the block if it is free; yields whether it was."""
+    row = database.execute_sql("SELECT pg_try_advisory_lock(%s, %s)", (_NAMESPACE, what)).fetchone()
+    try:
+        yield row[0]
+    finally:
+        if row[0]:
+            _unlock(what)
+
+
+def _unlock(what: int) -> None:
+    database.execute_sql("SELECT pg_advisory_unlock(%s, %s)", (_NAMESPACE, what))

@@ -1,0 +1,24 @@
+"""What every process of maild does first: settings, logs, the database pool, the doorbell."""
+
+from maild import config, db, log, queue
+from maild.services import migrations
+
+
+def start(settings: config.Settings, *, name: str, pool_size: int | None = None) -> None:
+    """Set the process up as `name` (`web`, `worker`, ...). Opens no connection yet."""
+    config.install(settings)
+    log.configure(settings.log_level, fmt=settings.log_format)
+    db.init(
+        settings.postgres_dsn,
+        pool_size=pool_size or settings.postgres_pool_size,
+        application=name,
+    )
+    queue.init(settings.redis_url)
+
+
+def require_schema() -> None:
+    """Raises MigrationPending where the database is not ready for this code, Unavailable where
+    it is away.
+    """
+    with db.connection():
+        migrations.check()
