@@ -1,0 +1,222 @@
+"""The fixtures that every test may use: real PostgreSQL, real Valkey, real SMTP.
+
+The servers are started once a run (once a pytest-xdist worker) on sockets and free ports of their
+own, and the schema is made by running the migrations. Each test starts with an empty database.
+"""
+
+import dataclasses
+import email
+import email.message
+import email.policy
+import http.client
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from maild import config, db, factory
+from maild.config import Settings
+from maild.local import postgres, valkey
+from maild.models import Message, Worker, Workspace
+from maild.services import messages, migrations, outcomes, processes, sending, workers
+from maild.services.messages import NewMessage
+from maild.services.workers import Lease
+
+ADMIN_KEY = "test-admin-key-0123456789abcdef"
+OPERATOR_KEY = "test-operator-key-0123456789abc"
+WORKSPACE_A, WORKSPACE_B = 1, 2
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL of this run's own, without fsync."""
+    with postgres.running(tmp_path_factory.mktemp("postgres"), fsync=False) as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Valkey of this run's own."""
+    with valkey.running(tmp_path_factory.mktemp("valkey")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def session_settings(postgres_dsn: str, redis_url: str) -> Settings:
+    """Settings of the whole run, with the schema migrated."""
+    settings = config.load(
+        {
+            "POSTGRES_DSN": postgres_dsn,
+            "REDIS_URL": redis_url,
+            "ADMIN_API_KEY": ADMIN_KEY,
+            "OPERATOR_API_KEY": OPERATOR_KEY,
+            "MAILD_HOME": "/nonexistent",
+            "LOG_LEVEL": "WARNING",
+        }
+    )
+    processes.start(settings, name="test")
+    with db.connection():
+        migrations.apply()
+    return settings
+
+
+@pytest.fixture
+def settings(session_settings: Settings) -> Iterator[Settings]:
+    """The settings in force for this test; change them with `use_settings`."""
+    config.install(session_settings)
+    yield session_settings
+    config.install(session_settings)
+
+
+@pytest.fixture
+def use_settings(settings: Settings) -> Callable[..., Settings]:
+    """Call with fields of Settings to change them for the rest of this test."""
+
+    def change(**fields: object) -> Settings:
+        changed = dataclasses.replace(config.current(), **fields)
+        config.install(changed)
+        return changed
+
+    return change
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[None]:
+    """An open connection to an empty database with the workspaces A (1) and B (2)."""
+    with db.connection():
+        Workspace.delete().execute()
+        Worker.delete().execute()
+        Workspace.insert_many(
+            [{"id": WORKSPACE_A, "name": "Default"}, {"id": WORKSPACE_B, "name": "Other"}]
+        ).execute()
+        yield
+
+
+@pytest.fixture
+def app(database: None, settings: Settings) -> Flask:
+    """The web application on the test's database."""
+    app = factory.build_app()
+    app.testing = True
+    return app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A client of the whole application, as from this machine."""
+    client = app.test_client()
+    client.environ_base["REMOTE_ADDR"] = "127.0.0.1"
+    client.environ_base["HTTP_HOST"] = "127.0.0.1:8080"
+    return client
+
+
+@pytest.fixture
+def accept(database: None) -> Callable[..., Message]:
+    """Store a message through the service; any field of NewMessage may be given."""
+
+    def store(*, workspace_id: int = WORKSPACE_A, **fields: object) -> Message:
+        values: dict[str, object] = {
+            "from_email": "shop@example.com",
+            "to_email": "ann@example.org",
+            "subject": "Hello",
+            "body_text": "Hello Ann.",
+        }
+        return messages.accept(workspace_id, NewMessage(**{**values, **fields}))  # type: ignore[arg-type]
+
+    return store
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Inbox:
+    """The running inbox: its SMTP address, and what it has received."""
+
+    smtp: config.Addr
+    web: config.Addr
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Everything received, newest first."""
+        return self._call("GET", "/api/v1/messages?limit=5000")["messages"]
+
+    def raw(self, message_id: str) -> bytes:
+        """A message as it came over the wire."""
+        return self._read("GET", f"/api/v1/message/{message_id}/raw")
+
+    def only(self) -> email.message.EmailMessage:
+        """The one message received, parsed. Fails where there is none or more than one."""
+        [message] = self.messages()
+        return email.message_from_bytes(self.raw(message["ID"]), policy=email.policy.default)
+
+    def clear(self) -> None:
+        self._read("DELETE", "/api/v1/messages")
+
+    def _call(self, method: str, path: str) -> Any:
+        return json.loads(self._read(method, path))
+
+    def _read(self, method: str, path: str) -> bytes:
+        connection = http.client.HTTPConnection(self.web.host, self.web.port, timeout=10)
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            body = response.read()
+            assert response.status == 200, (response.status, body)
+            return body
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="session")
+def running_inbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inbox]:
+    """The inbox as `maild run` starts it: a process of its own, on free ports."""
+    smtp, web = (config.Addr("127.0.0.1", port) for port in free_ports(2))
+    store = tmp_path_factory.mktemp("inbox") / "inbox.sqlite3"
+    command = [sys.executable, "-m", "maild.local.inbox"]
+    command += ["--smtp", str(smtp), "--web", str(web), "--store", str(store)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert "ready" in line, line
+        yield Inbox(smtp, web)
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+@pytest.fixture
+def inbox(running_inbox: Inbox, use_settings: Callable[..., Settings]) -> Inbox:
+    """An empty inbox, to which the environment's SMTP account leads."""
+    running_inbox.clear()
+    smtp = dataclasses.replace(
+        config.current().smtp,
+        host=running_inbox.smtp.host,
+        port=running_inbox.smtp.port,
+        security="none",
+    )
+    use_settings(smtp=smtp)
+    return running_inbox
+
+
+@pytest.fixture
+def lease(database: None) -> Lease:
+    """This process as a worker."""
+    return workers.enter()
+
+
+@pytest.fixture
+def deliver(lease: Lease) -> Callable[[], int]:
+    """Send everything that is due, and record it; returns how many messages were tried."""
+    return lambda: sending.deliver_due(lease, outcomes.recorder())
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on just now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
