@@ -157,9 +157,7 @@ def current() -> Settings:
 
 
 def load_local(environ: Mapping[str, str] | None = None) -> LocalSettings:
-    """Read what `maild run` needs. Raises ConfigError, also for the settings its children will
-    read.
-    """
+    """Read what `maild run` needs. Raises ConfigError, also for what its children will read."""
     source = os.environ if environ is None else environ
     reader = _Reader(source, stack_file=False)
     settings = _settings(reader)
@@ -168,9 +166,9 @@ def load_local(environ: Mapping[str, str] | None = None) -> LocalSettings:
         app_addr=settings.addr,
         inbox_smtp_addr=reader.get("INBOX_SMTP_ADDR", "127.0.0.1:1025", _addr),
         inbox_web_addr=reader.get("INBOX_WEB_ADDR", "127.0.0.1:8025", _addr),
-        postgres_dsn=source.get("POSTGRES_DSN") or None,
-        redis_url=source.get("REDIS_URL") or None,
-        smtp_host=source.get("SMTP_HOST") or None,
+        postgres_dsn=settings.postgres_dsn if reader.has("POSTGRES_DSN") else None,
+        redis_url=settings.redis_url if reader.has("REDIS_URL") else None,
+        smtp_host=settings.smtp.host if reader.has("SMTP_HOST") else None,
         worker_processes=reader.get("WORKER_PROCESSES", "1", _integer(1, 64)),
         admin_api_key=settings.admin_api_key,
         operator_api_key=settings.operator_api_key,
@@ -195,8 +193,8 @@ def setting_names() -> tuple[str, ...]:
 def _settings(r: "_Reader") -> Settings:
     env = r.env
     addr = r.get("APP_ADDR", "127.0.0.1:8080", _addr)
-    admin = r.secret("ADMIN_API_KEY", DEVELOPMENT_ADMIN_KEY, min_chars=MIN_SECRET_CHARS)
-    operator = r.secret("OPERATOR_API_KEY", DEVELOPMENT_OPERATOR_KEY, min_chars=MIN_SECRET_CHARS)
+    admin = r.secret("ADMIN_API_KEY", DEVELOPMENT_ADMIN_KEY, _api_key)
+    operator = r.secret("OPERATOR_API_KEY", DEVELOPMENT_OPERATOR_KEY, _api_key)
     if admin == operator:
         r.problem("OPERATOR_API_KEY", "must differ from ADMIN_API_KEY")
     return Settings(
@@ -261,7 +259,7 @@ def _webhooks(r: "_Reader") -> Webhooks:
     enabled = r.get("WEBHOOKS_ENABLED", "false", _boolean)
     name = "WEBHOOK_SIGNING_SECRET"
     if enabled:
-        signing_secret = r.secret(name, DEVELOPMENT_WEBHOOK_SECRET, min_chars=MIN_SECRET_CHARS)
+        signing_secret = r.secret(name, DEVELOPMENT_WEBHOOK_SECRET)
     else:
         signing_secret = r.get(name, "", str, secret=True)
     return Webhooks(
@@ -303,6 +301,10 @@ class _Reader:
         if stack_file and not self.is_production:
             self._stack = _read_stack(_home(environ))
 
+    def has(self, name: str) -> bool:
+        """Whether the environment says anything about `name`."""
+        return bool(self._environ.get(name) or self._environ.get(f"{name}_FILE"))
+
     def problem(self, name: str, message: str) -> None:
         self._problems.append(FieldError(name, message))
 
@@ -339,12 +341,12 @@ class _Reader:
             self.problem(name, str(error) if secret else f"{error} (got {raw!r})")
             return parse(default)
 
-    def secret(self, name: str, default: str, *, min_chars: int) -> str:
+    def secret(self, name: str, default: str, parse: Callable[[str], str] = str) -> str:
         """A secret text that production must set to something long and its own."""
-        value = self.get(name, default, str, development_only=True, secret=True)
+        value = self.get(name, default, parse, development_only=True, secret=True)
         is_own = value != default
-        if self.is_production and is_own and len(value) < min_chars:
-            self.problem(name, f"is too short: at least {min_chars} characters")
+        if self.is_production and is_own and len(value) < MIN_SECRET_CHARS:
+            self.problem(name, f"is too short: at least {MIN_SECRET_CHARS} characters")
         return value
 
     def _raw(self, name: str, *, from_file: bool) -> str:
@@ -404,6 +406,12 @@ def _header_name(text: str) -> str:
     return text
 
 
+def _api_key(text: str) -> str:
+    if not re.fullmatch(r"[!-~]+", text):  # it travels in an HTTP header, RFC 9110 5.5
+        raise ValueError("must be ASCII letters, digits and signs, without spaces")
+    return text
+
+
 def _boolean(text: str) -> bool:
     known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     if text.lower() not in known:
@@ -442,6 +450,8 @@ def _durations(text: str) -> tuple[int, ...]:
 
 
 def _domains(text: str) -> tuple[str, ...]:
+    if text == "none":
+        return ()
     domains = tuple(part.strip().lower() for part in text.split(",") if part.strip())
     for domain in domains:
         if not _DOMAIN.fullmatch(domain):

@@ -15,6 +15,9 @@ from maild.services import processes
 from maild.web import errors as web_errors
 
 ROOT = Path(__file__).resolve().parents[1]
+DISCARD_MAX_BYTES = 64 * 1024 * 1024
+"""How much of a refused body is read and dropped, so that its sender comes to read the answer."""
+_DISCARD_CHUNK_BYTES = 256 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 logger = log.get(__name__)
@@ -57,6 +60,8 @@ def _begin_request() -> None:
 
 
 def _end_request(response: Response) -> Response:
+    if response.status_code >= 400 and request.method != "GET":
+        _discard_body()
     response.headers["X-Request-ID"] = g.request_id
     logger.debug(
         "request",
@@ -66,6 +71,17 @@ def _end_request(response: Response) -> Response:
         ms=round((time.perf_counter() - g.started) * 1000, 1),
     )
     return response
+
+
+def _discard_body() -> None:
+    """Take in what is left of the body.
+
+    A client that is still sending when the connection closes sees a broken pipe, and not why.
+    """
+    stream = request.environ["wsgi.input"]
+    left = DISCARD_MAX_BYTES
+    while left > 0 and (chunk := stream.read(_DISCARD_CHUNK_BYTES)):
+        left -= len(chunk)
 
 
 def _answer_error(error: Exception) -> BaseResponse:

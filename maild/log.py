@@ -6,13 +6,14 @@ values under a name that smells of one are replaced, whoever logs them.
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
 
 _SECRET_WORDS = (
     "password",
+    "token",
     "secret",
     "api_key",
     "authorization",
@@ -74,8 +75,18 @@ def configure(level: str, *, fmt: str) -> None:
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: blank every value whose name tells that it is a secret."""
-    for name in event:
-        if any(word in name.lower() for word in _SECRET_WORDS):
-            event[name] = REDACTED
-    return event
+    """A structlog processor: blank every value whose name tells that it is a secret, however deep
+    inside.
+    """
+    return {name: _redacted(name, value) for name, value in event.items()}
+
+
+def _redacted(name: Any, value: Any) -> Any:
+    """`value` as it may be shown under `name`; containers are looked through, and copied."""
+    if any(word in str(name).lower().replace("-", "_") for word in _SECRET_WORDS):
+        return REDACTED
+    if isinstance(value, Mapping):
+        return {key: _redacted(key, inner) for key, inner in value.items()}
+    if type(value) in {list, tuple}:
+        return [_redacted("", inner) for inner in value]
+    return value

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ValidationError
 from maild import db, log
 from maild.api import auth, errors
 from maild.api.auth import Role
+from maild.api.schemas import Input
+from maild.errors import PayloadTooLarge
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 
@@ -28,7 +30,7 @@ class Endpoint:
     path: str
     summary: str
     role: Role
-    body: type[BaseModel] | None
+    body: type[Input] | None
     query: type[BaseModel] | None
     answer: type[BaseModel]
     status: int
@@ -44,7 +46,7 @@ def endpoint(
     summary: str,
     role: Role,
     answer: type[BaseModel],
-    body: type[BaseModel] | None = None,
+    body: type[Input] | None = None,
     query: type[BaseModel] | None = None,
     status: int = 200,
 ) -> Callable[[Callable[..., BaseModel]], Callable[..., Response]]:
@@ -74,9 +76,13 @@ def endpoint(
     return decorate
 
 
-def _parse_body(model: type[BaseModel]) -> BaseModel:
+def _parse_body(model: type[Input]) -> BaseModel:
+    data = request.get_data(cache=False)
+    if request.content_length is None and len(data) >= MAX_BODY_BYTES:
+        # Werkzeug refuses a Content-Length over the limit; a chunked body it only cuts off there.
+        raise PayloadTooLarge("The request body is larger than 10 MB.")
     try:
-        return model.model_validate_json(request.get_data(cache=False))
+        return model.model_validate_json(data)
     except ValidationError as error:
         raise errors.from_body(error, model) from None
 

@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 from flask import Response, g
-from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import HTTPException
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from maild import log
+from maild.api.schemas import Input
 from maild.errors import (
     FieldError,
     InvalidFields,
@@ -19,7 +20,9 @@ from maild.errors import (
 
 logger = log.get(__name__)
 
-API_PREFIX = "/v1/"
+API_ROOT = "/v1"
+ERRORS_MAX = 100
+"""As many complaints are listed; a body of 10 MB can hold millions of mistakes."""
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: PayloadTooLarge.code}
 _HTTP_DETAILS = {
     404: "There is no such route.",
@@ -30,7 +33,7 @@ _HTTP_DETAILS = {
 
 def owns(path: str) -> bool:
     """Whether errors below this path are answered as problem documents."""
-    return path.startswith(API_PREFIX)
+    return path == API_ROOT or path.startswith(f"{API_ROOT}/")
 
 
 def answer(error: Exception) -> Response:
@@ -40,17 +43,24 @@ def answer(error: Exception) -> Response:
     if isinstance(error, MaildError):
         return problem(error)
     if isinstance(error, HTTPException) and error.code is not None:
-        return problem(_from_http(error))
+        response = problem(_from_http(error))
+        if isinstance(error, MethodNotAllowed):
+            response.headers["Allow"] = ", ".join(
+                sorted(error.valid_methods or ())
+            )  # RFC 9110 15.5.6
+        return response
     logger.exception("request.crashed", exc_info=error)
     return problem(
         MaildError("Something failed inside maild; nothing more is known to the caller.")
     )
 
 
-def from_body(error: ValidationError, model: type[BaseModel]) -> InvalidRequest:
-    """What was wrong with a JSON body: 400 for what is not JSON or lacks a required field, else
-    422.
+def from_body(error: ValidationError, model: type[Input]) -> InvalidRequest:
+    """What was wrong with a JSON body: 400 for what is not JSON, 422 for a field that is wrong or
+    missing; a model with `missing_is_400` says so.
     """
+    if error.error_count() > ERRORS_MAX:  # listing them would cost more than the request did
+        return InvalidFields(f"The body has {error.error_count()} mistakes, too many to list.")
     details = error.errors(include_url=False, include_context=False)
     if details[0]["type"] == "json_invalid":
         return MalformedJSON(f"The body is not valid JSON: {details[0]['msg']}")
@@ -64,7 +74,8 @@ def from_body(error: ValidationError, model: type[BaseModel]) -> InvalidRequest:
         else:
             problems.append(FieldError(field, _message(item)))
     summary = _summary(problems)
-    return (InvalidRequest if is_missing else InvalidFields)(summary, errors=problems)
+    is_bad_request = is_missing and model.missing_is_400
+    return (InvalidRequest if is_bad_request else InvalidFields)(summary, errors=problems)
 
 
 def from_query(error: ValidationError) -> InvalidRequest:
@@ -92,7 +103,8 @@ def problem(error: MaildError) -> Response:
         "error": error.detail,
     }
     if error.errors:
-        document["errors"] = [{"field": e.field, "message": e.message} for e in error.errors]
+        listed = error.errors[:ERRORS_MAX]
+        document["errors"] = [{"field": e.field, "message": e.message} for e in listed]
     response = Response(
         json.dumps(document), status=error.status, content_type="application/problem+json"
     )

@@ -10,7 +10,7 @@ from maild.domain import cursor, ids
 from maild.domain.mime import Attachment
 from maild.errors import NotFound
 from maild.models import Attempt, Event, Message
-from maild.services import message_log, messages, timeline
+from maild.services import addresses, message_log, messages, timeline
 from maild.services.messages import NewMessage
 
 
@@ -77,8 +77,8 @@ def list_log(caller: Caller, query: schemas.LogQuery) -> schemas.LogPage:
         filter_=message_log.Filter(
             status=query.status,
             stream=query.stream,
-            to_email=query.to_email,
-            from_email=query.from_email,
+            to_email=_parse_address("to_email", query.to_email),
+            from_email=_parse_address("from_email", query.from_email),
             subject=query.subject,
             q=query.q,
             tag=query.tag,
@@ -121,6 +121,14 @@ def _find(caller: Caller, message_id: str, workspace_id: int | None) -> Message:
     if parsed is None:
         raise NotFound("There is no such message.")
     return messages.get(caller.workspace_id(workspace_id), parsed)
+
+
+def _parse_address(field: str, text: str | None) -> str | None:
+    """The address in the normal form in which messages keep theirs."""
+    try:
+        return addresses.parse(text).text if text else None
+    except ValueError as error:
+        raise bad_query(field, str(error)) from None
 
 
 def _parse_cursor(text: str | None) -> cursor.Cursor | None:

@@ -4,14 +4,63 @@ Types only. What a value must be beyond its type (an address, a header name, a s
 the services, for every way in.
 """
 
+import base64
+import re
 import uuid
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field, StrictInt
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Base64Encoder,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    EncodedBytes,
+    Field,
+    StrictInt,
+)
 
+from maild.domain import submission
 from maild.domain.states import AttemptStatus, Status, Stream
 
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
+
+
+class _StrictBase64(Base64Encoder):
+    """Base64 that refuses what is not in the alphabet, where Python's would skip it and go on."""
+
+    @classmethod
+    def decode(cls, data: bytes) -> bytes:
+        try:  # many tools wrap lines (RFC 2045 6.8); nothing else may stand between
+            return base64.b64decode(b"".join(data.split()), validate=True)
+        except ValueError:
+            raise ValueError("must be base64 (RFC 4648 4)") from None
+
+
+def _check_time_text(value: Any) -> Any:
+    """Pydantic would take a number too, and guess whether it means seconds or milliseconds."""
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise ValueError("must be a time such as 2026-01-31T09:30:00Z")
+    return value
+
+
+def _to_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie in the years 1 to 9999 in UTC") from None
+
+
+def _refuse_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not contain NUL characters")
+    return value
+
+
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_check_time_text), AfterValidator(_to_utc)]
+SearchText = Annotated[str, Field(min_length=1), AfterValidator(_refuse_nul)]
 WorkspaceId = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
 LIMIT_MAX = 200
 
@@ -20,6 +69,9 @@ class Input(BaseModel):
     """A JSON body: no unknown fields, so that a misspelt one is an error and not a surprise."""
 
     model_config = ConfigDict(extra="forbid")
+
+    missing_is_400: ClassVar[bool] = False
+    """Whether a missing required field is answered 400, as for sending, or 422."""
 
 
 class Query(BaseModel):
@@ -31,13 +83,15 @@ class Query(BaseModel):
 class AttachmentIn(Input):
     filename: str
     content_type: str = "application/octet-stream"
-    content_base64: Base64Bytes
+    content_base64: Annotated[bytes, EncodedBytes(encoder=_StrictBase64)]
     content_id: str | None = Field(
         None, description="Makes it an inline part that the HTML shows as `cid:...`."
     )
 
 
 class MessageIn(Input):
+    missing_is_400 = True
+
     from_email: str
     to_email: str
     subject: str
@@ -46,14 +100,14 @@ class MessageIn(Input):
     workspace_id: WorkspaceId | None = Field(None, description="1 unless given.")
     from_name: str | None = None
     reply_to: str | None = None
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: dict[str, str] = Field(default_factory=dict, max_length=submission.HEADERS_MAX)
     attachments: list[AttachmentIn] = Field(default_factory=list, max_length=100)
     stream: Stream = Stream.TRANSACTIONAL
-    tags: list[str] = Field(default_factory=list)
+    tags: list[str] = Field(default_factory=list, max_length=submission.TAGS_MAX)
     metadata: dict[str, Any] = Field(
         default_factory=dict, description="Yours; echoed in answers and events."
     )
-    scheduled_at: AwareDatetime | None = Field(
+    scheduled_at: Timestamp | None = Field(
         None, description="Not sent before this time (RFC 3339, with a zone)."
     )
 
@@ -90,18 +144,20 @@ class MessageOut(MessageSummary):
 class LogQuery(Query):
     workspace_id: int | None = Field(None, ge=1, le=2**31 - 1)
     limit: int = Field(50, ge=1, le=LIMIT_MAX)
-    cursor: str | None = Field(None, description="`next_cursor` of the page before.")
-    since: AwareDatetime | None = Field(None, alias="from", description="From this time on.")
-    until: AwareDatetime | None = Field(None, alias="to", description="Before this time.")
+    cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
+    since: Timestamp | None = Field(None, alias="from", description="From this time on.")
+    until: Timestamp | None = Field(None, alias="to", description="Before this time.")
     status: Status | None = None
     stream: Stream | None = None
-    to_email: str | None = Field(None, description="The whole address.")
-    from_email: str | None = Field(None, description="The whole address.")
-    subject: str | None = Field(None, description="Anywhere in the subject, without case.")
-    q: str | None = Field(None, description="Anywhere in the subject or an address, without case.")
-    tag: str | None = None
-    smtp_account: str | None = None
-    error_class: str | None = None
+    to_email: SearchText | None = Field(None, description="The whole address.")
+    from_email: SearchText | None = Field(None, description="The whole address.")
+    subject: SearchText | None = Field(None, description="Anywhere in the subject, without case.")
+    q: SearchText | None = Field(
+        None, description="Anywhere in the subject or an address, without case."
+    )
+    tag: SearchText | None = None
+    smtp_account: SearchText | None = None
+    error_class: SearchText | None = None
 
 
 class LogPage(BaseModel):

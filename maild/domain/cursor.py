@@ -29,7 +29,9 @@ def parse(text: str) -> Cursor:
     try:
         packed = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
         microseconds, id_bytes = _FORMAT.unpack(packed)
-        at = _EPOCH + microseconds * _MICROSECOND
+        cursor = Cursor(_EPOCH + microseconds * _MICROSECOND, uuid.UUID(bytes=id_bytes))
     except (UnicodeEncodeError, binascii.Error, struct.error, OverflowError):
-        raise ValueError("is not a cursor that maild gave out") from None
-    return Cursor(at, uuid.UUID(bytes=id_bytes))
+        cursor = None
+    if cursor is None or str(cursor) != text:  # Python's decoder takes "+" and "/" as well
+        raise ValueError("is not a cursor that maild gave out")
+    return cursor

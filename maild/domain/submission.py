@@ -3,6 +3,7 @@
 Each function returns complaints instead of raising, so that a sender sees all of them at once.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,15 +16,17 @@ TAG_MAX_CHARS = 100
 METADATA_MAX_OCTETS = 32_768
 NAME_MAX_CHARS = 256
 FILENAME_MAX_CHARS = 255
+CONTENT_TYPE_MAX_CHARS = 255
 SCHEDULE_MAX_DAYS = 366
 
 _HEADER_NAME = re.compile(
     r"[!-9;-~]{1,76}"
 )  # RFC 5322 3.6.8 ftext, short enough to leave room for a value
 _LINE_BREAK = re.compile(r"[\r\n\x00\x0b\x0c\x85\u2028\u2029]")
-_CONTENT_TYPE = re.compile(
+_CONTENT_TYPE = re.compile(  # RFC 6838 4.2, with parameters as RFC 2045 5.1 writes them
     r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}"
-)  # RFC 6838 4.2
+    r"(?:; ?[A-Za-z0-9!#$&^_.+-]+=(?:[A-Za-z0-9!#$&^_.+-]+|\"[ !#-\[\]-~]*\"))*"
+)
 _CONTENT_ID = re.compile(r"[A-Za-z0-9._+@-]{1,200}")
 
 RESERVED_HEADERS = frozenset(
@@ -62,12 +65,17 @@ def check_line(field: str, text: str, *, max_chars: int) -> Iterator[Complaint]:
 
 
 def check_storable(field: str, value: Any) -> Iterator[Complaint]:
-    """No NUL and no lone surrogate anywhere inside: neither PostgreSQL nor UTF-8 can hold those."""
+    """Nothing inside that PostgreSQL or UTF-8 cannot hold: NUL, a lone surrogate, a number that is
+    none (JSON parsers take NaN, and 1e999 for infinity).
+    """
     if isinstance(value, str):
         if "\x00" in value:
             yield field, "must not contain NUL characters"
         if not _is_encodable(value):
             yield field, "contains half of a surrogate pair, which is not valid Unicode"
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            yield field, "must be a finite number"
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield from check_storable(field, key)
@@ -108,7 +116,7 @@ def check_attachment(
     if not filename.strip():
         yield f"{field}.filename", "must not be empty"
     yield from check_line(f"{field}.filename", filename, max_chars=FILENAME_MAX_CHARS)
-    if not _CONTENT_TYPE.fullmatch(content_type):
+    if len(content_type) > CONTENT_TYPE_MAX_CHARS or not _CONTENT_TYPE.fullmatch(content_type):
         yield f"{field}.content_type", "must be a media type such as application/pdf"
     if content_id is not None and not _CONTENT_ID.fullmatch(content_id):
         yield f"{field}.content_id", "must be 1 to 200 letters, digits and any of . _ - + @"

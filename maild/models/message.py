@@ -8,6 +8,7 @@ import peewee
 from playhouse.postgres_ext import ArrayField, DateTimeTZField
 
 from maild.db import BaseModel
+from maild.domain.address import to_wire
 from maild.domain.ids import message_id_header
 from maild.domain.states import Status, Stream
 from maild.models.fields import JsonField, TextEnumField, TimestampField
@@ -63,7 +64,7 @@ class Message(BaseModel):
     @property
     def message_id_header(self) -> str:
         """The Message-ID on the wire, with its angle brackets: the same on every attempt."""
-        return message_id_header(self.id, self.from_email.rpartition("@")[2])
+        return message_id_header(self.id, to_wire(self.from_email).rpartition("@")[2])
 
 
 Message.add_index(

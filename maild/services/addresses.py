@@ -17,17 +17,13 @@ MAX_CHARS = 254  # RFC 5321 4.5.3.1.3 allows a path of 256 octets, angle bracket
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A checked address. `text` is the normal form: NFC, domain lower-case and in Unicode."""
+    """A checked address. `text` is the normal form: NFC, domain lower-case and in Unicode.
+
+    `domain` is what rules match: the domain in A-labels.
+    """
 
     text: str
     domain: str
-
-    @property
-    def wire(self) -> str:
-        """The form for SMTP and headers: the domain as an A-label (RFC 5890), the local part as
-        it is.
-        """
-        return to_wire(self.text)
 
 
 def parse(text: str) -> Address:
@@ -40,12 +36,4 @@ def parse(text: str) -> Address:
         )
     except email_validator.EmailNotValidError as error:
         raise ValueError(f"is not a single, valid e-mail address: {error}") from error
-    return Address(checked.normalized, checked.domain)
-
-
-def to_wire(text: str) -> str:
-    """The wire form of an address in normal form."""
-    if text.isascii():
-        return text
-    local, _, domain = text.rpartition("@")
-    return f"{local}@{domain.encode('idna').decode() if not domain.isascii() else domain}"
+    return Address(checked.normalized, checked.ascii_domain)

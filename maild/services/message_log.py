@@ -206,6 +206,6 @@ def _bounded() -> Iterator[None]:
         if "statement timeout" not in str(error):
             raise
         raise Unavailable(
-            "This search took too long. Narrow it: a shorter time range, a status, a whole address.",
+            "This search took too long. Narrow it: a shorter time range, a status, an address.",
             retry_after_seconds=5,
         ) from error

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from maild import db, log, queue
+from maild.domain.address import to_wire
 from maild.domain.ids import message_id_header
 from maild.domain.mime import Attachment, Content, build
 from maild.domain.smtp_reply import ErrorClass, Stage
 from maild.errors import DecryptionError
 from maild.models import MessageAttachment, MessageBody
-from maild.services import addresses, claims, smtp_accounts
+from maild.services import claims, smtp_accounts
 from maild.services.claims import Claim
 from maild.services.messages import DELIVER
 from maild.services.outcomes import Recorder, decide
@@ -198,14 +199,14 @@ def _load_attachments(message_ids: list[uuid.UUID]) -> dict[uuid.UUID, tuple[Att
 
 
 def _content(claim: Claim, body: MessageBody, attachments: tuple[Attachment, ...]) -> Content:
-    from_email = addresses.to_wire(claim.from_email)
+    from_email = to_wire(claim.from_email)
     return Content(
         message_id=message_id_header(claim.message_id, from_email.rpartition("@")[2]),
         date=datetime.fromtimestamp(claim.created_at_epoch, UTC),
         from_email=from_email,
         from_name=body.from_name,
-        to=(addresses.to_wire(claim.to_email),),
-        reply_to=addresses.to_wire(body.reply_to) if body.reply_to else None,
+        to=(to_wire(claim.to_email),),
+        reply_to=to_wire(body.reply_to) if body.reply_to else None,
         subject=claim.subject,
         body_text=body.body_text,
         body_html=body.body_html,

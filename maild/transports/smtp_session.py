@@ -18,7 +18,8 @@ from maild.transports.smtp_wire import Wire, WireError, connect, resolve
 Security = Literal["auto", "starttls", "tls", "none"]
 
 _SUBMISSIONS_PORT = 465  # RFC 8314 3.3: TLS from the first octet
-_UNSAFE = re.compile(r"[\x00-\x20\x7f]")
+_UNSAFE_IN_NAMES = re.compile(r"[\x00-\x20\x7f]")
+_UNSAFE_IN_CREDENTIALS = re.compile(r"[\0\ud800-\udfff]")  # RFC 4616 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +41,11 @@ class Server:
     def __post_init__(self) -> None:
         for name in ("host", "local_hostname"):
             value = getattr(self, name)
-            if not value or not value.isascii() or _UNSAFE.search(value):
+            if not value or not value.isascii() or _UNSAFE_IN_NAMES.search(value):
                 raise ValueError(f"{name}: not a host name")
-        if "\0" in (self.username or "") + (self.password or ""):  # RFC 4616 2
-            raise ValueError("password: NUL is not allowed in credentials")
+        for name in ("username", "password"):
+            if _UNSAFE_IN_CREDENTIALS.search(getattr(self, name) or ""):
+                raise ValueError(f"{name}: holds NUL, or what UTF-8 cannot express")
 
     @property
     def remote(self) -> str:
@@ -57,8 +59,8 @@ class Timeouts:
 
     RFC 5321 4.5.3.2 advises five minutes for the banner, MAIL and RCPT, two for DATA. That suits a
     server facing the whole Internet; a provider that its customer pays answers in seconds, and a
-    shorter wait lets the message move on to the next provider. Where impatience would risk a second
-    copy, after the final dot, and while the body flows, the RFC's three minutes are kept or passed.
+    shorter wait lets the message move on to the next provider. After the final dot impatience makes
+    the outcome unknown, so the wait there is the longest.
     """
 
     connect: float = 10.0  # all the host's addresses together

@@ -20,6 +20,9 @@ _WRITE_SIZE = 256 * 1024
 Address = tuple[socket.AddressFamily, Any]  # the family decides what an address looks like
 
 
+_CLOSED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, BrokenPipeError, ConnectionResetError)
+
+
 class WireError(Exception):
     """The connection cannot be used any more: why, as a class and as words for a person."""
 
@@ -164,7 +167,7 @@ def _wire_error(error: OSError | ValueError) -> WireError:
     if isinstance(error, ssl.SSLCertVerificationError):
         text = f"the server's certificate is not valid: {error.verify_message}"
         return WireError(ErrorClass.TLS, text)
-    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError)):
+    if isinstance(error, _CLOSED):
         return WireError(ErrorClass.CONNECTION, "the server closed the connection")
     if isinstance(error, (ssl.SSLError, ValueError)):
         return WireError(ErrorClass.TLS, f"TLS failed: {error}")

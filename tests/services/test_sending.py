@@ -61,6 +61,28 @@ def test_it_delivers_what_was_accepted(accept: Accept, deliver: Deliver, inbox: 
     assert attachment.get_payload(decode=True) == b"12 EUR\n"
 
 
+def test_international_domains_go_over_the_wire_as_a_labels(
+    accept: Accept, deliver: Deliver, inbox: Inbox
+) -> None:
+    message = accept(from_email="laden@faß.example", to_email="ann@bücher.example")
+    deliver()
+    mail = inbox.only()
+    assert mail["From"] == "laden@xn--fa-hia.example"
+    assert mail["To"] == "ann@xn--bcher-kva.example"
+    assert mail["Message-ID"] == message.message_id_header
+    assert reload(message).to_email == "ann@bücher.example"
+
+
+def test_an_international_mailbox_needs_and_uses_smtputf8(
+    accept: Accept, deliver: Deliver, inbox: Inbox
+) -> None:
+    message = accept(to_email="用户@例え.example", subject="你好")
+    deliver()
+    assert reload(message).status is Status.SENT
+    [received] = inbox.messages()
+    assert received["To"][0]["Address"] == "用户@xn--r8jz45g.example"
+
+
 def test_it_records_the_attempt_and_the_event(
     accept: Accept, deliver: Deliver, inbox: Inbox
 ) -> None:
