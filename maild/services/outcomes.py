@@ -138,12 +138,20 @@ def record(results: Sequence[Result]) -> None:
         )
     for result in results:
         if result.claim.message_id not in moved:
-            logger.warning(
-                "attempt.lost_its_lease",
-                message_id=str(result.claim.message_id),
-                attempt_no=result.claim.attempt_no,
-                status=result.status.value,
-            )
+            logger.warning("attempt.lost_its_lease", **_log_fields(result))
+        elif result.status is not AttemptStatus.SENT:
+            logger.info(f"attempt.{result.status}", **_log_fields(result))
+
+
+def _log_fields(result: Result) -> dict[str, object]:
+    return {
+        "workspace_id": result.claim.workspace_id,
+        "message_id": str(result.claim.message_id),
+        "attempt_no": result.claim.attempt_no,
+        "smtp_account": result.claim.smtp_account_name,
+        "error_class": result.outcome.error_class,
+        "text": result.outcome.text,
+    }
 
 
 def _finish_row(result: Result) -> tuple[object, ...]:

@@ -41,7 +41,7 @@ class Stack:
         self.web = Addr("127.0.0.1", web)
         self.inbox = Addr("127.0.0.1", inbox)
         self.output = ""
-        self._environment = child_environment(
+        self.environment = child_environment(
             MAILD_HOME=str(home),
             APP_ADDR=str(self.web),
             INBOX_SMTP_ADDR=f"127.0.0.1:{smtp}",
@@ -59,7 +59,7 @@ class Stack:
         """Start it, and return when it says that it is ready."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "maild", "run"],
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

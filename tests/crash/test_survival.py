@@ -124,6 +124,6 @@ def test_two_copies_run_side_by_side_and_a_third_on_a_taken_port_says_so(
     finally:
         second.stop()
     third = Stack(tmp_path / "third")
-    third._environment["APP_ADDR"] = str(stack.web)
+    third.environment["APP_ADDR"] = str(stack.web)
     with pytest.raises(AssertionError, match=rf"{stack.web.port}.*APP_ADDR"):
         third.start()
