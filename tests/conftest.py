@@ -22,6 +22,7 @@ from flask.testing import FlaskClient
 
 from maild import config, db, factory
 from maild.config import Settings
+from maild.local import home as homes
 from maild.local import postgres, valkey
 from maild.models import Message, Worker, Workspace
 from maild.services import messages, migrations, outcomes, processes, sending, workers
@@ -34,16 +35,16 @@ WORKSPACE_A, WORKSPACE_B = 1, 2
 
 
 @pytest.fixture(scope="session")
-def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_dsn() -> Iterator[str]:
     """A PostgreSQL of this run's own, without fsync."""
-    with postgres.running(tmp_path_factory.mktemp("postgres"), fsync=False) as dsn:
+    with homes.temporary() as home, postgres.running(home, fsync=False) as dsn:
         yield dsn
 
 
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def redis_url() -> Iterator[str]:
     """A Valkey of this run's own."""
-    with valkey.running(tmp_path_factory.mktemp("valkey")) as url:
+    with homes.temporary() as home, valkey.running(home) as url:
         yield url
 
 

@@ -17,6 +17,7 @@ from maild.domain.cursor import Cursor
 from maild.domain.states import Status, Stream
 from maild.errors import Unavailable
 from maild.models import Message
+from maild.services import workspaces
 
 PAGE_MAX = 500
 SEARCH_TIMEOUT_MS = 2_000
@@ -74,8 +75,8 @@ def list_page(
 ) -> Page:
     """One page. At most one of the cursors is given; with neither it is the newest page.
 
-    `settled_only` leaves out what is younger than TAIL_LAG_SECONDS. Raises Unavailable where the
-    search takes too long.
+    `settled_only` leaves out what is younger than TAIL_LAG_SECONDS. Raises NotFound (the workspace),
+    and Unavailable where the search takes too long.
     """
     query = Message.select().where(*_conditions(workspace_id, filter_ or Filter()))
     if settled_only:
@@ -89,6 +90,8 @@ def list_page(
         query = query.order_by(Message.created_at.desc(), Message.id.desc())
     with _bounded():
         rows = list(query.limit(limit + 1))
+        if not rows:
+            workspaces.require(workspace_id)
     has_more, rows = len(rows) > limit, rows[:limit]
     if newer_than:
         rows.reverse()
@@ -108,9 +111,8 @@ def list_live(workspace_id: int, *, filter_: Filter, limit: int = 50) -> tuple[P
     The page holds just what the tail would have given by now, so that between the two no message is
     missed and none comes twice. Raises Unavailable where the search takes too long.
     """
-    start = (
-        tail_start()
-    )  # before the page: over an empty one, the tail gives what settles in between
+    # Before the page: over an empty one, the tail gives what settles in between.
+    start = tail_start()
     page = list_page(workspace_id, filter_=filter_, limit=limit, settled_only=True)
     return page, cursor_of(page.messages[0]) if page.messages else start
 

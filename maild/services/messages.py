@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import peewee
+from psycopg2 import Binary
 
 from maild import clock, config, queue
 from maild.db import database
@@ -20,7 +21,7 @@ from maild.domain import ids, submission
 from maild.domain.mime import Attachment
 from maild.domain.states import PRIORITY, EventType, Status, Stream
 from maild.errors import BlockedRecipientDomain, FieldError, InvalidFields, InvalidRequest, NotFound
-from maild.models import Event, Message, MessageAttachment, MessageBody
+from maild.models import Message, MessageAttachment, MessageBody
 from maild.services import addresses
 
 DELIVER = "deliver"
@@ -56,13 +57,12 @@ def accept(workspace_id: int, new: NewMessage) -> Message:
     """
     checked = _check(new)
     try:
-        with database.atomic():
-            message = _store(workspace_id, checked)
-            queue.enqueue(DELIVER)
+        message = _store(workspace_id, checked)
     except peewee.IntegrityError as error:
         if "messages_workspace_id_fkey" in str(error):
             raise NotFound(f"There is no workspace {workspace_id}.") from error
         raise
+    queue.enqueue(DELIVER)
     return message
 
 
@@ -97,6 +97,39 @@ def list_attachments(message: Message) -> list[MessageAttachment]:
     return list(query)
 
 
+# One statement, so one round trip and one commit: accepting is as fast as the disk.
+_STORE = """
+WITH message AS (
+    INSERT INTO messages (
+        id, workspace_id, status, stream, priority, from_email, to_email, subject, size_bytes,
+        tags, metadata, scheduled_at, next_attempt_at)
+    VALUES (
+        %(id)s, %(workspace_id)s, 'queued', %(stream)s, %(priority)s, %(from_email)s, %(to_email)s,
+        %(subject)s, %(size_bytes)s, %(tags)s::text[], %(metadata)s, %(scheduled_at)s,
+        greatest(now(), %(scheduled_at)s::timestamptz))
+    RETURNING id, next_attempt_at, created_at, updated_at
+), body AS (
+    INSERT INTO message_bodies (
+        message_id, from_name, reply_to, headers, body_text, body_html, attachment_count)
+    SELECT id, %(from_name)s, %(reply_to)s, %(headers)s, %(body_text)s, %(body_html)s,
+        cardinality(%(filenames)s::text[])
+    FROM message
+), attachments AS (
+    INSERT INTO message_attachments (
+        message_id, position, filename, content_type, content_id, content)
+    SELECT message.id, a.number - 1, a.filename, a.content_type, a.content_id, a.content
+    FROM message, unnest(
+        %(filenames)s::text[], %(content_types)s::text[], %(content_ids)s::text[],
+        %(contents)s::bytea[]
+    ) WITH ORDINALITY AS a (filename, content_type, content_id, content, number)
+), event AS (
+    INSERT INTO events (workspace_id, message_id, type, data)
+    SELECT %(workspace_id)s, id, %(event)s, '{}' FROM message
+)
+SELECT next_attempt_at, created_at, updated_at FROM message
+"""
+
+
 def _store(workspace_id: int, new: NewMessage) -> Message:
     message = Message(
         id=ids.new_id(clock.now()),
@@ -111,43 +144,28 @@ def _store(workspace_id: int, new: NewMessage) -> Message:
         tags=list(new.tags),
         metadata=new.metadata,
         scheduled_at=new.scheduled_at,
+        attempt_count=0,
     )
-    due = peewee.fn.greatest(peewee.fn.now(), peewee.Cast(new.scheduled_at, "timestamptz"))
-    stored = (
-        Message.insert({**message.__data__, "next_attempt_at": due})
-        .returning(Message.next_attempt_at, Message.created_at, Message.updated_at)
-        .execute()[0]
-    )
-    message.attempt_count = 0
-    message.next_attempt_at = stored.next_attempt_at
-    message.created_at = stored.created_at
-    message.updated_at = stored.updated_at
-    MessageBody.insert(
-        message=message.id,
-        from_name=new.from_name,
-        reply_to=new.reply_to,
-        headers=[list(pair) for pair in new.headers],
-        body_text=new.body_text,
-        body_html=new.body_html,
-        attachment_count=len(new.attachments),
-    ).execute()
-    if new.attachments:
-        MessageAttachment.insert_many(
-            [
-                {
-                    "message": message.id,
-                    "position": position,
-                    "filename": attachment.filename,
-                    "content_type": attachment.content_type,
-                    "content_id": attachment.content_id,
-                    "content": attachment.content,
-                }
-                for position, attachment in enumerate(new.attachments)
-            ]
-        ).execute()
-    Event.insert(
-        workspace=workspace_id, message=message.id, type=EventType.ACCEPTED.value, data={}
-    ).execute()
+    row = database.execute_sql(
+        _STORE,
+        {
+            **message.__data__,
+            "workspace_id": workspace_id,
+            "stream": new.stream.value,
+            "metadata": json.dumps(new.metadata),
+            "from_name": new.from_name,
+            "reply_to": new.reply_to,
+            "headers": json.dumps(new.headers),
+            "body_text": new.body_text,
+            "body_html": new.body_html,
+            "filenames": [a.filename for a in new.attachments],
+            "content_types": [a.content_type for a in new.attachments],
+            "content_ids": [a.content_id for a in new.attachments],
+            "contents": [Binary(a.content) for a in new.attachments],
+            "event": EventType.ACCEPTED.value,
+        },
+    ).fetchone()
+    message.next_attempt_at, message.created_at, message.updated_at = row
     return message
 
 

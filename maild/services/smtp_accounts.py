@@ -11,7 +11,7 @@ from maild import config
 from maild.db import database
 from maild.errors import FieldError, InvalidFields, NotFound
 from maild.models import SmtpAccount, Workspace
-from maild.services import addresses, secrets
+from maild.services import addresses, secrets, workspaces
 from maild.services.health import Check
 from maild.transports.smtp import ConnectFailed, Server, open_connection
 
@@ -73,9 +73,12 @@ def save(workspace_id: int, account: NewSmtpAccount) -> SmtpAccount:
 
 
 def list_all(workspace_id: int) -> list[SmtpAccount]:
-    """All accounts of a workspace by name."""
+    """All accounts of a workspace by name. Raises NotFound."""
     query = SmtpAccount.select().where(SmtpAccount.workspace == workspace_id)
-    return list(query.order_by(SmtpAccount.name))
+    accounts = list(query.order_by(SmtpAccount.name))
+    if not accounts:
+        workspaces.require(workspace_id)
+    return accounts
 
 
 def activate(workspace_id: int, *, name: str) -> SmtpAccount:
@@ -153,8 +156,10 @@ def _place(row: SmtpAccount) -> str:
 
 def _check(account: NewSmtpAccount) -> None:
     errors = []
-    if not 1 <= len(account.name) <= NAME_MAX_CHARS or not account.name.isprintable():
-        errors.append(FieldError("name", f"must have 1 to {NAME_MAX_CHARS} printable characters"))
+    if not (account.name.strip() and account.name.isprintable()):
+        errors.append(FieldError("name", "must be printable characters, and not spaces alone"))
+    elif len(account.name) > NAME_MAX_CHARS:
+        errors.append(FieldError("name", f"is longer than {NAME_MAX_CHARS} characters"))
     if not _HOST.fullmatch(account.host):
         errors.append(FieldError("host", "must be a host name or an IP address"))
     if not 1 <= account.port <= 65_535:

@@ -17,6 +17,7 @@ import pytest
 import redis
 
 from maild.config import Addr, child_environment
+from maild.local import home as homes
 from tests.conftest import ADMIN_KEY, OPERATOR_KEY, free_ports
 
 PATIENCE_SECONDS = 60.0
@@ -175,11 +176,12 @@ def is_running(process: psutil.Process) -> bool:
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """A running copy of maild, stopped afterwards whatever happened."""
-    running = Stack(tmp_path / "home")
-    running.start()
-    yield running
-    everything = running.processes()
-    running.stop()
-    assert not [p for p in everything if is_running(p)]
+    with homes.temporary() as home:
+        running = Stack(home)
+        running.start()
+        try:
+            yield running
+        finally:
+            running.stop()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from maild.local import home as homes
 from tests.crash.conftest import Stack, wait_until
 
 pytestmark = pytest.mark.crash
@@ -112,18 +113,18 @@ def test_failures_are_rehearsed_in_the_inbox(stack: Stack) -> None:
     ]
 
 
-def test_two_copies_run_side_by_side_and_a_third_on_a_taken_port_says_so(
-    stack: Stack, tmp_path: Any
-) -> None:
-    second = Stack(tmp_path / "second")
-    second.start()
-    try:
-        second.submit()
-        wait_until(lambda: second.received_total() == 1, "the second delivers")
-        assert stack.received_total() == 0
-    finally:
-        second.stop()
-    third = Stack(tmp_path / "third")
-    third.environment["APP_ADDR"] = str(stack.web)
-    with pytest.raises(AssertionError, match=rf"{stack.web.port}.*APP_ADDR"):
-        third.start()
+def test_two_copies_run_side_by_side_and_a_third_on_a_taken_port_says_so(stack: Stack) -> None:
+    with homes.temporary() as home:
+        second = Stack(home)
+        second.start()
+        try:
+            second.submit()
+            wait_until(lambda: second.received_total() == 1, "the second delivers")
+            assert stack.received_total() == 0
+        finally:
+            second.stop()
+    with homes.temporary() as home:
+        third = Stack(home)
+        third.environment["APP_ADDR"] = str(stack.web)
+        with pytest.raises(AssertionError, match=rf"{stack.web.port}.*APP_ADDR"):
+            third.start()

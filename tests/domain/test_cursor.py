@@ -23,35 +23,29 @@ def test_it_reads_what_it_writes(cursor):
     assert not set(text) & set("+/ &?#%")
 
 
-@given(st.text())
-def test_it_reads_nothing_else(text):
+def assert_canonical_or_refused(text):
     try:
         cursor = parse(text)
-    except ValueError as error:
-        assert str(error) == "is not a cursor that maild gave out"
-    else:
-        assert str(cursor) == text
+    except ValueError:
+        return
+    assert str(cursor) == text
+
+
+@given(st.text())
+def test_it_reads_nothing_else(text):
+    assert_canonical_or_refused(text)
 
 
 @given(st.binary(min_size=24, max_size=24))
 def test_any_24_bytes_are_a_cursor_or_refused(packed):
     text = base64.urlsafe_b64encode(packed).decode()
-    try:
-        cursor = parse(text)
-    except ValueError as error:
-        assert str(error) == "is not a cursor that maild gave out"
-    else:
-        assert str(cursor) == text
+    assert_canonical_or_refused(text)
 
 
 @given(cursors, st.integers(0, 31), st.characters())
 def test_it_notices_a_character_that_is_none_of_its_own(cursor, place, character):
     text = str(cursor)
-    changed = text[:place] + character + text[place + 1 :]
-    try:
-        assert str(parse(changed)) == changed
-    except ValueError as error:
-        assert str(error) == "is not a cursor that maild gave out"
+    assert_canonical_or_refused(text[:place] + character + text[place + 1 :])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from maild import config
 from maild.config import Settings
 from maild.domain.mime import Attachment
-from maild.domain.states import AttemptStatus, EventType, Status
+from maild.domain.states import AttemptStatus, EventType, Status, Stream
 from maild.models import Attempt, Event, Message, MessageBody, Worker
 from maild.services import claims, messages, outcomes, sending, smtp_accounts, timeline
 from maild.services.smtp_accounts import NewSmtpAccount
@@ -265,7 +265,7 @@ def test_it_sends_transactional_mail_before_marketing(
     accept: Accept, deliver: Deliver, inbox: Inbox
 ) -> None:
     for stream in ("marketing", "transactional", "marketing", "transactional"):
-        accept(stream=stream, subject=stream)
+        accept(stream=Stream(stream), subject=stream)
     deliver()
     order = [m["Subject"] for m in reversed(inbox.messages())]
     assert order == ["transactional", "transactional", "marketing", "marketing"]

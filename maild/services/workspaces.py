@@ -1,0 +1,13 @@
+"""Workspaces: the tenants."""
+
+from maild.errors import NotFound
+from maild.models import Workspace
+
+
+def require(workspace_id: int) -> None:
+    """Raises NotFound where there is no such workspace.
+
+    A list that comes out empty asks this, so that a wrong id does not pass for a quiet workspace.
+    """
+    if not Workspace.select().where(Workspace.id == workspace_id).exists():
+        raise NotFound(f"There is no workspace {workspace_id}.")
