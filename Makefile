@@ -31,7 +31,7 @@ lint: $(DEV_STAMP) ## Check format, style, types, layers and security
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml maild app.py
 
 format: $(DEV_STAMP) ## Format the code and mend what can be mended by itself

@@ -6,7 +6,6 @@
     |   +-- InvalidFields        422  invalid_fields
     |   +-- BlockedRecipientDomain 422 blocked_recipient_domain
     |   +-- PayloadTooLarge      413  payload_too_large
-    |   +-- UnsupportedMedia     415  unsupported_media_type
     +-- Unauthenticated          401  unauthenticated
     +-- Forbidden                403  forbidden
     +-- NotFound                 404  not_found
@@ -81,12 +80,6 @@ class PayloadTooLarge(InvalidRequest):
     status = 413
     code = "payload_too_large"
     title = "Payload too large"
-
-
-class UnsupportedMedia(InvalidRequest):
-    status = 415
-    code = "unsupported_media_type"
-    title = "Unsupported media type"
 
 
 class Unauthenticated(MaildError):

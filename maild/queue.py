@@ -147,15 +147,14 @@ def _ring(name: str) -> None:
 def _put(name: str) -> None:
     assert _bell.huey is not None
     assert _bell.client is not None
-    message = Message(id=f"{name}-{time.time_ns()}", name=f"{__name__}.{name}", retries=0, retry_delay=0)
+    task_id, task_name = f"{name}-{time.time_ns()}", f"{__name__}.{name}"
+    message = Message(id=task_id, name=task_name, retries=0, retry_delay=0)
     payload = _bell.huey.serializer.serialize(message)
     _bell.client.lpush(_bell.huey.storage.queue_key, payload)
 
 
 def _opening(name: str, function: Callable[[], object]) -> Callable[[], object]:
-    """`function`, once the mark is gone: what commits from now on rings again, so nothing is
-    missed.
-    """
+    """`function`, with the mark removed first: what commits from then on rings again."""
 
     def run() -> object:
         assert _bell.client is not None

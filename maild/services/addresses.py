@@ -14,6 +14,8 @@ email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 MAX_CHARS = 254  # RFC 5321 4.5.3.1.3 allows a path of 256 octets, angle brackets included
 
+LOCAL_PART_MAX_OCTETS = 64  # RFC 5321 4.5.3.1.1
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -30,6 +32,8 @@ def parse(text: str) -> Address:
     """The address in `text`. Raises ValueError with a sentence for the person who typed it."""
     if len(text) > MAX_CHARS:
         raise ValueError(f"is longer than {MAX_CHARS} characters")
+    if len(text.rpartition("@")[0].encode(errors="replace")) > LOCAL_PART_MAX_OCTETS:
+        raise ValueError(f"has more than {LOCAL_PART_MAX_OCTETS} octets before the @")
     try:
         checked = email_validator.validate_email(
             text, check_deliverability=False, globally_deliverable=False

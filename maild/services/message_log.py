@@ -75,8 +75,8 @@ def list_page(
 ) -> Page:
     """One page. At most one of the cursors is given; with neither it is the newest page.
 
-    `settled_only` leaves out what is younger than TAIL_LAG_SECONDS. Raises NotFound (the workspace),
-    and Unavailable where the search takes too long.
+    `settled_only` leaves out what is younger than TAIL_LAG_SECONDS. Raises NotFound, for the
+    workspace, and Unavailable where the search takes too long.
     """
     query = Message.select().where(*_conditions(workspace_id, filter_ or Filter()))
     if settled_only:

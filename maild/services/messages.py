@@ -222,9 +222,10 @@ def _complaints(new: NewMessage) -> Iterator[submission.Complaint]:
         yield from submission.check_storable(name, getattr(new, name))
     yield from submission.check_headers(new.headers)
     yield from submission.check_tags(new.tags)
-    yield from submission.check_storable("metadata", new.metadata)
     if len(json.dumps(new.metadata)) > submission.METADATA_MAX_OCTETS:
         yield "metadata", f"is larger than {submission.METADATA_MAX_OCTETS} bytes of JSON"
+    else:
+        yield from submission.check_storable("metadata", new.metadata)
     for index, attachment in enumerate(new.attachments):
         yield from submission.check_attachment(
             f"attachments.{index}",

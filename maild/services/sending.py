@@ -13,8 +13,8 @@ from maild import db, log, queue
 from maild.domain.address import to_wire
 from maild.domain.ids import message_id_header
 from maild.domain.mime import Attachment, Content, build
-from maild.domain.smtp_reply import ErrorClass, Stage
-from maild.errors import DecryptionError
+from maild.domain.smtp_reply import ErrorClass, Reply, Stage
+from maild.errors import DecryptionError, NotFound
 from maild.models import MessageAttachment, MessageBody
 from maild.services import claims, smtp_accounts
 from maild.services.claims import Claim
@@ -82,18 +82,23 @@ def _try_once(claim: Claim, content: Content, paths: "_Paths") -> Outcome:
             # The server had closed the idle connection, and has not seen this message yet.
             outcome = _offer(paths.connection(account_id), content)
     except ConnectFailed as failure:
-        text = f"{paths.remote(account_id)} at {failure.stage.words}: {failure.text}"
-        return _not_sent(failure.stage, failure.error_class, text, paths.remote(account_id))
-    except DecryptionError as error:
-        return _not_sent(Stage.AUTH, ErrorClass.AUTH, error.detail, "")
+        return _not_sent(
+            failure.stage,
+            failure.error_class,
+            failure.text,
+            remote=failure.remote,
+            reply=failure.reply,
+        )
+    except (DecryptionError, NotFound) as error:
+        return _not_sent(Stage.AUTH, ErrorClass.AUTH, error.detail)
     except ValueError as error:
         text = f"This message cannot be put into SMTP: {error}"
-        return _not_sent(Stage.MAIL_FROM, ErrorClass.PROTOCOL, text, "", is_permanent=True)
+        return _not_sent(Stage.MAIL_FROM, ErrorClass.PROTOCOL, text, is_permanent=True)
     except Exception:
         logger.exception("attempt.crashed", message_id=str(claim.message_id))
         paths.drop(account_id)
         text = "maild itself failed while sending this message; the worker's log says how."
-        return _not_sent(Stage.MAIL_FROM, ErrorClass.UNKNOWN, text, "")
+        return _not_sent(Stage.MAIL_FROM, ErrorClass.UNKNOWN, text)
     return outcome
 
 
@@ -109,13 +114,19 @@ def _offer(connection: Connection, content: Content) -> Outcome:
 
 
 def _not_sent(
-    stage: Stage, error_class: ErrorClass, text: str, remote: str, *, is_permanent: bool = False
+    stage: Stage,
+    error_class: ErrorClass,
+    text: str,
+    *,
+    remote: str = "",
+    reply: Reply | None = None,
+    is_permanent: bool = False,
 ) -> Outcome:
     """The outcome of an attempt in which no server was offered the message."""
     return Outcome(
         accepted=False,
         stage=stage,
-        reply=None,
+        reply=reply,
         error_class=error_class,
         is_permanent=is_permanent,
         is_unknown=False,
@@ -132,22 +143,15 @@ class _Paths:
 
     def __init__(self) -> None:
         self._open: dict[AccountId, Connection] = {}
-        self._remotes: dict[AccountId, str] = {}
 
     def connection(self, account_id: AccountId) -> Connection:
-        """A usable connection. Raises ConnectFailed, DecryptionError."""
+        """A usable connection. Raises ConnectFailed, DecryptionError, NotFound."""
         held = self._open.get(account_id)
         if held is not None and held.is_usable:
             return held
         self.drop(account_id)
-        server = smtp_accounts.get_server(account_id)
-        self._remotes[account_id] = server.remote
-        opened = self._open[account_id] = open_connection(server)
+        opened = self._open[account_id] = open_connection(smtp_accounts.get_server(account_id))
         return opened
-
-    def remote(self, account_id: AccountId) -> str:
-        """Where the account's server is, for people; known once it was dialled."""
-        return self._remotes.get(account_id, "")
 
     def drop(self, account_id: AccountId) -> None:
         """Close and forget an account's connection."""

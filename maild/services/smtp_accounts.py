@@ -2,6 +2,7 @@
 through.
 """
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from maild.transports.smtp import ConnectFailed, Server, open_connection
 SECURITY = ("auto", "starttls", "tls", "none")
 NAME_MAX_CHARS = 64
 
-_HOST = re.compile(r"[A-Za-z0-9._:-]{1,255}")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,253}[A-Za-z0-9.])?")
 
 AccountId = int | None
 """An SMTP account's id; None is the account of the environment."""
@@ -46,7 +47,7 @@ def save(workspace_id: int, account: NewSmtpAccount) -> SmtpAccount:
         "host": account.host,
         "port": account.port,
         "security": account.security,
-        "username": account.username,
+        "username": account.username or None,
         "from_email": addresses.parse(account.from_email).text,
     }
     try:
@@ -62,7 +63,7 @@ def save(workspace_id: int, account: NewSmtpAccount) -> SmtpAccount:
                 .returning(SmtpAccount)
                 .execute()[0]
             )
-            if account.password is not None:
+            if account.password:
                 row.password_encrypted = secrets.encrypt(
                     account.password, key=config.current().encryption_key, place=_place(row)
                 )
@@ -131,7 +132,7 @@ def check_default() -> Check:
         with open_connection(server):
             return Check("smtp", True, f"ok ({server.remote})")
     except ConnectFailed as failure:
-        return Check("smtp", False, f"{server.remote} at {failure.stage.words}: {failure.text}")
+        return Check("smtp", False, failure.text)
 
 
 def _server(row: SmtpAccount) -> Server:
@@ -154,13 +155,21 @@ def _place(row: SmtpAccount) -> str:
     return f"{row.workspace_id}/smtp_accounts/{row.id}/password"
 
 
+def _is_ip_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _check(account: NewSmtpAccount) -> None:
     errors = []
     if not (account.name.strip() and account.name.isprintable()):
         errors.append(FieldError("name", "must be printable characters, and not spaces alone"))
     elif len(account.name) > NAME_MAX_CHARS:
         errors.append(FieldError("name", f"is longer than {NAME_MAX_CHARS} characters"))
-    if not _HOST.fullmatch(account.host):
+    if not (_HOST_NAME.fullmatch(account.host) or _is_ip_address(account.host)):
         errors.append(FieldError("host", "must be a host name or an IP address"))
     if not 1 <= account.port <= 65_535:
         errors.append(FieldError("port", "must be a port from 1 to 65535"))

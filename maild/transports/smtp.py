@@ -262,7 +262,7 @@ class Connection:
             is_permanent=is_permanent,
             is_unknown=is_unknown,
             is_stale=is_stale,
-            text=f"{self.remote} at {self._stage.words}: {text}",
+            text=f"{text} ({self._stage.words}, {self.remote})",
             remote=self.remote,
             timings=self._laps.timings,
         )

@@ -206,7 +206,7 @@ class _Opening:
         self, error_class: ErrorClass, text: str, reply: Reply | None = None
     ) -> ConnectFailed:
         remote = self._server.remote
-        text = f"{remote} at {self._stage.words}: {text}"
+        text = f"{text} ({self._stage.words}, {remote})"
         return ConnectFailed(remote, self._stage, error_class, text, reply)
 
     def _dial(self) -> Wire:

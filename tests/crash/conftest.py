@@ -1,5 +1,6 @@
 """The whole product as `maild run` starts it, for tests that kill parts of it."""
 
+import contextlib
 import http.client
 import json
 import signal
@@ -95,9 +96,13 @@ class Stack:
         [found] = wait_until(search, f"a process {words} runs")
         return found
 
-    def redis(self) -> redis.Redis:
+    def flush_redis(self) -> bool:
+        """FLUSHALL; returns whether Valkey could be reached."""
         lines = (self.home / "stack.env").read_text().splitlines()
-        return redis.Redis.from_url(dict(line.split("=", 1) for line in lines)["REDIS_URL"])
+        url = dict(line.split("=", 1) for line in lines)["REDIS_URL"]
+        with contextlib.suppress(redis.RedisError), redis.Redis.from_url(url) as client:
+            return bool(client.flushall())
+        return False
 
     def submit(self, **fields: Any) -> dict[str, Any]:
         """Submit a message; fails unless the answer is 201."""

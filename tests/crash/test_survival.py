@@ -44,8 +44,7 @@ def test_everything_arrives_when_the_worker_then_valkey_are_killed_and_valkey_is
     wait_until(lambda: len(answers) > 250, "more is accepted")
     stack.find("valkey-server").kill()
     wait_until(lambda: len(answers) > 400, "accepting goes on without Redis")
-    wait_until(lambda: stack.find("valkey-server"), "Valkey is back")
-    stack.redis().flushall()
+    wait_until(stack.flush_redis, "Valkey is back, and forgets everything once more")
     submitting.join()
 
     wait_until(lambda: stack.count_by_status() == {"sent": total}, "all are sent")

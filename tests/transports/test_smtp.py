@@ -23,7 +23,7 @@ def test_it_delivers_a_message(smtpd, connect):
     assert (outcome.is_permanent, outcome.is_unknown, outcome.is_stale) == (False, False, False)
     assert (outcome.reply.code, outcome.reply.enhanced_code) == (250, "2.0.0")
     assert outcome.remote == f"localhost:{server.port}"
-    assert outcome.text == f"localhost:{server.port} at FINAL DOT: accepted: 250 2.0.0 queued"
+    assert outcome.text == f"accepted: 250 2.0.0 queued (FINAL DOT, localhost:{server.port})"
     (envelope,) = server.envelopes
     assert (envelope.mail_from, envelope.rcpt_tos) == ("ann@example.com", ["bob@example.org"])
     assert envelope.content == MESSAGE

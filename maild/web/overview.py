@@ -1,0 +1,87 @@
+"""The overview: is it healthy, what waits, and what came last."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import Blueprint, Response, request
+
+from maild import config, db
+from maild.models import Message, Worker
+from maild.services import health, message_log, workers
+from maild.services.health import Check, QueueDepth
+from maild.web import access, render
+
+LATEST = 10
+
+blueprint = Blueprint("overview", __name__, url_prefix="/ui")
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What only the database can tell; there is none of it while the database is away."""
+
+    queue: QueueDepth
+    workers: list[Worker]
+    last_seen: datetime | None
+    latest: list[Message]
+
+
+@blueprint.get("")
+def index() -> Response:
+    """The page, which asks for itself again every few seconds; also while dependencies are away."""
+    checks = health.list_checks()
+    facts = _read() if _can_read(checks) else None
+    mark = _mark(checks, facts)
+    if render.has_seen(mark):
+        return render.nothing_new()
+    return render.page_or_partial(
+        "pages/overview.html",
+        "partials/overview.html",
+        checks=checks,
+        facts=facts,
+        mark=mark,
+        curl=_curl() if facts and not facts.latest else None,
+    )
+
+
+def _can_read(checks: list[Check]) -> bool:
+    return all(check.is_ok for check in checks if check.name in {"postgres", "migrations"})
+
+
+@db.connection()
+def _read() -> _Facts:
+    return _Facts(
+        queue=health.measure_queue(),
+        workers=workers.list_alive(),
+        last_seen=workers.find_last_seen(),
+        latest=message_log.list_page(access.current_workspace_id(), limit=LATEST).messages,
+    )
+
+
+def _mark(checks: list[Check], facts: _Facts | None) -> str:
+    if facts is None:
+        return render.digest(checks)
+    return render.digest(
+        checks,
+        facts.queue,
+        [worker.id for worker in facts.workers],
+        [(message.id, message.updated_at) for message in facts.latest],
+    )
+
+
+def _curl() -> str:
+    """The command that sends a first message. Only the key of every development copy is shown."""
+    settings = config.current()
+    is_known = settings.operator_api_key == config.DEVELOPMENT_OPERATOR_KEY
+    key = (
+        settings.operator_api_key
+        if is_known and not settings.is_production
+        else "$OPERATOR_API_KEY"
+    )
+    return (
+        f"curl {request.host_url}v1/messages \\\n"
+        f'  -H "{settings.api_key_header}: {key}" \\\n'
+        '  -H "Content-Type: application/json" \\\n'
+        '  -d \'{"from_email": "hello@example.com", "to_email": "ann@example.org",\n'
+        '       "subject": "A first message", "body_text": "It works."}\''
+    )

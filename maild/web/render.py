@@ -1,0 +1,45 @@
+"""Answers: a page for a browser, a partial for htmx. Only this module knows of HX headers."""
+
+import hashlib
+
+from flask import Response, make_response, redirect, render_template
+from htmx_flask import make_response as make_htmx_response
+from htmx_flask import request
+from werkzeug.wrappers import Response as BaseResponse
+
+
+def page_or_partial(
+    page: str, partial: str, /, *, status: int = 200, **context: object
+) -> Response:
+    """`page` for a browser, and `partial`, which the page includes, for htmx."""
+    template = partial if wants_partial() else page
+    response = make_response(render_template(template, **context), status)
+    response.vary.add("HX-Request")
+    return response
+
+
+def wants_partial() -> bool:
+    """Whether htmx asks for a part of the page that it shows."""
+    return bool(request.htmx) and not request.htmx.history_restore_request
+
+
+def nothing_new() -> Response:
+    """To a poll: leave the page as it is."""
+    return make_response("", 204)
+
+
+def go_to(url: str) -> BaseResponse:
+    """Show another page."""
+    if wants_partial():
+        return make_htmx_response("", 200, redirect=url)
+    return redirect(url, 303)
+
+
+def digest(*facts: object) -> str:
+    """A short mark of what a partial shows; a poll sends it back, and hears when it has changed."""
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def has_seen(mark: str) -> bool:
+    """Whether this is a poll from a partial that already shows `mark`."""
+    return wants_partial() and request.args.get("seen") == mark

@@ -1,0 +1,124 @@
+"""What the tests of /v1 share: a caller, the shape of a refusal, and what the database holds."""
+
+import dataclasses
+import json as jsonlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from maild import config, db, queue
+from maild.config import Settings
+from maild.db import database
+from maild.models import Event, Message, MessageAttachment, MessageBody, SmtpAccount
+
+MESSAGE = {
+    "from_email": "shop@example.com",
+    "to_email": "ann@example.org",
+    "subject": "Hello",
+    "body_text": "Hello Ann.",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Api:
+    """Calls /v1. `key` is `admin`, `operator`, a key itself, or None for nobody."""
+
+    client: FlaskClient
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        *,
+        key: str | None = "admin",
+        json: Any = ...,
+        data: bytes | str | None = None,
+        headers: dict[str, str] | None = None,
+        query: Any = None,
+    ) -> TestResponse:
+        keys = {
+            "admin": config.current().admin_api_key,
+            "operator": config.current().operator_api_key,
+        }
+        all_headers = dict(headers or {})
+        if key is not None:
+            all_headers[config.current().api_key_header] = keys.get(key, key)
+        if json is not ...:
+            data = jsonlib.dumps(json)
+            all_headers.setdefault("Content-Type", "application/json")
+        return self.client.open(
+            path, method=method, data=data, headers=all_headers, query_string=query
+        )
+
+    def submit(self, *, key: str | None = "admin", **fields: Any) -> TestResponse:
+        """Submit a good message, with `fields` on top; a field given as `...` is left out."""
+        body = {k: v for k, v in {**MESSAGE, **fields}.items() if v is not ...}
+        return self("POST", "/v1/messages", json=body, key=key)
+
+    def submit_raw(self, fragment: str) -> TestResponse:
+        """Submit a good message with a piece of raw JSON at its end."""
+        data = jsonlib.dumps(MESSAGE)[:-1] + "," + fragment + "}"
+        return self("POST", "/v1/messages", data=data)
+
+
+@pytest.fixture
+def api(client: FlaskClient) -> Api:
+    return Api(client)
+
+
+@pytest.fixture
+def stored(database: None) -> Callable[[], dict[str, int]]:
+    """Call to count everything that a request can have written."""
+    models = (Message, MessageBody, MessageAttachment, Event, SmtpAccount)
+    return lambda: {model.__name__: model.select().count() for model in models}
+
+
+@pytest.fixture
+def refused() -> Callable[..., dict[str, Any]]:
+    """Call with a response to assert that it is a problem document of this status and code, and
+    that it complains of exactly these fields, where any are named. Returns the document.
+    """
+
+    def check(response: TestResponse, status: int, code: str, *fields: str) -> dict[str, Any]:
+        assert response.status_code == status, response.get_data(as_text=True)[:1000]
+        assert response.content_type == "application/problem+json"
+        document = response.get_json(force=True)
+        words = {"type", "title", "status", "detail", "code", "request_id", "error"}
+        assert words <= set(document) <= words | {"errors"}
+        assert (document["status"], document["code"]) == (status, code), document
+        assert document["error"] == document["detail"] != ""
+        assert document["request_id"] == response.headers["X-Request-ID"]
+        for item in document.get("errors", []):
+            assert set(item) == {"field", "message"}
+        if fields:
+            named = {item["field"] for item in document["errors"]}
+            assert named == set(fields), document["errors"]
+        return document
+
+    return check
+
+
+@pytest.fixture
+def redis_away(settings: Settings) -> Iterator[None]:
+    """The doorbell points at a port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    queue.init(f"redis://127.0.0.1:{port}/0")
+    yield
+    queue.init(settings.redis_url)
+
+
+@pytest.fixture
+def postgres_away(settings: Settings) -> Iterator[None]:
+    """No connection is open, and nobody listens where Postgres was. Name it after `api`."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    database.close_all()
+    db.init(f"postgresql://maild@127.0.0.1:{port}/maild", pool_size=2, application="test")
+    yield
+    database.close_all()
+    db.init(settings.postgres_dsn, pool_size=settings.postgres_pool_size, application="test")

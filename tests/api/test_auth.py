@@ -1,0 +1,142 @@
+"""Who may call /v1: every endpoint, without a key, with a wrong one, with one that is too weak."""
+
+import re
+
+import pytest
+
+from maild import api as api_package
+from maild.api.auth import Role
+from maild.api.endpoint import ENDPOINTS
+
+assert api_package  # it declares the endpoints
+
+MESSAGE = {"from_email": "a@example.com", "to_email": "b@example.org", "subject": "s"}
+ACCOUNT = {"name": "ses", "host": "smtp.example.com", "port": 587, "from_email": "a@example.com"}
+SOME_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+REQUESTS = {
+    "POST /v1/messages": {"json": {**MESSAGE, "body_text": "t"}},
+    "GET /v1/messages/<message_id>": {"query": {}},
+    "GET /v1/messages/logs": {"query": {}},
+    "GET /v1/messages/timeline": {"query": {"message_id": SOME_ID}},
+    "POST /v1/smtp-accounts": {"json": ACCOUNT},
+    "GET /v1/smtp-accounts/list": {"query": {}},
+    "POST /v1/smtp-accounts/activate": {"json": {"name": "ses"}},
+}
+"""A good request to each endpoint; a new endpoint needs a line here."""
+
+NAMES = [f"{e.method} {e.path}" for e in ENDPOINTS]
+each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=NAMES)
+
+
+def request(api, endpoint, **changes):
+    arguments = REQUESTS[f"{endpoint.method} {endpoint.path}"]
+    path = re.sub(r"<\w+>", SOME_ID, endpoint.path)
+    return api(endpoint.method, path, **{**arguments, **changes})
+
+
+def test_every_endpoint_is_tested():
+    assert set(NAMES) == set(REQUESTS)
+
+
+@each_endpoint
+def test_it_answers_401_to_anonymous(api, refused, endpoint):
+    document = refused(request(api, endpoint, key=None), 401, "unauthenticated")
+    assert "missing" in document["detail"]
+
+
+@each_endpoint
+@pytest.mark.parametrize(
+    "key", ["nonsense", "ADMIN", "mk_0123456789abcdef", "schlüssel", "x" * 9000]
+)
+def test_it_answers_401_to_a_wrong_key(api, refused, endpoint, key):
+    response = request(api, endpoint, key=key)
+    document = refused(response, 401, "unauthenticated")
+    assert "not known" in document["detail"]
+    assert key not in document["detail"]
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="maild"'
+
+
+@each_endpoint
+def test_it_lets_an_operator_do_what_an_operator_may(api, refused, endpoint):
+    response = request(api, endpoint, key="operator")
+    if endpoint.role is Role.ADMIN:
+        document = refused(response, 403, "forbidden")
+        assert "admin" in document["detail"]
+    else:
+        assert response.status_code in {200, 201, 404}
+
+
+@each_endpoint
+def test_it_looks_at_the_key_before_the_request(api, refused, endpoint):
+    bad = {"query": {"nonsense": "1"}} if endpoint.method == "GET" else {"json": {"nonsense": 1}}
+    refused(request(api, endpoint, key=None, **bad), 401, "unauthenticated")
+    if endpoint.role is Role.ADMIN:
+        refused(request(api, endpoint, key="operator", **bad), 403, "forbidden")
+
+
+@each_endpoint
+def test_it_answers_404_for_an_unknown_workspace(api, refused, endpoint):
+    arguments = REQUESTS[f"{endpoint.method} {endpoint.path}"]
+    name = "query" if endpoint.method == "GET" else "json"
+    changed = {name: {**arguments[name], "workspace_id": 999}}
+    refused(request(api, endpoint, **changed), 404, "not_found")
+
+
+@each_endpoint
+@pytest.mark.parametrize("workspace_id", ["0", "-1", "one", "1.5", "2147483648", str(2**63), ""])
+def test_it_refuses_what_is_no_workspace_id(api, refused, endpoint, workspace_id):
+    arguments = REQUESTS[f"{endpoint.method} {endpoint.path}"]
+    if endpoint.method == "GET":
+        changed = {"query": {**arguments["query"], "workspace_id": workspace_id}}
+        refused(request(api, endpoint, **changed), 400, "invalid_request", "workspace_id")
+    else:
+        changed = {"json": {**arguments["json"], "workspace_id": workspace_id}}
+        refused(request(api, endpoint, **changed), 422, "invalid_fields", "workspace_id")
+
+
+@pytest.mark.parametrize("path", sorted({e.path for e in ENDPOINTS}))
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"])
+def test_it_answers_405_to_a_wrong_method(api, refused, path, method):
+    allowed = {e.method for e in ENDPOINTS if e.path == path}
+    if method in allowed:
+        return
+    response = api(method, re.sub(r"<\w+>", SOME_ID, path))
+    refused(response, 405, "method_not_allowed")
+    assert allowed <= set(response.headers["Allow"].split(", "))
+    assert method not in response.headers["Allow"].split(", ")
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_it_takes_a_bearer_token(api, settings, scheme):
+    headers = {"Authorization": f"{scheme} {settings.operator_api_key}"}
+    assert api("GET", "/v1/messages/logs", key=None, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "text", ["Bearer", "Bearer ", "Basic {}", "{}", "Token {}", "Bearer {} x", ""]
+)
+def test_it_refuses_any_other_authorization(api, refused, settings, text):
+    headers = {"Authorization": text.format(settings.admin_api_key)}
+    refused(api("GET", "/v1/messages/logs", key=None, headers=headers), 401, "unauthenticated")
+
+
+def test_it_takes_the_key_in_the_configured_header(api, refused, use_settings, settings):
+    old = {"X-API-Key": settings.admin_api_key}
+    use_settings(api_key_header="X-Mail-Key")
+    assert api("GET", "/v1/messages/logs").status_code == 200
+    document = refused(
+        api("GET", "/v1/messages/logs", key=None, headers=old), 401, "unauthenticated"
+    )
+    assert "X-Mail-Key" in document["detail"]
+
+
+def test_it_takes_no_key_from_the_query(api, refused, settings):
+    query = {"api_key": settings.admin_api_key, "X-API-Key": settings.admin_api_key}
+    refused(api("GET", "/v1/messages/logs", key=None, query=query), 401, "unauthenticated")
+
+
+def test_the_header_wins_over_the_bearer_token(api, refused, settings):
+    headers = {"Authorization": f"Bearer {settings.admin_api_key}"}
+    response = api("GET", "/v1/messages/logs", key="nonsense", headers=headers)
+    refused(response, 401, "unauthenticated")

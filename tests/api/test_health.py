@@ -1,0 +1,86 @@
+"""GET /healthz and GET /readyz."""
+
+import pytest
+
+from maild import factory
+from maild.db import database
+from maild.services import workers
+
+PARTS = {"postgres", "redis", "migrations", "worker"}
+
+
+def test_it_is_ready_with_a_worker(client):
+    workers.enter()
+    response = client.get("/readyz")
+    assert response.status_code == 200
+    answer = response.get_json()
+    assert (answer["status"], answer["missing"]) == ("ready", [])
+    assert set(answer["checks"]) == PARTS
+    assert all(check["ok"] for check in answer["checks"].values())
+
+
+def test_it_names_the_missing_worker(client):
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    answer = response.get_json()
+    assert (answer["status"], answer["missing"]) == ("unavailable", ["worker"])
+    assert "none was ever seen" in answer["checks"]["worker"]["detail"]
+
+
+def test_it_names_a_worker_that_went_away(client):
+    lease = workers.enter()
+    database.execute_sql(
+        "UPDATE workers SET seen_at = now() - interval '1 hour' WHERE id = %s", (lease.worker_id,)
+    )
+    answer = client.get("/readyz").get_json()
+    assert answer["missing"] == ["worker"]
+    assert "the last one was seen at" in answer["checks"]["worker"]["detail"]
+
+
+def test_it_names_the_missing_redis(client, redis_away):
+    workers.enter()
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.get_json()["missing"] == ["redis"]
+
+
+def test_it_names_a_migration_that_was_not_applied(client):
+    workers.enter()
+    rows = database.execute_sql("SELECT * FROM schema_migrations")
+    names = [column[0] for column in rows.description]
+    saved = rows.fetchall()
+    database.execute_sql("DELETE FROM schema_migrations")
+    try:
+        response = client.get("/readyz")
+    finally:
+        holes = ", ".join(["%s"] * len(names))
+        for row in saved:
+            database.execute_sql(
+                f"INSERT INTO schema_migrations ({', '.join(names)}) VALUES ({holes})", row
+            )
+    assert response.status_code == 503
+    assert response.get_json()["missing"] == ["migrations"]
+
+
+def test_it_answers_while_postgres_is_away(postgres_away):
+    client = factory.build_app().test_client()
+    assert client.get("/healthz").get_json() == {"status": "ok"}
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    answer = response.get_json()
+    assert answer["missing"] == ["postgres", "migrations", "worker"]
+    assert "127.0.0.1" not in response.text
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_it_needs_no_key(client, path):
+    assert client.get(path).status_code in {200, 503}
+    assert client.head(path).data == b""
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_it_answers_405_to_a_wrong_method(client, path, method):
+    response = client.open(path, method=method)
+    assert response.status_code == 405
+    assert "GET" in response.headers["Allow"]

@@ -1,0 +1,92 @@
+"""Every page: accessible in light and dark, readable at 360 px, and quiet in the browser's log."""
+
+import datetime as dt
+import uuid
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from maild import clock
+from maild.domain.mime import Attachment
+from maild.domain.states import AttemptStatus, EventType, Status
+from maild.models import Attempt, Event, Message
+
+pytestmark = pytest.mark.browser
+
+LONG_REPLY = (
+    "451 4.7.1 <ann@example.org>: Recipient address rejected: Greylisted, see "
+    "http://postgrey.example/help/aVeryLongAddressWithoutAnySpaceInItForALineToBreakAt.html"
+)
+
+
+@pytest.fixture
+def paths(settled, fail_message):
+    """Every page there is, with the kinds of message that are hard to show."""
+    fail_message(settled(subject="Failed"))
+    settled(
+        subject="🎉 " + "word " * 60,
+        to_email="a-very-long-local-part@" + "sub." * 20 + "example.com",
+    )
+    settled(subject="فاتورتك لشهر نوفمبر جاهزة", tags=("receipt",))
+    deferred = settled(
+        subject="x" * 300,
+        from_name="The shop",
+        body_html="<p>Hello</p>",
+        metadata={"key" * 40: "value" * 80},
+        headers=(("X-Long", "y" * 300),),
+        attachments=(Attachment("z" * 200 + ".pdf", "application/pdf", b"x"),),
+    )
+    Attempt.insert(
+        message=deferred.id,
+        attempt_no=1,
+        status=AttemptStatus.DEFERRED,
+        worker_id=uuid.uuid4(),
+        smtp_account_name="default",
+        remote="mx.example.org:25",
+        duration_ms=431,
+        stage="rcpt_to",
+        smtp_code=451,
+        enhanced_code="4.7.1",
+        response=LONG_REPLY,
+        error_class="greylisted",
+        timings={"connect": 1.2, "ehlo": 3.4, "rcpt_to": 431.0},
+    ).execute()
+    Event.insert(
+        workspace=1,
+        message=deferred.id,
+        type=EventType.DEFERRED.value,
+        data={"attempt_no": 1, "retry_in_seconds": 60},
+    ).execute()
+    Message.update(
+        status=Status.QUEUED,
+        attempt_count=1,
+        last_error=LONG_REPLY,
+        next_attempt_at=clock.now() + dt.timedelta(minutes=4),
+    ).where(Message.id == deferred.id).execute()
+    return (
+        "/",
+        "/ui",
+        "/ui/logs",
+        "/ui/logs?status=failed&tag=x&range=7d",
+        f"/ui/messages/{deferred.id}",
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_has_no_violation_of_accessibility(open_context, paths, scheme):
+    tab = open_context(color_scheme=scheme).new_page()
+    for path in paths:
+        tab.goto(path)
+        results = Axe().run(tab)
+        assert results.violations_count == 0, (path, results.generate_report())
+
+
+@pytest.mark.parametrize("width", [360, 720, 1000, 1440])
+def test_it_never_scrolls_sideways(open_context, paths, width, complaints):
+    tab = open_context(viewport={"width": width, "height": 740}).new_page()
+    for path in (*paths, "/nothing", "/ui/nothing"):
+        tab.goto(path)
+        root = "document.documentElement"
+        overflow = tab.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
+        assert overflow <= 0, (path, width)
+    complaints[:] = [text for text in complaints if "404" not in text]  # those two are meant
