@@ -51,7 +51,6 @@ class _Doorbell:
     """The Redis client of this process, and whether it should be left alone for a moment."""
 
     def __init__(self) -> None:
-        self.url = ""
         self.client: redis.Redis | None = None
         self.huey: Huey | None = None
         self.quiet_until = 0.0
@@ -62,9 +61,7 @@ _bell = _Doorbell()
 
 def init(redis_url: str) -> None:
     """Point the doorbell at Redis. Opens nothing yet."""
-    if _bell.client is not None:
-        _bell.client.close()
-    _bell.url = redis_url
+    close()
     _bell.client = redis.Redis.from_url(
         redis_url,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -87,6 +84,15 @@ def init(redis_url: str) -> None:
         ),
     )
     _bell.quiet_until = 0.0
+
+
+def close() -> None:
+    """Close every connection to Redis. Ringing does nothing from then on."""
+    if _bell.client is not None:
+        _bell.client.close()
+    if _bell.huey is not None:
+        _bell.huey.storage.pool.disconnect()
+    _bell.client = _bell.huey = None
 
 
 def task(name: str) -> Callable[[Callable[[], object]], Callable[[], object]]:

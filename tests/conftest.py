@@ -20,7 +20,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from maild import config, db, factory
+from maild import config, db, factory, queue
 from maild.config import Settings
 from maild.local import home as homes
 from maild.local import postgres, valkey
@@ -49,7 +49,7 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def session_settings(postgres_dsn: str, redis_url: str) -> Settings:
+def session_settings(postgres_dsn: str, redis_url: str) -> Iterator[Settings]:
     """Settings of the whole run, with the schema migrated."""
     settings = config.load(
         {
@@ -64,7 +64,9 @@ def session_settings(postgres_dsn: str, redis_url: str) -> Settings:
     processes.start(settings, name="test")
     with db.connection():
         migrations.apply()
-    return settings
+    yield settings
+    queue.close()
+    db.database.close_all()
 
 
 @pytest.fixture

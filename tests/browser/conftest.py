@@ -22,9 +22,9 @@ ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-s
 WIDE = {"width": 1440, "height": 900}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, once a run."""
+    """Chromium, for one file: Playwright keeps the thread's event loop from everybody else."""
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if path is None:
         if os.environ.get("CI"):
@@ -63,7 +63,7 @@ def open_context(
 
     def make(**options: object) -> BrowserContext:
         context = browser.new_context(**{"viewport": WIDE, "base_url": base_url, **options})
-        context.set_default_timeout(5_000)
+        context.set_default_timeout(20_000)
         context.on(
             "console", lambda line: complaints.append(line.text) if line.type == "error" else None
         )

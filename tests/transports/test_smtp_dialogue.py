@@ -83,7 +83,7 @@ def test_a_refused_message_leaves_the_connection_usable(
     assert (refused.accepted, refused.stage, refused.error_class) == (False, stage, error_class)
     assert flags(refused) == ({"is_permanent"} if is_permanent else set())
     assert str(refused.reply) == reply
-    assert refused.text.endswith(f" at {stage.words}: {reply}")
+    assert refused.text == f"{reply} ({stage.words}, {refused.remote})"
     assert connection.is_usable
     assert send(connection).accepted
 
