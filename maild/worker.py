@@ -50,7 +50,8 @@ def run(settings: config.Settings) -> None:
     finally:
         lease.stopping.set()
         sweep.join(GRACE_SECONDS)
-        outcomes.recorder().close()
+        if not outcomes.recorder().close(timeout_seconds=GRACE_SECONDS):
+            logger.error("outcomes.lost", detail="the database did not come back in time")
         gone.set()
         heartbeat.join()
         with db.connection():

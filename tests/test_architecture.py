@@ -1,4 +1,4 @@
-"""Rules of the house that a reader of the sources can check (shared/DESIGN.md); import-linter
+"""Rules of the house that a reader of the sources can check; import-linter
 checks who imports whom.
 """
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import psycopg2
@@ -13,8 +14,12 @@ from tests.conftest import free_ports
 
 def maild(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `maild` to its end."""
+    return python("-m", "maild", *arguments, **environment)
+
+
+def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "maild", *arguments],
+        [sys.executable, *arguments],
         env=child_environment(MAILD_HOME="/nonexistent", **environment),
         capture_output=True,
         text=True,
@@ -60,20 +65,23 @@ def test_a_database_that_is_away_is_said_in_a_sentence() -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("process", ["worker", "scheduler"])
+@pytest.mark.parametrize(
+    "arguments",
+    [("-m", "maild", "worker"), ("-m", "maild", "scheduler"), ("-c", "import app")],
+    ids=["worker", "scheduler", "web"],
+)
 def test_a_process_refuses_to_start_on_a_pending_migration(
-    process: str, stack: dict[str, str], session_settings: Settings
+    arguments: tuple[str, ...], stack: dict[str, str], session_settings: Settings
 ) -> None:
     admin = psycopg2.connect(session_settings.postgres_dsn)
     admin.autocommit = True
-    name = f"empty_{process}"
+    name = f"t{uuid.uuid4().hex}"
     with admin.cursor() as cursor:
-        cursor.execute(f"DROP DATABASE IF EXISTS {name}")
         cursor.execute(f"CREATE DATABASE {name}")
     try:
         dsn = stack["POSTGRES_DSN"].replace("/maild?", f"/{name}?")
         assert dsn != stack["POSTGRES_DSN"]
-        done = maild(process, **{**stack, "POSTGRES_DSN": dsn})
+        done = python(*arguments, **{**stack, "POSTGRES_DSN": dsn})
         assert done.returncode == 1
         assert "lacks migrations: 0001_initial. Run: maild migrate" in done.stderr
     finally:

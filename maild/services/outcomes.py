@@ -200,10 +200,14 @@ class Recorder:
         self._inbox.put(marker)
         marker.done.wait()
 
-    def close(self) -> None:
-        """Write what is left, then end the thread."""
+    def close(self, *, timeout_seconds: float) -> bool:
+        """Write what is left, then end the thread; False where that took too long.
+
+        What is left then stays with the worker's lease, and the rescue sends it again.
+        """
         self._inbox.put(None)
-        self._thread.join()
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         is_open = True

@@ -137,7 +137,7 @@ def test_it_keeps_an_outcome_until_the_database_is_back(
     assert tried_in_vain.wait(10)
     assert messages.get(1, message.id).status is Status.SENDING
     away.clear()
-    recorder.close()
+    assert recorder.close(timeout_seconds=30)
     assert messages.get(1, message.id).status is Status.SENT
 
 
@@ -146,5 +146,5 @@ def test_closing_writes_what_is_left(accept: Callable[..., Message], lease: Leas
     recorder = outcomes.Recorder()
     for claim in claims.claim(lease.worker_id, limit=250):
         recorder.put(outcomes.decide(claim, ACCEPTED, duration_ms=1))
-    recorder.close()
+    assert recorder.close(timeout_seconds=30)
     assert {messages.get(1, m.id).status for m in made} == {Status.SENT}
