@@ -55,6 +55,8 @@ clean: ## Remove caches (never .maild/, which holds your data, nor .venv/)
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "maild needs Python 3.11 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@test ! -e $(VENV) || { \
+	  echo "$(VENV) is there, but not usable: it is broken, or belongs to somebody else. Remove it, or use a clone of your own."; exit 1; }
 	@echo "Making $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "Python's venv module is incomplete; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }

@@ -1,6 +1,8 @@
 """The command line: `maild run | migrate | send | doctor`, and the processes that `run` starts."""
 
 import sys
+import time
+from typing import Any
 
 import click
 
@@ -98,14 +100,29 @@ def send(
         ):
             for number in bar:
                 numbered = subject if count == 1 else f"{subject} ({number} of {count})"
-                last = client.post("/v1/messages", {**body, "subject": numbered})
+                last = _post_patiently(client, {**body, "subject": numbered}, tries=min(count, 20))
                 accepted += 1
     except ApiError as error:
-        raise click.ClickException(f"{error} ({accepted} of {count} were accepted)") from error
+        hint = " Set OPERATOR_API_KEY to the server's." if error.status == 401 else ""
+        raise click.ClickException(
+            f"{error} ({accepted} of {count} were accepted){hint}"
+        ) from error
     if count == 1:
         click.echo(f"Accepted as {last['id']}, {last['status']}.")
     else:
         click.echo(f"Accepted {accepted} messages.")
+
+
+def _post_patiently(client: ApiClient, body: dict[str, Any], *, tries: int) -> dict[str, Any]:
+    """Submit one of many: a server that restarts is waited for, half a second for each try."""
+    for _ in range(tries - 1):
+        try:
+            return client.post("/v1/messages", body)
+        except ApiError as error:
+            if error.status not in {0, 503}:
+                raise
+            time.sleep(0.5)
+    return client.post("/v1/messages", body)
 
 
 @cli.command()
@@ -130,4 +147,6 @@ def main() -> None:
         cli()
     except errors.MaildError as error:
         click.echo(f"maild: {error}", err=True)
+        if error.__cause__ is not None:
+            click.echo(f"  {str(error.__cause__).strip().splitlines()[0]}", err=True)
         sys.exit(1)

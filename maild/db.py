@@ -5,13 +5,13 @@ enters `connection()` once, and everything inside uses that one.
 """
 
 import select
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import peewee
 from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase
-from psycopg2.extras import register_uuid
+from psycopg2 import extras
 
 from maild.errors import Unavailable
 
@@ -26,7 +26,7 @@ class Database(PooledPostgresqlDatabase):
 
 
 database = Database(None, autoconnect=False)
-register_uuid()  # uuid columns come and go as uuid.UUID, in plain SQL too
+extras.register_uuid()  # uuid columns come and go as uuid.UUID, in plain SQL too
 
 
 class BaseModel(peewee.Model):
@@ -49,14 +49,16 @@ def init(dsn: str, *, pool_size: int, application: str) -> None:
         keepalives_idle=30,
         keepalives_interval=10,
         keepalives_count=3,
+        tcp_user_timeout=15_000,  # milliseconds; or a cut line would hold the heartbeat for minutes
     )
 
 
 @contextmanager
 def connection() -> Iterator[None]:
-    """One pooled connection for this thread; inside another `connection()` of the thread, that one.
+    """One pooled connection for this thread; inside another `connection()` of it, that one.
 
-    Raises Unavailable where Postgres cannot be reached, or goes away in the middle.
+    Raises Unavailable where Postgres cannot be reached, goes away in the middle, takes no writes,
+    or keeps us waiting for a lock.
     """
     if not database.is_closed():
         yield
@@ -64,13 +66,38 @@ def connection() -> Iterator[None]:
     try:
         database.connect()
         yield
-    except (peewee.OperationalError, peewee.InterfaceError, MaxConnectionsExceeded) as error:
-        raise Unavailable(
-            "The database cannot be reached at the moment. Try again.",
-            retry_after_seconds=RETRY_AFTER_SECONDS,
-        ) from error
+    except _AWAY as error:
+        raise Unavailable(_why(error), retry_after_seconds=RETRY_AFTER_SECONDS) from error
     finally:
         database.close()
+
+
+def execute_values(
+    sql: str, rows: Sequence[tuple[Any, ...]], *, template: str | None = None, fetch: bool = False
+) -> list[tuple[Any, ...]]:
+    """One statement for many rows: `sql` holds `VALUES %s`. Raises what Peewee's queries raise."""
+    with peewee.__exception_wrapper__:  # type: ignore[attr-defined] # the stubs leave it out
+        found = extras.execute_values(
+            database.cursor(), sql, rows, template=template, page_size=len(rows), fetch=fetch
+        )
+    return found or []
+
+
+# InternalError is, among others, a server that takes no writes in the middle of a fail-over.
+_AWAY = (
+    peewee.OperationalError,
+    peewee.InterfaceError,
+    peewee.InternalError,
+    MaxConnectionsExceeded,
+)
+
+
+def _why(error: Exception) -> str:
+    if "lock timeout" in str(error) or "deadlock" in str(error):
+        return "The database is busy with something that holds a lock. Try again."
+    if isinstance(error, peewee.InternalError):
+        return "The database takes no changes at the moment. Try again."
+    return "The database cannot be reached at the moment. Try again."
 
 
 def _has_hung_up(conn: Any) -> bool:

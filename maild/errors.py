@@ -21,7 +21,7 @@ an exception into an answer in one place (`api/errors.py`, `web/errors.py`). The
 constructor is shown to people: a sentence that says what is wrong and what to do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -31,6 +31,13 @@ class FieldError:
 
     field: str
     message: str
+
+
+def summarise(errors: Sequence[FieldError]) -> str:
+    """One sentence for `detail`: the first complaint, and how many more there are."""
+    first = f"{errors[0].field}: {errors[0].message}"
+    more = len(errors) - 1
+    return f"{first} (and {more} more)" if more else first
 
 
 class MaildError(Exception):

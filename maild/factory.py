@@ -60,7 +60,7 @@ def _begin_request() -> None:
 
 
 def _end_request(response: Response) -> Response:
-    if response.status_code >= 400 and request.method != "GET":
+    if response.status_code >= 400 and "caller" in g:
         _discard_body()
     response.headers["X-Request-ID"] = g.request_id
     logger.debug(
@@ -76,7 +76,8 @@ def _end_request(response: Response) -> Response:
 def _discard_body() -> None:
     """Take in what is left of the body.
 
-    A client that is still sending when the connection closes sees a broken pipe, and not why.
+    A client that is still sending when the connection closes sees a broken pipe, and not why. Only
+    for who has a key: a stranger could keep the thread busy by sending nothing.
     """
     stream = request.environ["wsgi.input"]
     left = DISCARD_MAX_BYTES

@@ -6,6 +6,7 @@ is away costs nothing but latency: ringing is skipped for a moment, and the swee
 """
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,7 @@ READ_TIMEOUT_SECONDS = 1
 """How long a consumer waits on an empty queue before it looks whether it should stop."""
 QUIET_SECONDS = 1.0
 """How long ringing is skipped after Redis failed, so that accepting stays fast while it is away."""
+QUIET_LOG_SECONDS = 5.0
 PENDING_SECONDS = 5
 """How long a hint counts as still waiting: a lost one silences the doorbell no longer than this."""
 
@@ -110,10 +112,33 @@ def enqueue(name: str) -> None:
     database.after_commit(lambda: _ring(name))
 
 
-def consumer(*, threads: int, grace_seconds: int) -> Consumer:
-    """A Huey consumer of all registered tasks. SIGTERM ends it gracefully, after `grace_seconds`
-    hard.
-    """
+class _SpareLostConnections(logging.Filter):
+    """Huey logs a traceback for each try at a Redis that is away; one line in a while will do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._quiet_until = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, redis.RedisError | OSError):
+            return True
+        if time.monotonic() < self._quiet_until:
+            return False
+        self._quiet_until = time.monotonic() + QUIET_LOG_SECONDS
+        record.exc_info = record.exc_text = None
+        record.msg, record.args = "queue.redis_away (%s)", (type(error).__name__,)
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
+
+
+_spare = _SpareLostConnections()
+for _name in ("huey", "huey.consumer", "huey.consumer.Worker", "huey.consumer.Scheduler"):
+    logging.getLogger(_name).addFilter(_spare)
+
+
+def consumer(*, threads: int) -> Consumer:
+    """A Huey consumer of all registered tasks, not started; its caller answers the signals."""
     huey = _bell.huey
     assert huey is not None, "queue.init() comes first"
     for name, function in _tasks.items():
@@ -124,8 +149,6 @@ def consumer(*, threads: int, grace_seconds: int) -> Consumer:
         initial_delay=0.1,
         backoff=1.3,
         max_delay=1.0,
-        shutdown_timeout=grace_seconds,
-        graceful_signal="TERM",
     )
 
 

@@ -5,7 +5,10 @@ being rung for: retries that have come due, and everything while Redis is away. 
 process gracefully: nothing new is begun, what is in flight is finished and recorded.
 """
 
+import contextlib
+import signal
 import threading
+import time
 from collections.abc import Callable
 
 from maild import config, db, log, queue, tasks
@@ -15,6 +18,8 @@ from maild.services.workers import Lease
 
 GRACE_SECONDS = 25
 BEATS_PER_LEASE = 6
+SIGNAL_SECONDS = 0.2
+"""How soon a signal is noticed."""
 EXTRA_CONNECTIONS = 4
 """For the heartbeat, the sweep, the recorder, and one to spare, besides one a delivery thread."""
 
@@ -29,7 +34,7 @@ def run(settings: config.Settings) -> None:
     assert tasks.delivery  # importing them registered them
     with db.connection():
         lease = workers.enter()
-    consumer = queue.consumer(threads=settings.worker_threads, grace_seconds=GRACE_SECONDS)
+    consumer = queue.consumer(threads=settings.worker_threads)
     lease.stopping = consumer.stop_flag
     gone = threading.Event()
     heartbeat = _every(
@@ -40,23 +45,47 @@ def run(settings: config.Settings) -> None:
     )
     sweep = _every(
         settings.sweep_seconds,
-        lambda: sending.deliver_due(lease, outcomes.recorder()),
+        lambda: sending.sweep(lease, outcomes.recorder()),
         until=lease.stopping,
         name="sweep",
     )
+    consumer.start()
+    stop_requested = _catch_signals()  # after Huey, whose own ideas of SIGINT and SIGHUP lose mail
     logger.info("worker.ready", worker_id=str(lease.worker_id), threads=settings.worker_threads)
-    try:
-        consumer.run()
-    finally:
-        lease.stopping.set()
-        sweep.join(GRACE_SECONDS)
-        if not outcomes.recorder().close(timeout_seconds=GRACE_SECONDS):
-            logger.error("outcomes.lost", detail="the database did not come back in time")
-        gone.set()
-        heartbeat.join()
-        with db.connection():
-            workers.leave(lease)
-        logger.info("worker.stopped", worker_id=str(lease.worker_id))
+    while not stop_requested():
+        lease.stopping.wait(SIGNAL_SECONDS)
+        consumer.check_worker_health()
+    _stop(lease, [sweep, *(thread for _, thread in consumer.worker_threads)])
+    gone.set()
+    heartbeat.join()
+    with contextlib.suppress(Unavailable), db.connection():
+        workers.leave(lease)
+    logger.info("worker.stopped", worker_id=str(lease.worker_id))
+
+
+def _catch_signals() -> Callable[[], bool]:
+    """From now on every request to end is a graceful one; returns whether one has come."""
+    requested: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _: requested.append(number))
+    return lambda: bool(requested)
+
+
+def _stop(lease: Lease, threads: list[threading.Thread]) -> None:
+    """Begin nothing new, finish what is in flight, write it down; GRACE_SECONDS for all of it."""
+    lease.stopping.set()
+    deadline = time.monotonic() + GRACE_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    in_flight = sum(thread.is_alive() for thread in threads)
+    seconds_left = max(1.0, deadline - time.monotonic())
+    is_written = outcomes.recorder().close(timeout_seconds=seconds_left)
+    if in_flight or not is_written:
+        logger.error(
+            "worker.stopped_early",
+            in_flight=in_flight,
+            detail="What is in flight is sent again after the lease, with the same Message-ID.",
+        )
 
 
 def _renew(lease: Lease) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, ValidationError
 
 from maild import db, log
@@ -56,11 +56,10 @@ def endpoint(
 
     def decorate(view: Callable[..., BaseModel]) -> Callable[..., Response]:
         def handle(**parameters: str) -> Response:
-            caller = auth.authenticate(request)
+            caller = g.caller = auth.authenticate(request)
             caller.require(role)
             arguments: dict[str, Any] = dict(parameters)
-            if query is not None:
-                arguments["query"] = _parse_query(query)
+            arguments |= _parse_query(query)
             if body is not None:
                 arguments["body"] = _parse_body(body)
             log.bind(role=caller.role.value)
@@ -87,11 +86,16 @@ def _parse_body(model: type[Input]) -> BaseModel:
         raise errors.from_body(error, model) from None
 
 
-def _parse_query(model: type[BaseModel]) -> BaseModel:
-    repeated = [name for name, values in request.args.lists() if len(values) > 1]
-    if repeated:
-        raise errors.bad_query(repeated[0], "is given more than once")
+def _parse_query(model: type[BaseModel] | None) -> dict[str, BaseModel]:
+    """The `query` argument of the view, if it takes one. Anything else is refused, not ignored."""
+    for name, values in request.args.lists():
+        if model is None:
+            raise errors.bad_query(name, "is not taken in the query string here")
+        if len(values) > 1:
+            raise errors.bad_query(name, "is given more than once")
+    if model is None:
+        return {}
     try:
-        return model.model_validate(request.args.to_dict())
+        return {"query": model.model_validate(request.args.to_dict())}
     except ValidationError as error:
         raise errors.from_query(error) from None

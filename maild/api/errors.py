@@ -16,6 +16,7 @@ from maild.errors import (
     MaildError,
     MalformedJSON,
     PayloadTooLarge,
+    summarise,
 )
 
 logger = log.get(__name__)
@@ -73,7 +74,7 @@ def from_body(error: ValidationError, model: type[Input]) -> InvalidRequest:
             problems.append(FieldError(field, "is required and must not be empty"))
         else:
             problems.append(FieldError(field, _message(item)))
-    summary = _summary(problems)
+    summary = summarise(problems)
     is_bad_request = is_missing and model.missing_is_400
     return (InvalidRequest if is_bad_request else InvalidFields)(summary, errors=problems)
 
@@ -84,7 +85,7 @@ def from_query(error: ValidationError) -> InvalidRequest:
         FieldError(".".join(str(part) for part in item["loc"]), _message(item))
         for item in error.errors(include_url=False, include_context=False)
     ]
-    return InvalidRequest(_summary(problems), errors=problems)
+    return InvalidRequest(summarise(problems), errors=problems)
 
 
 def bad_query(field: str, message: str) -> InvalidRequest:
@@ -132,9 +133,3 @@ def _message(item: Any) -> str:
         return "is required"
     text: str = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return text[:1].lower() + text[1:]
-
-
-def _summary(errors: list[FieldError]) -> str:
-    first = f"{errors[0].field}: {errors[0].message}"
-    more = len(errors) - 1
-    return f"{first} (and {more} more)" if more else first

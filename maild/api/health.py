@@ -23,4 +23,6 @@ def readyz() -> tuple[Response, int]:
         missing=[check.name for check in checks if not check.is_ok],
         checks={check.name: {"ok": check.is_ok, "detail": check.detail} for check in checks},
     )
+    if not is_ready:
+        body.headers["Retry-After"] = "2"
     return body, 200 if is_ready else 503

@@ -72,6 +72,8 @@ def get_message(
 )
 def list_log(caller: Caller, query: schemas.LogQuery) -> schemas.LogPage:
     workspace_id = caller.workspace_id(query.workspace_id)
+    if query.since and query.until and query.since >= query.until:
+        raise bad_query("to", "must be later than from")
     page = message_log.list_page(
         workspace_id,
         filter_=message_log.Filter(

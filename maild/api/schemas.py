@@ -244,7 +244,7 @@ class SmtpAccountList(BaseModel):
 
 
 class SmtpAccountName(Input):
-    name: str
+    name: SearchText = Field(description="`default` is the account of the environment.")
     workspace_id: WorkspaceId | None = None
 
 

@@ -65,8 +65,9 @@ def list_smtp_accounts(caller: Caller, query: schemas.WorkspaceQuery) -> schemas
 def activate_smtp_account(
     caller: Caller, body: schemas.SmtpAccountName
 ) -> schemas.SmtpAccountActivated:
-    account = smtp_accounts.activate(caller.workspace_id(body.workspace_id), name=body.name)
-    return schemas.SmtpAccountActivated(workspace_id=account.workspace_id, name=account.name)
+    workspace_id = caller.workspace_id(body.workspace_id)
+    smtp_accounts.activate(workspace_id, name=body.name)
+    return schemas.SmtpAccountActivated(workspace_id=workspace_id, name=body.name)
 
 
 def _fields(account: SmtpAccount) -> dict[str, Any]:

@@ -172,6 +172,8 @@ _PATH_CLASSES = frozenset(
     {ErrorClass.AUTH, ErrorClass.TLS, ErrorClass.CONNECTION, ErrorClass.RATE_LIMITED}
 )
 
+_SPEAKS_OF_VOLUME = re.compile(r"\brate|too (many|much|fast)|throttl", re.IGNORECASE)
+
 
 def classify(reply: Reply, stage: Stage) -> Verdict:
     """What a refusal means. A reply that is no refusal is out of place, hence PROTOCOL."""
@@ -191,8 +193,12 @@ def _error_class(reply: Reply, stage: Stage) -> ErrorClass:
         subject_and_detail = reply.enhanced_code[2:]
         subject = subject_and_detail.partition(".")[0]
         if reply.code < 500 and subject == "7":
-            # "Not now" to a recipient is greylisting (RFC 6647 2.4); later, it is about volume.
-            is_greylisting = stage is Stage.RCPT_TO and reply.code in {450, 451}
+            # "Not now" to a recipient is greylisting (RFC 6647 2.4), unless it speaks of volume.
+            is_greylisting = (
+                stage is Stage.RCPT_TO
+                and reply.code in {450, 451}
+                and not _SPEAKS_OF_VOLUME.search(reply.text)
+            )
             return ErrorClass.GREYLISTED if is_greylisting else ErrorClass.RATE_LIMITED
         found = _BY_ENHANCED_CODE.get(subject_and_detail) or _BY_ENHANCED_CODE.get(subject)
         if found:

@@ -47,7 +47,9 @@ def _run(settings: LocalSettings) -> int:
     with Supervisor(colour=is_coloured) as supervisor:
         try:
             stack = _start_servers(supervisor, settings)
-            homes.write_private(stack_file, "".join(f"{k}={v}\n" for k, v in stack.items()))
+            found_by_commands = {**stack, "APP_ADDR": str(settings.app_addr)}
+            lines = "".join(f"{name}={value}\n" for name, value in found_by_commands.items())
+            homes.write_private(stack_file, lines)
             _start_product(supervisor, settings, stack)
             print(_banner(settings, time.monotonic() - begun_at), flush=True)
             supervisor.wait_for_stop()
@@ -184,6 +186,9 @@ def _banner(settings: LocalSettings, seconds: float) -> str:
         "body_text": "It works.",
     }
     mail = settings.smtp_host or f"http://{inbox}/"
+    database = (settings.home / "postgres").resolve()
+    is_elsewhere = database.exists() and settings.home.resolve() not in database.parents
+    data = f"{settings.home} (the database in {database})" if is_elsewhere else settings.home
     return f"""
 maild is ready, after {seconds:.1f} s.
 
@@ -191,7 +196,7 @@ maild is ready, after {seconds:.1f} s.
   {"Mail goes to " if settings.smtp_host else "Inbox        "}  {mail}
   Admin key      {settings.admin_api_key}
   Operator key   {settings.operator_api_key}
-  Data           {settings.home}
+  Data           {data}
   Logs           {settings.home / "logs"} (the servers'; the others' are below)
 
 Send a message:

@@ -5,14 +5,17 @@ A claim is one statement: it picks what is due with SKIP LOCKED (oldest first wi
 decides every lease; a worker that Postgres believes dead claims nothing.
 """
 
+import random
 import uuid
 from dataclasses import dataclass
 
 from maild import config
 from maild.db import database
+from maild.domain import retry
 from maild.domain.states import EventType, Status
 from maild.services import transitions
 from maild.services.transitions import Move
+from maild.services.workers import Lease
 
 DEFAULT_ACCOUNT = "default"
 """The name under which the SMTP account of the environment appears."""
@@ -121,6 +124,13 @@ WHERE m.status = 'sending'
 LIMIT %s
 FOR UPDATE OF m SKIP LOCKED
 """
+_HELD_BY_US = """
+SELECT id, workspace_id, attempt_count, worker_id FROM messages
+WHERE status = 'sending' AND worker_id = %s AND updated_at < now() - %s * interval '1 second'
+FOR UPDATE SKIP LOCKED
+"""
+_FORGOTTEN_AFTER_SECONDS = 5
+"""Longer than the answer to a claim can be under way."""
 
 
 def rescue() -> int:
@@ -137,24 +147,54 @@ def rescue() -> int:
             held = database.execute_sql(
                 _HELD_BY_THE_DEAD, (settings.lease_seconds, RESCUE_BATCH)
             ).fetchall()
-            moves = [_rescue_move(*row) for row in held]
-            transitions.apply(moves)
-            if held:
-                database.execute_sql(
-                    "UPDATE attempts SET status = 'interrupted', finished_at = now()"
-                    " WHERE status = 'started' AND (message_id, attempt_no) IN %s",
-                    (tuple((row[0], row[2]) for row in held),),
-                )
+            _requeue(held)
         rescued += len(held)
         if len(held) < RESCUE_BATCH:
             return rescued
 
 
+def rescue_forgotten(lease: Lease) -> int:
+    """Put back what Postgres thinks this worker holds, and the worker does not know of.
+
+    An error between the claim and the outcome leaves such messages: the answer to the claim was
+    lost, or the database went away in the middle of a batch. Returns how many there were.
+    """
+    with database.atomic():
+        rows = database.execute_sql(
+            _HELD_BY_US, (lease.worker_id, _FORGOTTEN_AFTER_SECONDS)
+        ).fetchall()
+        forgotten = [row for row in rows if row[0] not in lease.held]
+        _requeue(forgotten)
+    return len(forgotten)
+
+
+def _requeue(rows: list[tuple[uuid.UUID, int, int, uuid.UUID]]) -> None:
+    """Close the attempts of these messages as interrupted, and queue them again."""
+    if not rows:
+        return
+    transitions.apply([_rescue_move(*row) for row in rows])
+    database.execute_sql(
+        "UPDATE attempts SET status = 'interrupted', finished_at = now()"
+        " WHERE status = 'started' AND (message_id, attempt_no) IN %s",
+        (tuple((row[0], row[2]) for row in rows),),
+    )
+
+
 def _rescue_move(
     message_id: uuid.UUID, workspace_id: int, attempt_no: int, worker_id: uuid.UUID
 ) -> Move:
-    is_spent = attempt_no >= config.current().max_attempts
-    error = "The worker stopped in the middle of this attempt; its outcome is not known."
+    settings = config.current()
+    is_spent = attempt_no >= settings.max_attempts
+    error = "The worker was interrupted in the middle of this attempt; its outcome is not known."
+    delay = 0.0
+    if attempt_no > 1:
+        # One message may be what kills its workers. The jitter parts it from those that were only
+        # claimed along with it, so that they do not use up their attempts together.
+        delay = retry.delay_seconds(
+            attempt_no - 1,
+            settings.retry_delays_seconds,
+            jitter=random.uniform,
+        )
     return Move(
         message_id=message_id,
         workspace_id=workspace_id,
@@ -164,7 +204,7 @@ def _rescue_move(
         data={"attempt_no": attempt_no},
         worker_id=worker_id,
         attempt_no=attempt_no,
-        next_attempt_in=None if is_spent else 0.0,
+        next_attempt_in=None if is_spent else delay,
         last_error=error,
         error_class="interrupted",
     )

@@ -7,6 +7,7 @@ import peewee
 
 from maild import db, queue
 from maild.db import database
+from maild.domain.states import PRIORITY
 from maild.errors import MaildError, Unavailable
 from maild.services import migrations, workers
 
@@ -57,11 +58,13 @@ def measure_queue() -> QueueDepth:
                 WHERE status = 'queued' AND next_attempt_at > now() LIMIT %(max)s) later),
             (SELECT count(*) FROM (SELECT FROM messages
                 WHERE status = 'sending' LIMIT %(max)s) held),
-            (SELECT extract(epoch FROM now() - min(next_attempt_at)) FROM (
-                SELECT next_attempt_at FROM messages
-                WHERE status = 'queued' AND next_attempt_at <= now() LIMIT %(max)s) oldest)
+            (SELECT extract(epoch FROM now() - min(oldest)) FROM (
+                SELECT (SELECT min(next_attempt_at) FROM messages
+                    WHERE status = 'queued' AND priority = p) AS oldest
+                FROM unnest(%(priorities)s) AS p) by_priority
+            WHERE oldest <= now())
         """,
-        {"max": DEPTH_MAX},
+        {"max": DEPTH_MAX, "priorities": list(PRIORITY.values())},
     ).fetchone()
     return QueueDepth(row[0], row[1], row[2], float(row[3]) if row[3] is not None else None)
 

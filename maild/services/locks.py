@@ -13,8 +13,10 @@ SWEEP = 2
 
 @contextmanager
 def exclusive(what: int) -> Iterator[None]:
-    """Wait for the lock, and hold it for the block."""
+    """Wait for the lock as long as it takes, and hold it for the block."""
+    database.execute_sql("SET lock_timeout = 0")
     database.execute_sql("SELECT pg_advisory_lock(%s, %s)", (_NAMESPACE, what))
+    database.execute_sql("RESET lock_timeout")
     try:
         yield
     finally:

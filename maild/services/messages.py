@@ -7,7 +7,7 @@ accepted is durable; a Redis that is away changes nothing but how soon a worker 
 import dataclasses
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,14 @@ from maild.db import database
 from maild.domain import ids, submission
 from maild.domain.mime import Attachment
 from maild.domain.states import PRIORITY, EventType, Status, Stream
-from maild.errors import BlockedRecipientDomain, FieldError, InvalidFields, InvalidRequest, NotFound
+from maild.errors import (
+    BlockedRecipientDomain,
+    FieldError,
+    InvalidFields,
+    InvalidRequest,
+    NotFound,
+    summarise,
+)
 from maild.models import Message, MessageAttachment, MessageBody
 from maild.services import addresses
 
@@ -184,7 +191,7 @@ def _check(new: NewMessage) -> NewMessage:
     if not (new.body_text or new.body_html):
         missing.append(FieldError("body_text", "body_text or body_html is required"))
     if missing:
-        raise InvalidRequest(_summary(missing), errors=missing)
+        raise InvalidRequest(summarise(missing), errors=missing)
 
     problems: list[FieldError] = []
     normal: dict[str, addresses.Address | None] = {}
@@ -196,7 +203,7 @@ def _check(new: NewMessage) -> NewMessage:
             problems.append(FieldError(name, str(error)))
     problems += [FieldError(name, message) for name, message in _complaints(new)]
     if problems:
-        raise InvalidFields(_summary(problems), errors=problems)
+        raise InvalidFields(summarise(problems), errors=problems)
 
     sender, recipient, reply_to = normal["from_email"], normal["to_email"], normal["reply_to"]
     assert sender is not None
@@ -236,10 +243,3 @@ def _complaints(new: NewMessage) -> Iterator[submission.Complaint]:
     horizon = clock.now() + timedelta(days=submission.SCHEDULE_MAX_DAYS)
     if new.scheduled_at and new.scheduled_at > horizon:
         yield "scheduled_at", f"is more than {submission.SCHEDULE_MAX_DAYS} days ahead"
-
-
-def _summary(errors: Sequence[FieldError]) -> str:
-    """One sentence for `detail`: the first complaint, and how many more there are."""
-    first = f"{errors[0].field}: {errors[0].message}"
-    more = len(errors) - 1
-    return f"{first} (and {more} more)" if more else first

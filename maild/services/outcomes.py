@@ -13,14 +13,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from psycopg2.extras import execute_values
-
 from maild import config, db, log
-from maild.db import database
+from maild.db import database, execute_values
 from maild.domain import retry
 from maild.domain.states import AttemptStatus, EventType, Status
 from maild.errors import Unavailable
-from maild.services import transitions
+from maild.services import transitions, workers
 from maild.services.claims import Claim
 from maild.services.transitions import Move
 from maild.transports.smtp import Outcome
@@ -129,13 +127,7 @@ def record(results: Sequence[Result]) -> None:
     """
     with database.atomic():
         moved = transitions.apply([result.move for result in results])
-        execute_values(
-            database.cursor(),
-            _FINISH,
-            [_finish_row(result) for result in results],
-            template=_FINISH_ROW,
-            page_size=len(results),
-        )
+        execute_values(_FINISH, [_finish_row(result) for result in results], template=_FINISH_ROW)
     for result in results:
         if result.claim.message_id not in moved:
             logger.warning("attempt.lost_its_lease", **_log_fields(result))
@@ -213,10 +205,12 @@ class Recorder:
         is_open = True
         while is_open:
             results, markers, is_open = self._next_group()
-            if results:
-                self._write(results)
-            for marker in markers:
-                marker.done.set()
+            try:
+                if results:
+                    self._write(results)
+            finally:
+                for marker in markers:
+                    marker.done.set()
 
     def _next_group(self) -> tuple[list[Result], list[_Flush], bool]:
         """Wait for a first item, then gather what comes within a moment; a marker ends the wait."""
@@ -238,7 +232,12 @@ class Recorder:
             except queue.Empty:
                 return results, markers, True
 
-    def _write(self, results: list[Result]) -> None:
+    def _write(self, results: Sequence[Result]) -> None:
+        """Write a group, and wait for the database as long as it takes.
+
+        A group that the database refuses is written one by one; what it refuses even so is told to
+        the log, and left to `claims.rescue_forgotten`. This thread must outlive everything.
+        """
         while True:
             try:
                 with db.connection():
@@ -248,8 +247,16 @@ class Recorder:
                     "outcomes.waiting_for_database", waiting=len(results), error=error.detail
                 )
                 time.sleep(RETRY_SECONDS)
+            except Exception:
+                if len(results) > 1:
+                    for result in results:
+                        self._write([result])
+                    return
+                logger.exception("outcome.cannot_be_written", **_log_fields(results[0]))
+                break
             else:
-                return
+                break
+        workers.let_go({result.claim.message_id for result in results})
 
 
 _recorder: Recorder | None = None

@@ -9,12 +9,14 @@ import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+import peewee
+
 from maild import db, log, queue
 from maild.domain.address import to_wire
 from maild.domain.ids import message_id_header
 from maild.domain.mime import Attachment, Content, build
 from maild.domain.smtp_reply import ErrorClass, Reply, Stage
-from maild.errors import DecryptionError, NotFound
+from maild.errors import DecryptionError, NotFound, Unavailable
 from maild.models import MessageAttachment, MessageBody
 from maild.services import claims, smtp_accounts
 from maild.services.claims import Claim
@@ -31,6 +33,14 @@ LOAD_MAX_BYTES = 16 * 1024 * 1024
 """Contents that a thread holds in memory at once; a single larger message is loaded alone."""
 
 
+def sweep(lease: Lease, recorder: Recorder) -> None:
+    """What a worker does every few seconds without being rung for: mend, then send what is due."""
+    with db.connection():
+        if forgotten := claims.rescue_forgotten(lease):
+            logger.warning("messages.forgotten", count=forgotten)
+    deliver_due(lease, recorder)
+
+
 def deliver_due(lease: Lease, recorder: Recorder) -> int:
     """Send until nothing is due or the worker stops; returns how many messages were tried.
 
@@ -44,6 +54,7 @@ def deliver_due(lease: Lease, recorder: Recorder) -> int:
                 batch = claims.claim(lease.worker_id, limit=CLAIM_MAX)
                 if not batch:
                     break
+                lease.hold({claim.message_id for claim in batch})
                 if len(batch) == CLAIM_MAX:
                     queue.enqueue(DELIVER)
                 tried += _send_batch(batch, lease, recorder, paths)
@@ -56,27 +67,39 @@ def deliver_due(lease: Lease, recorder: Recorder) -> int:
 def _send_batch(batch: list[Claim], lease: Lease, recorder: Recorder, paths: "_Paths") -> int:
     """Send a batch in order; what is left when the worker must stop goes back to the queue."""
     tried = 0
-    for chunk in _chunks(batch):
-        contents = _load_contents(chunk)
-        for claim in chunk:
-            if not (lease.may_dial() and claim.worker_id == lease.worker_id):
-                # Where the lease was lost this gives back only what nobody has rescued yet.
-                claims.release(batch[tried:])
-                return tried
-            tried += 1
-            started = time.monotonic()
-            outcome = _try_once(claim, contents[claim.message_id], paths)
-            duration_ms = round((time.monotonic() - started) * 1000)
-            recorder.put(decide(claim, outcome, duration_ms=duration_ms))
+    paths.forgive()
+    try:
+        for chunk in _chunks(batch):
+            bodies, attachments = _load_bodies(chunk), _load_attachments(chunk)
+            for claim in chunk:
+                if not (lease.may_dial() and claim.worker_id == lease.worker_id):
+                    # Where the lease was lost this gives back only what nobody has rescued yet.
+                    claims.release(batch[tried:])
+                    return tried
+                started = time.monotonic()
+                outcome = _try_once(claim, bodies, attachments, paths)
+                duration_ms = round((time.monotonic() - started) * 1000)
+                recorder.put(decide(claim, outcome, duration_ms=duration_ms))
+                tried += 1
+    finally:
+        # What an error has left unsent is nobody's now, and `sweep` puts it back.
+        lease.let_go({claim.message_id for claim in batch[tried:]})
     return tried
 
 
-def _try_once(claim: Claim, content: Content, paths: "_Paths") -> Outcome:
-    """One attempt. Never raises: a fault of our own is an outcome too, and the next message goes
-    on.
+def _try_once(
+    claim: Claim,
+    bodies: dict[uuid.UUID, MessageBody],
+    attachments: dict[uuid.UUID, tuple[Attachment, ...]],
+    paths: "_Paths",
+) -> Outcome:
+    """One attempt. A fault of our own is an outcome too, and the next message goes on.
+
+    Raises only what the database raises, and then the message has not been offered to any server.
     """
     account_id = claim.smtp_account_id
     try:
+        content = _content(claim, bodies[claim.message_id], attachments.get(claim.message_id, ()))
         outcome = _offer(paths.connection(account_id), content)
         if outcome.is_stale:
             # The server had closed the idle connection, and has not seen this message yet.
@@ -94,6 +117,8 @@ def _try_once(claim: Claim, content: Content, paths: "_Paths") -> Outcome:
     except ValueError as error:
         text = f"This message cannot be put into SMTP: {error}"
         return _not_sent(Stage.MAIL_FROM, ErrorClass.PROTOCOL, text, is_permanent=True)
+    except (peewee.PeeweeException, Unavailable):
+        raise
     except Exception:
         logger.exception("attempt.crashed", message_id=str(claim.message_id))
         paths.drop(account_id)
@@ -137,12 +162,11 @@ def _not_sent(
 
 
 class _Paths:
-    """The connections of one delivery thread: one an account, opened when first needed, then
-    reused.
-    """
+    """The connections of one delivery thread: one an account, opened when needed, then reused."""
 
     def __init__(self) -> None:
         self._open: dict[AccountId, Connection] = {}
+        self._failed: dict[AccountId, ConnectFailed] = {}
 
     def connection(self, account_id: AccountId) -> Connection:
         """A usable connection. Raises ConnectFailed, DecryptionError, NotFound."""
@@ -150,8 +174,19 @@ class _Paths:
         if held is not None and held.is_usable:
             return held
         self.drop(account_id)
-        opened = self._open[account_id] = open_connection(smtp_accounts.get_server(account_id))
+        if failure := self._failed.get(account_id):
+            raise failure
+        try:
+            opened = self._open[account_id] = open_connection(smtp_accounts.get_server(account_id))
+        except ConnectFailed as failure:
+            # Not once more for each message of the batch: a silent server costs its timeout.
+            self._failed[account_id] = failure
+            raise
         return opened
+
+    def forgive(self) -> None:
+        """Dial failed accounts again from now on."""
+        self._failed.clear()
 
     def drop(self, account_id: AccountId) -> None:
         """Close and forget an account's connection."""
@@ -178,24 +213,18 @@ def _chunks(batch: Sequence[Claim]) -> Iterator[list[Claim]]:
         yield chunk
 
 
-def _load_contents(chunk: Sequence[Claim]) -> dict[uuid.UUID, Content]:
-    """What to send, by message: two queries for the whole piece, whatever its length."""
+def _load_bodies(chunk: Sequence[Claim]) -> dict[uuid.UUID, MessageBody]:
+    """The contents of the piece, in one query."""
     bodies = MessageBody.select().where(MessageBody.message << [c.message_id for c in chunk])
-    by_id = {body.message_id: body for body in bodies}
-    attachments = _load_attachments([id_ for id_, body in by_id.items() if body.attachment_count])
-    return {
-        claim.message_id: _content(
-            claim, by_id[claim.message_id], attachments.get(claim.message_id, ())
-        )
-        for claim in chunk
-    }
+    return {body.message_id: body for body in bodies}
 
 
-def _load_attachments(message_ids: list[uuid.UUID]) -> dict[uuid.UUID, tuple[Attachment, ...]]:
-    if not message_ids:
-        return {}
+def _load_attachments(chunk: Sequence[Claim]) -> dict[uuid.UUID, tuple[Attachment, ...]]:
+    """The attachments of the piece, in one query."""
     found: dict[uuid.UUID, tuple[Attachment, ...]] = {}
-    query = MessageAttachment.select().where(MessageAttachment.message << message_ids)
+    query = MessageAttachment.select().where(
+        MessageAttachment.message << [c.message_id for c in chunk]
+    )
     for row in query.order_by(MessageAttachment.message, MessageAttachment.position):
         attachment = Attachment(row.filename, row.content_type, bytes(row.content), row.content_id)
         found[row.message_id] = (*found.get(row.message_id, ()), attachment)

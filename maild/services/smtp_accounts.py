@@ -10,9 +10,10 @@ import peewee
 
 from maild import config
 from maild.db import database
-from maild.errors import FieldError, InvalidFields, NotFound
+from maild.errors import FieldError, InvalidFields, NotFound, summarise
 from maild.models import SmtpAccount, Workspace
 from maild.services import addresses, secrets, workspaces
+from maild.services.claims import DEFAULT_ACCOUNT
 from maild.services.health import Check
 from maild.transports.smtp import ConnectFailed, Server, open_connection
 
@@ -82,24 +83,27 @@ def list_all(workspace_id: int) -> list[SmtpAccount]:
     return accounts
 
 
-def activate(workspace_id: int, *, name: str) -> SmtpAccount:
-    """Send the workspace's mail through this account from now on. Raises NotFound."""
+def activate(workspace_id: int, *, name: str) -> None:
+    """Send the workspace's mail through this account from now on. Raises NotFound.
+
+    DEFAULT_ACCOUNT goes back to the account of the environment.
+    """
     with database.atomic():
         # Two activations at once: the second waits here, then wins.
         Workspace.select().where(Workspace.id == workspace_id).for_update().execute()
-        row: SmtpAccount | None = SmtpAccount.get_or_none(
-            SmtpAccount.workspace == workspace_id, SmtpAccount.name == name
-        )
-        if row is None:
-            raise NotFound(f"There is no SMTP account named {name!r} in this workspace.")
         SmtpAccount.update(is_active=False).where(
             SmtpAccount.workspace == workspace_id, SmtpAccount.is_active
         ).execute()
-        SmtpAccount.update(is_active=True, updated_at=peewee.fn.now()).where(
-            SmtpAccount.id == row.id
-        ).execute()
-    row.is_active = True
-    return row
+        if name == DEFAULT_ACCOUNT:
+            workspaces.require(workspace_id)
+            return
+        activated = (
+            SmtpAccount.update(is_active=True, updated_at=peewee.fn.now())
+            .where(SmtpAccount.workspace == workspace_id, SmtpAccount.name == name)
+            .execute()
+        )
+        if not activated:
+            raise NotFound(f"There is no SMTP account named {name!r} in this workspace.")
 
 
 def get_server(account_id: AccountId) -> Server:
@@ -130,7 +134,7 @@ def check_default() -> Check:
     server = default_server()
     try:
         with open_connection(server):
-            return Check("smtp", True, f"ok ({server.remote})")
+            return Check("smtp", True, f"ok (the environment's account, {server.remote})")
     except ConnectFailed as failure:
         return Check("smtp", False, failure.text)
 
@@ -167,6 +171,8 @@ def _check(account: NewSmtpAccount) -> None:
     errors = []
     if not (account.name.strip() and account.name.isprintable()):
         errors.append(FieldError("name", "must be printable characters, and not spaces alone"))
+    elif account.name == DEFAULT_ACCOUNT:
+        errors.append(FieldError("name", "is what the account of the environment is called"))
     elif len(account.name) > NAME_MAX_CHARS:
         errors.append(FieldError("name", f"is longer than {NAME_MAX_CHARS} characters"))
     if not (_HOST_NAME.fullmatch(account.host) or _is_ip_address(account.host)):
@@ -185,4 +191,4 @@ def _check(account: NewSmtpAccount) -> None:
     except ValueError as error:
         errors.append(FieldError("from_email", str(error)))
     if errors:
-        raise InvalidFields("The SMTP account cannot be saved as it is.", errors=errors)
+        raise InvalidFields(summarise(errors), errors=errors)

@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from psycopg2.extras import execute_values
-
-from maild.db import database
+from maild.db import execute_values
 from maild.domain.states import EventType, Status, can_move
 from maild.errors import IllegalTransition
 
@@ -49,8 +47,8 @@ UPDATE messages AS m SET
     worker_id = NULL,
     next_attempt_at = now() + v.next_attempt_in * interval '1 second',
     attempt_count = m.attempt_count - v.uncount,
-    last_error = v.last_error,
-    error_class = v.error_class,
+    last_error = CASE WHEN v.uncount = 1 THEN m.last_error ELSE v.last_error END,
+    error_class = CASE WHEN v.uncount = 1 THEN m.error_class ELSE v.error_class END,
     smtp_account_name = coalesce(v.smtp_account_name, m.smtp_account_name),
     updated_at = now()
 FROM (VALUES %s) AS v (
@@ -80,11 +78,9 @@ def apply(moves: Sequence[Move]) -> set[uuid.UUID]:
             raise IllegalTransition(f"{move.message_id} cannot go from {move.old} to {move.new}")
     if not moves:
         return set()
-    # In one order everywhere, so that two writers of the same messages never deadlock.
+    # In one order everywhere: two writers of the same messages hardly ever meet head-on.
     ordered = sorted(moves, key=lambda move: move.message_id)
-    cursor = database.cursor()
     moved_rows = execute_values(
-        cursor,
         _UPDATE,
         [
             (
@@ -102,7 +98,6 @@ def apply(moves: Sequence[Move]) -> set[uuid.UUID]:
             for m in ordered
         ],
         template=_ROW,
-        page_size=len(ordered),
         fetch=True,
     )
     moved = {row[0] for row in moved_rows}
@@ -112,5 +107,5 @@ def apply(moves: Sequence[Move]) -> set[uuid.UUID]:
         if m.message_id in moved
     ]
     if events:
-        execute_values(cursor, _EVENTS, events, page_size=len(events))
+        execute_values(_EVENTS, events)
     return moved

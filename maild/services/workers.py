@@ -25,12 +25,26 @@ FRESH_SHARE = 0.5
 
 @dataclass(slots=True)
 class Lease:
-    """What a running worker knows of itself. `stopping` is set at SIGTERM: nothing new is begun."""
+    """What a running worker knows of itself. `stopping` is set at SIGTERM: nothing new is begun.
+
+    `held` are the messages that it has claimed and not yet written the outcome of. A message that
+    Postgres thinks it holds and that is not among them was forgotten, by an error on the way.
+    """
 
     worker_id: uuid.UUID
     seconds: float
     stopping: threading.Event = field(default_factory=threading.Event)
     renewed_at: float = field(default_factory=time.monotonic)
+    held: set[uuid.UUID] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def hold(self, message_ids: set[uuid.UUID]) -> None:
+        with self._lock:
+            self.held |= message_ids
+
+    def let_go(self, message_ids: set[uuid.UUID]) -> None:
+        with self._lock:
+            self.held -= message_ids
 
     def may_dial(self) -> bool:
         """Whether a message may be begun: not stopping, and the lease surely still ours."""
@@ -53,6 +67,12 @@ def current() -> Lease:
     """The lease of this process, after `enter()`."""
     assert _current is not None, "workers.enter() comes first"
     return _current
+
+
+def let_go(message_ids: set[uuid.UUID]) -> None:
+    """These messages are no longer in this worker's hands: their outcome is written."""
+    if _current is not None:
+        _current.let_go(message_ids)
 
 
 def renew(lease: Lease) -> bool:

@@ -167,6 +167,7 @@ class Connection:
         try:
             return self._converse(mail, f"RCPT TO:<{rcpt_to}>", message)
         except WireError as error:
+            self._laps.mark(self._stage)  # the step that failed took its time as well
             self._abandon()
             return self._lost(error)
         finally:

@@ -21,6 +21,13 @@ def guard() -> None:
     """Before every request: raises Forbidden for a path that the caller may not see."""
     if is_console(request.path) and (refusal := find_refusal()):
         raise refusal
+    # The keys of development are known to everybody: a page from elsewhere, whose name resolves to
+    # this machine (DNS rebinding), must not use them.
+    if request.path.startswith("/v1/") and _is_private() and not _is_named_locally():
+        raise Forbidden(
+            "In development maild answers only to the names 127.0.0.1, localhost and [::1]."
+            f" Use http://{config.current().addr}/v1 instead."
+        )
 
 
 def is_console(path: str) -> bool:
@@ -47,7 +54,7 @@ def find_refusal() -> Forbidden | None:
             f" ssh -L {config.current().addr.port}:{config.current().addr} HOST"
         )
     # A name that an attacker owns may resolve to 127.0.0.1 (DNS rebinding); its pages stay outside.
-    if not _LOOPBACK_HOST.fullmatch(request.headers.get("Host", "")):
+    if not _is_named_locally():
         return Forbidden(
             "The console answers only to the names 127.0.0.1, localhost and [::1]."
             f" Open http://{config.current().addr}{PREFIX} instead."
@@ -58,6 +65,16 @@ def find_refusal() -> Forbidden | None:
 def current_workspace_id() -> int:
     """The workspace whose mail the console shows."""
     return 1
+
+
+def _is_private() -> bool:
+    """Whether this is a development copy that listens to its own machine only."""
+    settings = config.current()
+    return not settings.is_production and settings.addr.host in {"127.0.0.1", "::1", "localhost"}
+
+
+def _is_named_locally() -> bool:
+    return bool(_LOOPBACK_HOST.fullmatch(request.headers.get("Host", "")))
 
 
 def _is_loopback(remote: str | None) -> bool:

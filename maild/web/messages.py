@@ -10,6 +10,9 @@ from maild.errors import NotFound
 from maild.services import messages, timeline
 from maild.web import access, badges, headers, render, story
 
+SHOWN_CHARS = 65_536
+"""A page shows this much of a text; a browser chokes on ten megabytes of it."""
+
 blueprint = Blueprint("messages", __name__, url_prefix="/ui/messages")
 
 
@@ -37,6 +40,7 @@ def show(message_id: uuid.UUID) -> Response:
         "pages/message.html",
         "partials/story.html",
         message=message,
+        shown_chars=SHOWN_CHARS,
         mark=mark,
         max_attempts=max_attempts,
         attempt_badges=badges.ATTEMPT,
@@ -57,3 +61,14 @@ def preview(message_id: uuid.UUID) -> Response:
     response = Response(html, content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = headers.PREVIEW_CSP
     return response
+
+
+@blueprint.get("/<uuid:message_id>/text")
+@db.connection()
+def text(message_id: uuid.UUID) -> Response:
+    """The whole text, as plain text."""
+    message = messages.get(access.current_workspace_id(), message_id)
+    body = messages.get_body(message).body_text
+    if not body:
+        raise NotFound("This message has no text part.")
+    return Response(body, content_type="text/plain; charset=utf-8")

@@ -35,6 +35,17 @@ def test_it_leaves_one_account_active(api, accounts):
     assert active() == ["postmark"]
 
 
+def test_it_goes_back_to_the_account_of_the_environment(api, accounts):
+    assert activate(api, name="ses").status_code == 200
+    assert activate(api, name="default").get_json()["name"] == "default"
+    assert active() == []
+
+
+@pytest.mark.parametrize("name", ["", "n\0", "ses\0"])
+def test_it_refuses_a_name_that_is_none(api, refused, accounts, name):
+    refused(activate(api, name=name), 422, "invalid_fields", "name")
+
+
 def test_it_leaves_other_workspaces_alone(api, accounts):
     assert activate(api, name="theirs", workspace_id=2).status_code == 200
     assert activate(api, name="ses").status_code == 200
@@ -42,7 +53,7 @@ def test_it_leaves_other_workspaces_alone(api, accounts):
 
 
 @pytest.mark.parametrize(
-    "body", [{"name": "theirs"}, {"name": "SES"}, {"name": ""}, {"name": "ses", "workspace_id": 2}]
+    "body", [{"name": "theirs"}, {"name": "SES"}, {"name": "ses", "workspace_id": 2}]
 )
 def test_it_answers_404_for_an_account_of_nobody_or_of_others(api, refused, accounts, body):
     refused(activate(api, **body), 404, "not_found")

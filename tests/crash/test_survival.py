@@ -71,9 +71,10 @@ def test_a_thousand_messages_arrive_exactly_once_and_survive_a_restart(stack: St
 
 def test_a_worker_that_is_stopped_gracefully_sends_nothing_twice(stack: Stack) -> None:
     submitting, _ = submit_many(stack, 400)
-    for floor in (50, 150, 250):
+    stops = {50: signal.SIGTERM, 150: signal.SIGINT, 250: signal.SIGHUP}
+    for floor, number in stops.items():
         wait_until(lambda floor=floor: stack.received_total() > floor, "mail flows")
-        stack.find("maild", "worker").terminate()
+        stack.find("maild", "worker").send_signal(number)
     submitting.join()
     wait_until(lambda: stack.count_by_status() == {"sent": 400}, "all are sent")
     assert set(stack.received().values()) == {1}

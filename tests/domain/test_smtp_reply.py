@@ -93,6 +93,8 @@ def test_it_is_written_as_people_write_it(reply, text):
         ("450 4.7.1 Greylisted", Stage.RCPT_TO, "greylisted", False),
         ("451 4.7.1 Try again later", Stage.RCPT_TO, "greylisted", False),
         ("451 4.7.0 Slow down", Stage.FINAL_DOT, "rate_limited", False),
+        ("450 4.7.1 Rate limited, try again", Stage.RCPT_TO, "rate_limited", False),
+        ("451 4.7.1 Too many messages", Stage.RCPT_TO, "rate_limited", False),
         ("454 Throttling failure: Maximum sending rate exceeded", Stage.MAIL_FROM,
          "rate_limited", False),
         ("550 5.7.28 Too much mail", Stage.FINAL_DOT, "rate_limited", False),

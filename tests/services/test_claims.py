@@ -154,3 +154,34 @@ def test_releasing_what_was_rescued_meanwhile_changes_nothing(accept: Accept, le
     after = reload(message)
     assert (after.status, after.attempt_count) == (Status.QUEUED, 1)
     assert [a.status for a in timeline.list_attempts(message)] == [AttemptStatus.INTERRUPTED]
+
+
+def test_what_the_worker_does_not_know_of_is_put_back(accept: Accept, lease: Lease) -> None:
+    """As when the answer to a claim is lost: Postgres thinks that this worker holds it."""
+    forgotten, held = accept(), accept()
+    claims.claim(lease.worker_id, limit=10)
+    lease.hold({held.id})
+    assert claims.rescue_forgotten(lease) == 0, "the answer to the claim may be under way"
+    Message.update(updated_at=datetime.now(UTC) - timedelta(minutes=1)).execute()
+    assert claims.rescue_forgotten(lease) == 1
+    assert reload(forgotten).status is Status.QUEUED
+    assert reload(held).status is Status.SENDING
+
+
+def test_a_second_rescue_waits_and_parts_the_batch(accept: Accept, lease: Lease) -> None:
+    """What was only claimed along with a message that kills workers must not die with it."""
+    made = [accept() for _ in range(10)]
+    for _ in range(2):
+        claims.claim(workers.enter().worker_id, limit=10)
+        kill(workers.current())
+        claims.rescue()
+    times = {reload(m).next_attempt_at for m in made}
+    assert len(times) == 10
+    assert min(times) > datetime.now(UTC) + timedelta(seconds=20)
+
+
+def test_releasing_keeps_what_the_last_attempt_said(accept: Accept, lease: Lease) -> None:
+    message = accept()
+    Message.update(last_error="451 later", error_class="greylisted").execute()
+    claims.release(claims.claim(lease.worker_id, limit=10))
+    assert (reload(message).last_error, reload(message).error_class) == ("451 later", "greylisted")

@@ -5,10 +5,12 @@ import threading
 import uuid
 from collections.abc import Callable
 
+import psycopg2
 import pytest
 
 from maild import db
 from maild.config import Settings
+from maild.db import database
 from maild.domain.smtp_reply import ErrorClass, Reply, Stage
 from maild.domain.states import AttemptStatus, EventType, Status
 from maild.errors import Unavailable
@@ -148,3 +150,68 @@ def test_closing_writes_what_is_left(accept: Callable[..., Message], lease: Leas
         recorder.put(outcomes.decide(claim, ACCEPTED, duration_ms=1))
     assert recorder.close(timeout_seconds=30)
     assert {messages.get(1, m.id).status for m in made} == {Status.SENT}
+
+
+def test_a_lock_that_another_holds_too_long_is_an_outage(
+    accept: Callable[..., Message], lease: Lease, session_settings: Settings
+) -> None:
+    """As while a slow migration runs: the recorder waits and tries again, instead of dying."""
+    message = accept()
+    [claim] = claims.claim(lease.worker_id, limit=1)
+    other = psycopg2.connect(session_settings.postgres_dsn)
+    with other.cursor() as cursor:
+        cursor.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
+    try:
+        with pytest.raises(Unavailable, match="busy"):
+            in_a_thread(lambda: record_impatiently(claim))
+    finally:
+        other.close()
+    outcomes.record([outcomes.decide(claim, ACCEPTED, duration_ms=1)])
+    assert messages.get(1, message.id).status is Status.SENT
+
+
+def record_impatiently(claim: Claim) -> None:
+    with db.connection(), database.atomic():
+        database.execute_sql("SET LOCAL lock_timeout = '50ms'")
+        outcomes.record([outcomes.decide(claim, ACCEPTED, duration_ms=1)])
+
+
+def in_a_thread(action: Callable[[], None]) -> None:
+    """Run `action` on a connection of its own; raises what it raises."""
+    caught: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            action()
+        except BaseException as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if caught:
+        raise caught[0]
+
+
+def test_a_result_that_cannot_be_written_takes_no_other_with_it(
+    accept: Callable[..., Message], lease: Lease
+) -> None:
+    """The others are written, the thread lives on, and the lost one is put back by the sweep."""
+    made = [accept() for _ in range(3)]
+    results = [
+        outcomes.decide(claim, ACCEPTED, duration_ms=1)
+        for claim in claims.claim(lease.worker_id, limit=3)
+    ]
+    lease.hold({m.id for m in made})
+    results[1] = dataclasses.replace(results[1], duration_ms=2**40)
+    recorder = outcomes.Recorder()
+    for result in results:
+        recorder.put(result)
+    recorder.flush()
+    assert [messages.get(1, m.id).status for m in made] == [
+        Status.SENT,
+        Status.SENDING,
+        Status.SENT,
+    ]
+    assert lease.held == set()
+    assert recorder.close(timeout_seconds=30)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import peewee
 import pytest
 
 from maild import config
@@ -367,3 +368,48 @@ def test_it_loads_large_messages_in_pieces(
         accept(body_text="x" * 60_000)
     assert deliver() == 5
     assert len(inbox.messages()) == 5
+
+
+def test_a_database_that_goes_away_in_a_batch_loses_nothing(
+    accept: Accept, lease: Lease, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is cut off between the claim and the sending; the sweep puts back what was claimed."""
+    made = [accept() for _ in range(5)]
+    load = sending._load_bodies
+
+    def cut_off(chunk: object) -> object:
+        monkeypatch.setattr(sending, "_load_bodies", load)
+        raise peewee.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(sending, "_load_bodies", cut_off)
+    with pytest.raises(peewee.OperationalError):
+        sending.deliver_due(lease, outcomes.recorder())
+    assert lease.held == set()
+    assert {reload(m).status for m in made} == {Status.SENDING}
+
+    Message.update(updated_at=datetime.now(UTC) - timedelta(minutes=1)).execute()
+    sending.sweep(lease, outcomes.recorder())
+    assert {reload(m).status for m in made} == {Status.SENT}
+    assert len(inbox.messages()) == 5
+
+
+def test_a_server_that_cannot_be_reached_is_dialled_once_a_batch(
+    accept: Accept, deliver: Deliver, use_settings: UseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A silent one costs ten seconds a try: fifty messages must not wait for it one by one."""
+    [port] = free_ports(1)
+    smtp = dataclasses.replace(config.current().smtp, host="127.0.0.1", port=port, security="none")
+    use_settings(smtp=smtp)
+    dialled: list[object] = []
+    dial = sending.open_connection
+
+    def counted(server: object) -> object:
+        dialled.append(server)
+        return dial(server)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sending, "open_connection", counted)
+    for _ in range(5):
+        accept()
+    assert deliver() == 5
+    assert len(dialled) == 1
+    assert Message.select().where(Message.error_class == "connection").count() == 5

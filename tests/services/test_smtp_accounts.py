@@ -90,6 +90,7 @@ def test_an_unknown_workspace_is_not_found() -> None:
         ("name", ""),
         ("name", "a\nb"),
         ("name", "x" * 65),
+        ("name", "default"),
         ("host", ""),
         ("host", "smtp.example.com 25"),
         ("host", "user@host"),

@@ -73,7 +73,7 @@ def test_a_consumer_takes_the_hint_and_survives_nonsense(valkey: redis.Redis) ->
     name = "test_hint"
     queue.task(name)(began.set)
     try:
-        consumer = queue.consumer(threads=1, grace_seconds=5)
+        consumer = queue.consumer(threads=1)
         valkey.lpush(QUEUE_KEY, b"not json")
         queue.enqueue(name)
         worker = threading.Thread(target=lambda: drain(consumer, began))

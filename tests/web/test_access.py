@@ -2,6 +2,9 @@
 
 import pytest
 
+from maild.config import Addr
+from tests.conftest import OPERATOR_KEY
+
 PATHS = ("/ui", "/ui/logs", "/ui/logs/tail", "/ui/messages/0190b0c8-5f6e-7000-8000-000000000000")
 
 
@@ -53,3 +56,17 @@ def test_it_is_open_to_this_machine(client, host, remote):
 def test_it_shows_no_console_around_a_refusal(page):
     soup = page("/ui/logs", status=403, environ_overrides={"REMOTE_ADDR": "192.0.2.7"})
     assert not soup.select(".rail")
+
+
+@pytest.mark.parametrize("host", ["evil.example", "maild.example:8080"])
+def test_the_api_of_development_answers_to_local_names_only(client, host):
+    """Its keys are known to everybody: a page that is bound to this machine must not use them."""
+    response = client.get("/v1/messages/logs", headers={"Host": host, "X-API-Key": OPERATOR_KEY})
+    assert response.status_code == 403
+    assert response.get_json()["code"] == "forbidden"
+
+
+def test_the_api_answers_to_any_name_where_it_listens_to_others(client, use_settings):
+    use_settings(addr=Addr("0.0.0.0", 8080))
+    headers = {"Host": "maild.example", "X-API-Key": OPERATOR_KEY}
+    assert client.get("/v1/messages/logs", headers=headers).status_code == 200

@@ -192,3 +192,24 @@ def test_it_takes_no_other_method(client, accept):
     response = client.post(f"/ui/messages/{accept().id}")
     assert response.status_code == 405
     assert "GET" in response.headers["Allow"]
+
+
+def test_it_shows_the_beginning_of_a_huge_text_and_leads_to_the_rest(client, page, accept):
+    message = accept(body_text="x" * 200_000 + "the end")
+    soup = page(f"/ui/messages/{message.id}")
+    assert len(soup.select_one(".body-text").text) == 65_536
+    link = soup.find("a", string="Show the whole text")["href"]
+    whole = client.get(link)
+    assert whole.content_type == "text/plain; charset=utf-8"
+    assert whole.text.endswith("the end")
+
+
+def test_a_text_that_is_short_needs_no_link(page, accept):
+    soup = page(f"/ui/messages/{accept().id}")
+    assert soup.find("a", string="Show the whole text") is None
+
+
+def test_there_is_no_text_of_another_workspace_or_without_one(client, accept):
+    assert client.get(f"/ui/messages/{accept(workspace_id=2).id}/text").status_code == 404
+    html_only = accept(body_text=None, body_html="<p>x</p>")
+    assert client.get(f"/ui/messages/{html_only.id}/text").status_code == 404
