@@ -135,7 +135,7 @@ def doctor() -> None:
     for check in checks:
         mark = click.style("ok  ", fg="green") if check.is_ok else click.style("FAIL", fg="red")
         click.echo(f"{mark}  {check.name:<{width}}  {check.detail}")
-        if not check.is_ok:
+        if not check.is_ok and check.detail != health.NOT_CHECKED:
             click.echo(f"{'':<{width + 8}}{HOW_TO_MEND[check.name]}")
     if not all(check.is_ok for check in checks):
         sys.exit(1)

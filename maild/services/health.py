@@ -16,6 +16,8 @@ DEPTH_MAX = 10_000
 grows.
 """
 
+NOT_CHECKED = "not checked while PostgreSQL is away"
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -37,14 +39,12 @@ class QueueDepth:
 
 
 def list_checks() -> list[Check]:
-    """Every dependency, each checked on its own."""
-    checks = {
-        "postgres": _check_postgres,
-        "redis": queue.check,
-        "migrations": _check_migrations,
-        "worker": _check_worker,
-    }
-    return [_run(name, check) for name, check in checks.items()]
+    """Every dependency. What Postgres would have to tell is not asked while it is away."""
+    postgres = _run("postgres", _check_postgres)
+    checks = [postgres, _run("redis", queue.check)]
+    for name, check in (("migrations", _check_migrations), ("worker", _check_worker)):
+        checks.append(_run(name, check) if postgres.is_ok else Check(name, False, NOT_CHECKED))
+    return checks
 
 
 def measure_queue() -> QueueDepth:
