@@ -62,9 +62,10 @@ def from_body(error: ValidationError, model: type[Input]) -> InvalidRequest:
     """
     if error.error_count() > ERRORS_MAX:  # listing them would cost more than the request did
         return InvalidFields(f"The body has {error.error_count()} mistakes, too many to list.")
-    details = error.errors(include_url=False, include_context=False)
+    details = error.errors(include_url=False)
     if details[0]["type"] == "json_invalid":
-        return MalformedJSON(f"The body is not valid JSON: {details[0]['msg']}")
+        reason = details[0]["msg"].removeprefix("Invalid JSON: ")
+        return MalformedJSON(f"The body is not valid JSON: {reason}")
     required = {name for name, info in model.model_fields.items() if info.is_required()}
     problems, is_missing = [], False
     for item in details:
@@ -83,7 +84,7 @@ def from_query(error: ValidationError) -> InvalidRequest:
     """What was wrong with the query string: always 400."""
     problems = [
         FieldError(".".join(str(part) for part in item["loc"]), _message(item))
-        for item in error.errors(include_url=False, include_context=False)
+        for item in error.errors(include_url=False)
     ]
     return InvalidRequest(summarise(problems), errors=problems)
 
@@ -131,5 +132,11 @@ def _message(item: Any) -> str:
         return "is not a known field"
     if item["type"] == "missing":
         return "is required"
+    if item["type"] == "too_long":
+        return f"has more than {item['ctx']['max_length']} entries"
+    if item["type"] == "timezone_aware":
+        return "needs a time zone, such as Z"
+    if item["type"].startswith("datetime_"):
+        return "is not a time that exists; it must be one such as 2026-01-31T09:30:00Z"
     text: str = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return text[:1].lower() + text[1:]

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from maild.config import STACK_FILE, Addr, LocalSettings, child_environment, load_local
-from maild.errors import MaildError, Unavailable
+from maild.errors import ConfigError, MaildError, Unavailable
 from maild.local import home as homes
 from maild.local import ports, postgres, valkey
 from maild.local.processes import StopRequested, Supervisor
@@ -61,10 +61,19 @@ def _run(settings: LocalSettings) -> int:
 
 
 def _check_ports(settings: LocalSettings) -> None:
-    ports.check_free(settings.app_addr, setting="APP_ADDR")
+    """Raises ConfigError that names every port that is taken, not only the first."""
+    wanted = {"APP_ADDR": settings.app_addr}
     if settings.smtp_host is None:
-        ports.check_free(settings.inbox_smtp_addr, setting="INBOX_SMTP_ADDR")
-        ports.check_free(settings.inbox_web_addr, setting="INBOX_WEB_ADDR")
+        wanted["INBOX_SMTP_ADDR"] = settings.inbox_smtp_addr
+        wanted["INBOX_WEB_ADDR"] = settings.inbox_web_addr
+    problems = []
+    for setting, addr in wanted.items():
+        try:
+            ports.check_free(addr, setting=setting)
+        except ConfigError as error:
+            problems.append(error.detail)
+    if problems:
+        raise ConfigError("\n       ".join(problems))
 
 
 def _start_servers(supervisor: Supervisor, settings: LocalSettings) -> dict[str, str]:

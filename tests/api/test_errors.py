@@ -104,3 +104,18 @@ def test_every_answer_has_a_request_id_of_its_own(client, api):
     ]  # fmt: skip
     ids = [answer.headers["X-Request-ID"] for answer in answers]
     assert len(set(ids)) == len(answers)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "words"),
+    [
+        ({"tags": ["x"] * 51}, "tags", "has more than 50 entries"),
+        ({"scheduled_at": "2026-12-01T09:00:00"}, "scheduled_at", "needs a time zone, such as Z"),
+        ({"scheduled_at": "2026-02-30T09:00:00Z"}, "scheduled_at", "is not a time that exists"),
+        ({"subjekt": "x"}, "subjekt", "is not a known field"),
+    ],
+)
+def test_it_says_what_is_wrong_in_words_of_its_own(api, fields, field, words):
+    [problem] = api.submit(**fields).get_json()["errors"]
+    assert problem["field"] == field
+    assert problem["message"].startswith(words)

@@ -55,6 +55,12 @@ def test_a_taken_port_is_named_with_its_setting(home, taken, setting):
     assert not (home / "postgres").exists()
 
 
+def test_all_taken_ports_are_named_at_once(home, taken):
+    done = run(home, **{setting: f"127.0.0.1:{taken}" for setting in SETTINGS})
+    assert done.returncode == 1
+    assert all(f"such as {setting}=" in done.stderr for setting in SETTINGS)
+
+
 def test_a_home_in_use_is_named_with_its_process(home):
     with homes.locked(home):
         done = run(home)
