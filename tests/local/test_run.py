@@ -56,7 +56,7 @@ def test_a_taken_port_is_named_with_its_setting(home, taken, setting):
 
 
 def test_all_taken_ports_are_named_at_once(home, taken):
-    done = run(home, **{setting: f"127.0.0.1:{taken}" for setting in SETTINGS})
+    done = run(home, **dict.fromkeys(SETTINGS, f"127.0.0.1:{taken}"))
     assert done.returncode == 1
     assert all(f"such as {setting}=" in done.stderr for setting in SETTINGS)
 
