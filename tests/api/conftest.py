@@ -122,3 +122,11 @@ def postgres_away(settings: Settings) -> Iterator[None]:
     yield
     database.close_all()
     db.init(settings.postgres_dsn, pool_size=settings.postgres_pool_size, application="test")
+
+
+def attachment(**fields):
+    return {"filename": "a.txt", "content_base64": "YWJj", **fields}
+
+
+def file_with(**fields):
+    return {"attachments": [attachment(**fields)]}
