@@ -9,7 +9,6 @@
     +-- Unauthenticated          401  unauthenticated
     +-- Forbidden                403  forbidden
     +-- NotFound                 404  not_found
-    +-- Conflict                 409  conflict
     +-- Unavailable              503  unavailable
     +-- ConfigError              a setting is missing or wrong; the process does not start
     +-- MigrationPending         the database is older than the code; the process does not start
@@ -105,12 +104,6 @@ class NotFound(MaildError):
     status = 404
     code = "not_found"
     title = "Not found"
-
-
-class Conflict(MaildError):
-    status = 409
-    code = "conflict"
-    title = "Conflict"
 
 
 class Unavailable(MaildError):

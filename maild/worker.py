@@ -1,8 +1,8 @@
 """The worker process: a Huey consumer that listens for the doorbell, and two threads of our own.
 
 The heartbeat renews the worker's lease. The sweep looks for due messages every few seconds without
-being rung for: retries that have come due, and everything while Redis is away. SIGTERM ends the
-process gracefully: nothing new is begun, what is in flight is finished and recorded.
+being rung for: retries that have come due, and everything while Redis is away. SIGTERM, SIGINT and
+SIGHUP end the process gracefully: nothing new is begun, what is in flight is finished and recorded.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ logger = log.get(__name__)
 
 
 def run(settings: config.Settings) -> None:
-    """Work until SIGTERM. Raises MigrationPending, Unavailable at the start."""
+    """Work until SIGTERM, SIGINT or SIGHUP. Raises MigrationPending, Unavailable at the start."""
     pool_size = settings.worker_threads + EXTRA_CONNECTIONS
     processes.start(settings, name="worker", pool_size=pool_size)
     processes.require_schema()
