@@ -14,7 +14,7 @@ WORKERS ?= 2
 RUN_STAMP := $(VENV)/.installed-local
 DEV_STAMP := $(VENV)/.installed-dev
 
-.PHONY: help setup run test lint format verify lock clean
+.PHONY: help setup run test lint format verify bench crash lock score clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ format: $(DEV_STAMP) ## Format the code and mend what can be mended by itself
 
 verify: lint test ## Everything a change must pass: lint, then test
 
+bench: $(DEV_STAMP) ## Measure how fast it is; one section with ARGS="drain", all with ARGS="--long"
+	@$(BIN)/python -m bench $(ARGS)
+
+crash: $(DEV_STAMP) ## Kill everything at random while mail flows, and count: ARGS="--kills 200 --seed 7"
+	@$(BIN)/python -m tests.crash $(ARGS)
+
 lock: $(DEV_STAMP) ## Compile requirements/*.in to pinned, hashed requirements/*.txt
 	@for name in base local dev; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -47,6 +53,9 @@ lock: $(DEV_STAMP) ## Compile requirements/*.in to pinned, hashed requirements/*
 	    requirements/$$name.in --output-file requirements/$$name.txt \
 	    $$(test $$name = base || echo --constraint requirements/base.txt) || exit 1; \
 	done
+
+score: $(DEV_STAMP) ## Score the reading of real SMTP replies: make score CORPORA=folder
+	@$(BIN)/python tools/score.py "$(CORPORA)"
 
 clean: ## Remove caches (never .maild/, which holds your data, nor .venv/)
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis maild.egg-info
