@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from maild import config, db, errors, scheduler, worker
-from maild.services import health, migrations, processes, smtp_accounts
+from maild.services import account_health, health, migrations, processes
 from maild.transports.api_client import ApiClient, ApiError
 
 HOW_TO_MEND = {
@@ -15,6 +15,8 @@ HOW_TO_MEND = {
     "redis": "Start Redis or Valkey, and check REDIS_URL. Mail is sent without it, only later.",
     "migrations": "Run: maild migrate",
     "worker": "Start one: maild worker",
+    "conservation": "Start the scheduler (maild scheduler) if it does not run; see"
+    " docs/operations.md.",
     "smtp": "Check SMTP_HOST, SMTP_PORT, SMTP_SECURITY and the credentials.",
 }
 
@@ -130,7 +132,10 @@ def doctor() -> None:
     """Check every dependency, and say how to mend what is not well."""
     settings = config.load()
     processes.start(settings, name="doctor", pool_size=2)
-    checks = [*health.list_checks(), smtp_accounts.check_default()]
+    checks = [*health.list_checks(), account_health.check_default()]
+    can_count = all(check.is_ok for check in checks if check.name in {"postgres", "migrations"})
+    if can_count:
+        checks.append(health.check_conservation())
     width = max(len(check.name) for check in checks)
     for check in checks:
         mark = click.style("ok  ", fg="green") if check.is_ok else click.style("FAIL", fg="red")

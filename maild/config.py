@@ -10,16 +10,15 @@ file, so that `maild doctor` in a second terminal finds the same database.
 """
 
 import base64
-import binascii
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
+from maild import setting_kinds as kinds
 from maild.errors import ConfigError, FieldError
+from maild.setting_kinds import Addr
 
 DEVELOPMENT_ADMIN_KEY = "change-me-admin"
 DEVELOPMENT_OPERATOR_KEY = "change-me-operator"
@@ -27,26 +26,10 @@ DEVELOPMENT_ENCRYPTION_KEY = base64.b64encode(b"maild-development-key-not-secret
 DEVELOPMENT_WEBHOOK_SECRET = "change-me-webhook"
 
 MIN_SECRET_CHARS = 24
-ENCRYPTION_KEY_BYTES = 32  # AES-256
 STACK_FILE = "stack.env"
 
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 5.6.2 token
-_DURATION = re.compile(r"(\d+)(s|m|h|d)?")
-_UNIT_SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DOMAIN = re.compile(r"(\*\.)?([a-z0-9-]+\.)+[a-z0-9-]+")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Addr:
-    """A place to listen on or to reach: `host:port`."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +42,16 @@ class DefaultSmtp:
     password: str | None = field(repr=False)
     security: str
     from_email: str
+    max_connections: int
+    max_per_second: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRules:
+    """How messages of one stream are treated. `unknown_outcome`: `hold`, `retry`, `assume_sent`."""
+
+    lifetime_seconds: int
+    unknown_outcome: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +86,8 @@ class Settings:
     log_format: str
     max_attempts: int
     retry_delays_seconds: tuple[int, ...]
+    transactional: StreamRules
+    marketing: StreamRules
     api_key_header: str
     admin_api_key: str = field(repr=False)
     operator_api_key: str = field(repr=False)
@@ -107,13 +102,21 @@ class Settings:
     redis_url: str = field(repr=False)
     smtp: DefaultSmtp
     smtp_hostname: str
-    worker_threads: int
+    worker_connections: int
     sweep_seconds: int
     lease_seconds: int
 
     @property
     def is_production(self) -> bool:
         return self.env == "production"
+
+    def stream(self, name: str) -> StreamRules:
+        """The rules of the stream of this name."""
+        return self.transactional if name == "transactional" else self.marketing
+
+    def lifetime_seconds(self, stream: str) -> int:
+        """How long a message of this stream may take, unless its sender says otherwise."""
+        return self.stream(stream).lifetime_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +167,12 @@ def load_local(environ: Mapping[str, str] | None = None) -> LocalSettings:
     local = LocalSettings(
         home=_home(source),
         app_addr=settings.addr,
-        inbox_smtp_addr=reader.get("INBOX_SMTP_ADDR", "127.0.0.1:1025", _addr),
-        inbox_web_addr=reader.get("INBOX_WEB_ADDR", "127.0.0.1:8025", _addr),
+        inbox_smtp_addr=reader.get("INBOX_SMTP_ADDR", "127.0.0.1:1025", kinds.addr),
+        inbox_web_addr=reader.get("INBOX_WEB_ADDR", "127.0.0.1:8025", kinds.addr),
         postgres_dsn=settings.postgres_dsn if reader.has("POSTGRES_DSN") else None,
         redis_url=settings.redis_url if reader.has("REDIS_URL") else None,
         smtp_host=settings.smtp.host if reader.has("SMTP_HOST") else None,
-        worker_processes=reader.get("WORKER_PROCESSES", "1", _integer(1, 64)),
+        worker_processes=reader.get("WORKER_PROCESSES", "1", kinds.integer(1, 64)),
         admin_api_key=settings.admin_api_key,
         operator_api_key=settings.operator_api_key,
         api_key_header=settings.api_key_header,
@@ -192,71 +195,82 @@ def setting_names() -> tuple[str, ...]:
 
 def _settings(r: "_Reader") -> Settings:
     env = r.env
-    addr = r.get("APP_ADDR", "127.0.0.1:8080", _addr)
-    admin = r.secret("ADMIN_API_KEY", DEVELOPMENT_ADMIN_KEY, _api_key)
-    operator = r.secret("OPERATOR_API_KEY", DEVELOPMENT_OPERATOR_KEY, _api_key)
+    addr = r.get("APP_ADDR", "127.0.0.1:8080", kinds.addr)
+    admin = r.secret("ADMIN_API_KEY", DEVELOPMENT_ADMIN_KEY, kinds.api_key)
+    operator = r.secret("OPERATOR_API_KEY", DEVELOPMENT_OPERATOR_KEY, kinds.api_key)
     if admin == operator:
         r.problem("OPERATOR_API_KEY", "must differ from ADMIN_API_KEY")
     return Settings(
         env=env,
         addr=addr,
-        log_level=r.get("LOG_LEVEL", "INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR")),
+        log_level=r.get("LOG_LEVEL", "INFO", kinds.choice("DEBUG", "INFO", "WARNING", "ERROR")),
         log_format=r.get(
-            "LOG_FORMAT", "json" if r.is_production else "console", _choice("json", "console")
+            "LOG_FORMAT", "json" if r.is_production else "console", kinds.choice("json", "console")
         ),
-        max_attempts=r.get("APP_MAX_ATTEMPTS", "9", _integer(1, 100)),
-        retry_delays_seconds=r.get("RETRY_DELAYS", "1m,5m,15m,1h,2h,4h,8h,16h", _durations),
-        api_key_header=r.get("API_KEY_HEADER", "X-API-Key", _header_name),
+        max_attempts=r.get("APP_MAX_ATTEMPTS", "9", kinds.integer(1, 100)),
+        retry_delays_seconds=r.get("RETRY_DELAYS", "1m,5m,15m,1h,2h,4h,8h,16h", kinds.durations),
+        transactional=_stream(r, "TRANSACTIONAL", lifetime="2d"),
+        marketing=_stream(r, "MARKETING", lifetime="4d"),
+        api_key_header=r.get("API_KEY_HEADER", "X-API-Key", kinds.header_name),
         admin_api_key=admin,
         operator_api_key=operator,
         encryption_key=r.get(
             "ENCRYPTION_KEY_BASE64",
             DEVELOPMENT_ENCRYPTION_KEY,
-            _encryption_key,
+            kinds.encryption_key,
             development_only=True,
             secret=True,
         ),
         rate_limit_workspace_per_hour=r.get(
-            "RATE_LIMIT_WORKSPACE_PER_HOUR", "400", _integer(1, 100_000_000)
+            "RATE_LIMIT_WORKSPACE_PER_HOUR", "400", kinds.integer(1, 100_000_000)
         ),
         rate_limit_domain_per_hour=r.get(
-            "RATE_LIMIT_DOMAIN_PER_HOUR", "200", _integer(1, 100_000_000)
+            "RATE_LIMIT_DOMAIN_PER_HOUR", "200", kinds.integer(1, 100_000_000)
         ),
         blocked_recipient_domains=r.get(
-            "BLOCKED_RECIPIENT_DOMAINS", "mailinator.com,tempmail.com", _domains
+            "BLOCKED_RECIPIENT_DOMAINS", "mailinator.com,tempmail.com", kinds.domains
         ),
         webhooks=_webhooks(r),
         auto_failover=AutoFailover(
-            enabled=r.get("AUTO_FAILOVER_ENABLED", "true", _boolean),
-            min_faults=r.get("AUTO_FAILOVER_MIN_FAULTS", "5", _integer(1, 10_000)),
-            fault_percent=r.get("AUTO_FAILOVER_FAULT_PERCENT", "50", _integer(1, 100)),
-            window_seconds=r.get("AUTO_FAILOVER_WINDOW", "60s", _duration),
+            enabled=r.get("AUTO_FAILOVER_ENABLED", "true", kinds.boolean),
+            min_faults=r.get("AUTO_FAILOVER_MIN_FAULTS", "5", kinds.integer(1, 10_000)),
+            fault_percent=r.get("AUTO_FAILOVER_FAULT_PERCENT", "50", kinds.integer(1, 100)),
+            window_seconds=r.get("AUTO_FAILOVER_WINDOW", "60s", kinds.duration),
         ),
         postgres_dsn=r.get(
             "POSTGRES_DSN",
             "postgresql://maild@127.0.0.1:5432/maild",
-            _url("postgresql", "postgres"),
+            kinds.url("postgresql", "postgres"),
             development_only=True,
             secret=True,
         ),
-        postgres_pool_size=r.get("POSTGRES_POOL_SIZE", "20", _integer(2, 500)),
+        postgres_pool_size=r.get("POSTGRES_POOL_SIZE", "20", kinds.integer(2, 500)),
         redis_url=r.get(
             "REDIS_URL",
             "redis://127.0.0.1:6379/0",
-            _url("redis", "rediss", "unix"),
+            kinds.url("redis", "rediss", "unix"),
             development_only=True,
             secret=True,
         ),
         smtp=_smtp(r),
-        smtp_hostname=r.get("SMTP_HOSTNAME", "localhost", _ehlo_name),
-        worker_threads=r.get("WORKER_THREADS", "4", _integer(1, 256)),
-        sweep_seconds=r.get("SWEEP_INTERVAL", "2s", _duration),
-        lease_seconds=r.get("LEASE_DURATION", "30s", _duration),
+        smtp_hostname=r.get("SMTP_HOSTNAME", "localhost", kinds.ehlo_name),
+        worker_connections=r.get("WORKER_CONNECTIONS", "200", kinds.integer(1, 10_000)),
+        sweep_seconds=r.get("SWEEP_INTERVAL", "2s", kinds.duration),
+        lease_seconds=r.get("LEASE_DURATION", "30s", kinds.duration),
+    )
+
+
+def _stream(r: "_Reader", name: str, *, lifetime: str) -> StreamRules:
+    return StreamRules(
+        lifetime_seconds=r.get(f"LIFETIME_{name}", lifetime, kinds.duration),
+        unknown_outcome=r.get(
+            f"UNKNOWN_OUTCOME_{name}", "hold", kinds.choice("hold", "retry", "assume_sent")
+        ),
     )
 
 
 def _webhooks(r: "_Reader") -> Webhooks:
-    enabled = r.get("WEBHOOKS_ENABLED", "false", _boolean)
+    enabled = r.get("WEBHOOKS_ENABLED", "false", kinds.boolean)
     name = "WEBHOOK_SIGNING_SECRET"
     if enabled:
         signing_secret = r.secret(name, DEVELOPMENT_WEBHOOK_SECRET)
@@ -265,10 +279,14 @@ def _webhooks(r: "_Reader") -> Webhooks:
     return Webhooks(
         enabled=enabled,
         signing_secret=signing_secret,
-        signature_header=r.get("WEBHOOK_SIGNATURE_HEADER", "X-Webhook-Signature", _header_name),
-        timestamp_header=r.get("WEBHOOK_TIMESTAMP_HEADER", "X-Webhook-Timestamp", _header_name),
-        max_skew_seconds=r.get("WEBHOOK_MAX_SKEW", "5m", _duration),
-        apply_max_attempts=r.get("WEBHOOK_APPLY_MAX_ATTEMPTS", "5", _integer(1, 100)),
+        signature_header=r.get(
+            "WEBHOOK_SIGNATURE_HEADER", "X-Webhook-Signature", kinds.header_name
+        ),
+        timestamp_header=r.get(
+            "WEBHOOK_TIMESTAMP_HEADER", "X-Webhook-Timestamp", kinds.header_name
+        ),
+        max_skew_seconds=r.get("WEBHOOK_MAX_SKEW", "5m", kinds.duration),
+        apply_max_attempts=r.get("WEBHOOK_APPLY_MAX_ATTEMPTS", "5", kinds.integer(1, 100)),
     )
 
 
@@ -278,12 +296,14 @@ def _smtp(r: "_Reader") -> DefaultSmtp:
     if bool(username) != bool(password):
         r.problem("SMTP_PASSWORD", "SMTP_USERNAME and SMTP_PASSWORD must be set together")
     return DefaultSmtp(
-        host=r.get("SMTP_HOST", "127.0.0.1", _host, development_only=True),
-        port=r.get("SMTP_PORT", "1025", _integer(1, 65_535), development_only=True),
+        host=r.get("SMTP_HOST", "127.0.0.1", kinds.host, development_only=True),
+        port=r.get("SMTP_PORT", "1025", kinds.integer(1, 65_535), development_only=True),
         username=username,
         password=password,
-        security=r.get("SMTP_SECURITY", "auto", _choice("auto", "starttls", "tls", "none")),
-        from_email=r.get("SMTP_FROM", "maild@localhost.test", _email, development_only=True),
+        security=r.get("SMTP_SECURITY", "auto", kinds.choice("auto", "starttls", "tls", "none")),
+        from_email=r.get("SMTP_FROM", "maild@localhost.test", kinds.email, development_only=True),
+        max_connections=r.get("SMTP_MAX_CONNECTIONS", "20", kinds.integer(1, 1_000)),
+        max_per_second=r.get("SMTP_MAX_PER_SECOND", "0", kinds.rate),
     )
 
 
@@ -296,7 +316,7 @@ class _Reader:
         self.names: list[str] = []
         self._stack: dict[str, str] = {}
         self.is_production = False
-        self.env = self.get("APP_ENV", "development", _choice("development", "production"))
+        self.env = self.get("APP_ENV", "development", kinds.choice("development", "production"))
         self.is_production = self.env == "production"
         if stack_file and not self.is_production:
             self._stack = _read_stack(_home(environ))
@@ -373,112 +393,3 @@ def _read_stack(home: Path) -> dict[str, str]:
     except OSError:
         return {}
     return dict(line.split("=", 1) for line in lines if "=" in line)
-
-
-def _addr(text: str) -> Addr:
-    host, separator, port = text.rpartition(":")
-    if not separator or not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:
-        raise ValueError("must be host:port, such as 127.0.0.1:8080")
-    return Addr(host.strip("[]"), int(port))
-
-
-def _host(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._:-]+", text):
-        raise ValueError("must be a host name or an IP address, without a port")
-    return text
-
-
-def _ehlo_name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f.:]+\]", text):  # RFC 5321 4.1.1.1
-        raise ValueError("must be a domain name or an address literal such as [192.0.2.1]")
-    return text
-
-
-def _email(text: str) -> str:
-    if not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", text):
-        raise ValueError("must be an e-mail address")
-    return text
-
-
-def _header_name(text: str) -> str:
-    if not _HEADER_NAME.fullmatch(text):
-        raise ValueError("must be an HTTP header name")
-    return text
-
-
-def _api_key(text: str) -> str:
-    if not re.fullmatch(r"[!-~]+", text):  # it travels in an HTTP header, RFC 9110 5.5
-        raise ValueError("must be ASCII letters, digits and signs, without spaces")
-    return text
-
-
-def _boolean(text: str) -> bool:
-    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in known:
-        raise ValueError("must be true or false")
-    return known[text.lower()]
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError("must be one of " + ", ".join(allowed))
-        return text
-
-    return parse
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"\d{1,12}", text) or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _duration(text: str) -> int:
-    match = _DURATION.fullmatch(text)
-    seconds = int(match[1]) * _UNIT_SECONDS[match[2]] if match else 0
-    if not 1 <= seconds <= 30 * 86_400:
-        raise ValueError("must be a duration such as 90s, 5m, 2h or 1d")
-    return seconds
-
-
-def _durations(text: str) -> tuple[int, ...]:
-    return tuple(_duration(part.strip()) for part in text.split(","))
-
-
-def _domains(text: str) -> tuple[str, ...]:
-    if text == "none":
-        return ()
-    domains = tuple(part.strip().lower() for part in text.split(",") if part.strip())
-    for domain in domains:
-        if not _DOMAIN.fullmatch(domain):
-            raise ValueError(f"{domain!r} is not a domain such as example.com or *.example.com")
-    return domains
-
-
-def _encryption_key(text: str) -> bytes:
-    try:
-        key = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("must be base64") from None
-    if len(key) != ENCRYPTION_KEY_BYTES:
-        raise ValueError("must be the base64 of exactly 32 bytes: openssl rand -base64 32")
-    return key
-
-
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        try:
-            scheme = urlsplit(text).scheme
-        except ValueError:
-            scheme = ""
-        if scheme not in schemes:
-            raise ValueError(
-                "must be a URL starting with " + " or ".join(f"{s}://" for s in schemes)
-            )
-        return text
-
-    return parse

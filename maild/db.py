@@ -8,6 +8,7 @@ import select
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import peewee
 from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase
@@ -22,7 +23,9 @@ class Database(PooledPostgresqlDatabase):
     """A pool that notices dead connections before it hands them out."""
 
     def _is_closed(self, conn: Any) -> bool:
-        return super()._is_closed(conn) or _has_hung_up(conn)
+        # Not Peewee's own check: that asks the server, with every thread waiting for the pool's
+        # lock meanwhile.
+        return bool(conn.closed) or _has_hung_up(conn)
 
 
 database = Database(None, autoconnect=False)
@@ -81,6 +84,27 @@ def execute_values(
             database.cursor(), sql, rows, template=template, page_size=len(rows), fetch=fetch
         )
     return found or []
+
+
+_prepared: "WeakKeyDictionary[Any, set[str]]" = WeakKeyDictionary()
+
+
+def execute_prepared(name: str, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """The rows of a statement that this connection plans once, and then only executes.
+
+    `sql` has its parameters as $1, $2, ..., and no percent sign. For what is so frequent that
+    planning it would cost more than doing it. Raises what Peewee's queries raise.
+    """
+    connection = database.connection()
+    known = _prepared.setdefault(connection, set())
+    if name not in known:
+        database.execute_sql(f"PREPARE maild_{name} AS {sql}")
+        known.add(name)
+    places = ", ".join(["%s"] * len(parameters))
+    rows: list[tuple[Any, ...]] = database.execute_sql(
+        f"EXECUTE maild_{name} ({places})", parameters
+    ).fetchall()
+    return rows
 
 
 # InternalError is, among others, a server that takes no writes in the middle of a fail-over.

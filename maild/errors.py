@@ -6,9 +6,11 @@
     |   +-- InvalidFields        422  invalid_fields
     |   +-- BlockedRecipientDomain 422 blocked_recipient_domain
     |   +-- PayloadTooLarge      413  payload_too_large
+    |   +-- SmtpValidationFailed 400  smtp_validation_failed
     +-- Unauthenticated          401  unauthenticated
     +-- Forbidden                403  forbidden
     +-- NotFound                 404  not_found
+    +-- Conflict                 409  conflict
     +-- Unavailable              503  unavailable
     +-- ConfigError              a setting is missing or wrong; the process does not start
     +-- MigrationPending         the database is older than the code; the process does not start
@@ -20,7 +22,7 @@ an exception into an answer in one place (`api/errors.py`, `web/errors.py`). The
 constructor is shown to people: a sentence that says what is wrong and what to do.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -57,6 +59,8 @@ class MaildError(Exception):
         self.detail = detail or self.title
         self.errors = tuple(errors)
         self.retry_after_seconds = retry_after_seconds
+        self.extensions: dict[str, object] = {}
+        """What else the answer holds (RFC 9457 3.2)."""
 
 
 class InvalidRequest(MaildError):
@@ -88,6 +92,17 @@ class PayloadTooLarge(InvalidRequest):
     title = "Payload too large"
 
 
+class SmtpValidationFailed(InvalidRequest):
+    """An SMTP account did not work when it was tried; `steps` are in the answer too."""
+
+    code = "smtp_validation_failed"
+    title = "The SMTP account does not work"
+
+    def __init__(self, detail: str, *, steps: Sequence[Mapping[str, object]]) -> None:
+        super().__init__(detail)
+        self.extensions = {"steps": list(steps)}
+
+
 class Unauthenticated(MaildError):
     status = 401
     code = "unauthenticated"
@@ -104,6 +119,12 @@ class NotFound(MaildError):
     status = 404
     code = "not_found"
     title = "Not found"
+
+
+class Conflict(MaildError):
+    status = 409
+    code = "conflict"
+    title = "Not as things stand"
 
 
 class Unavailable(MaildError):

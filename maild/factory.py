@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Flask, Response, g, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from maild import api, config, log, web
+from maild import api, config, log, queue, web
 from maild.api import endpoint
 from maild.api import errors as api_errors
 from maild.services import processes
@@ -30,6 +30,7 @@ def create_app() -> Flask:
     """
     processes.start(config.load(), name="web")
     processes.require_schema()
+    queue.start_ringer()
     return build_app()
 
 

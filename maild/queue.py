@@ -7,6 +7,7 @@ is away costs nothing but latency: ringing is skipped for a moment, and the swee
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +37,9 @@ QUIET_LOG_SECONDS = 5.0
 PENDING_SECONDS = 5
 """How long a hint counts as still waiting: a lost one silences the doorbell no longer than this."""
 
+RING_PAUSE_SECONDS = 0.005
+"""How long the ringer waits between two rings; what is asked for meanwhile becomes one."""
+
 _tasks: dict[str, Callable[[], object]] = {}
 
 
@@ -56,6 +60,44 @@ class _Doorbell:
         self.client: redis.Redis | None = None
         self.huey: Huey | None = None
         self.quiet_until = 0.0
+        self.ringer: _Ringer | None = None
+
+
+class _Ringer(threading.Thread):
+    """Rings for the threads of this process: none of them waits for Redis, and of the many rings
+    of a busy moment one is made.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="ringer", daemon=True)
+        self._asked: dict[str, bool] = {}
+        self._wake = threading.Event()
+        self._is_stopping = False
+
+    def ask(self, name: str) -> None:
+        # A name that still stands here is rung for later than now, so also for what we committed.
+        if name not in self._asked:
+            self._asked[name] = True
+            self._wake.set()
+
+    def stop(self) -> None:
+        """Ring for what was asked for, and end."""
+        self._is_stopping = True
+        self._wake.set()
+        self.join(timeout=COMMAND_TIMEOUT_SECONDS)
+
+    def run(self) -> None:
+        while not self._is_stopping or self._asked:
+            self._wake.wait()
+            self._wake.clear()
+            for name in list(self._asked):
+                del self._asked[name]
+                try:
+                    _ring(name)
+                except Exception:  # without this thread nobody would ring any more
+                    logger.exception("queue.ringer_crashed", hint=name)
+            if not self._is_stopping:
+                time.sleep(RING_PAUSE_SECONDS)
 
 
 _bell = _Doorbell()
@@ -90,6 +132,9 @@ def init(redis_url: str) -> None:
 
 def close() -> None:
     """Close every connection to Redis. Ringing does nothing from then on."""
+    if _bell.ringer is not None:
+        _bell.ringer.stop()
+        _bell.ringer = None
     if _bell.client is not None:
         _bell.client.close()
     if _bell.huey is not None:
@@ -109,7 +154,16 @@ def task(name: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
 
 def enqueue(name: str) -> None:
     """Ring for `name` after the current transaction has committed, or at once outside of one."""
-    database.after_commit(lambda: _ring(name))
+    ring = _bell.ringer.ask if _bell.ringer else _ring
+    database.after_commit(lambda: ring(name))
+
+
+def start_ringer() -> None:
+    """From now on `enqueue` does not wait for Redis: a thread rings, at once or a few milliseconds
+    later. For a process that serves requests; once.
+    """
+    _bell.ringer = _Ringer()
+    _bell.ringer.start()
 
 
 class _SpareLostConnections(logging.Filter):

@@ -1,4 +1,4 @@
-"""The scheduler process: what must happen every few seconds, once, however many schedulers run.
+"""The scheduler process: what must happen now and then, once, however many schedulers run.
 
 An advisory lock of Postgres picks the one that does it; the others stand by. It sends nothing
 itself.
@@ -6,10 +6,21 @@ itself.
 
 import signal
 import threading
+from collections.abc import Callable
 
 from maild import config, db, log, queue
 from maild.errors import Unavailable
-from maild.services import claims, locks, processes, workers
+from maild.services import (
+    conservation,
+    freezes,
+    lifetimes,
+    locks,
+    periodic_jobs,
+    processes,
+    providers,
+    rescues,
+    workers,
+)
 from maild.services.messages import DELIVER
 
 logger = log.get(__name__)
@@ -35,11 +46,34 @@ def run(settings: config.Settings) -> None:
 
 
 def sweep() -> None:
-    """Free what dead workers held, and forget the workers."""
+    """Settle what dead workers held, let go what is free to go, and once a minute take stock."""
     with db.connection(), locks.only_one(locks.SWEEP) as is_ours:
         if not is_ours:
             return
-        if rescued := claims.rescue():
+        rescued = _run(rescues.rescue)
+        if rescued:
             logger.warning("messages.rescued", count=rescued)
+        released = _run(freezes.release_thawed)
+        if released:
+            logger.info("messages.released", count=released)
+        if rescued or released:
             queue.enqueue(DELIVER)
-        workers.prune_dead()
+        _run(lifetimes.expire_overdue)
+        _run(workers.prune_dead)
+        if periodic_jobs.take_slot("stock-taking", seconds=60):
+            _run(providers.prune_tallies)
+            _run(conservation.check)
+
+
+def _run(job: Callable[[], object]) -> int:
+    """How many messages the job says it moved; one that fails keeps none of the others from
+    running.
+    """
+    try:
+        moved = job()
+    except Unavailable:
+        raise
+    except Exception:
+        logger.exception("scheduler.job_crashed", job=job.__name__)
+        return 0
+    return moved if isinstance(moved, int) else 0

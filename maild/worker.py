@@ -1,8 +1,9 @@
-"""The worker process: a Huey consumer that listens for the doorbell, and two threads of our own.
+"""The worker process: the delivery engine, a Huey consumer that listens for the doorbell, and the
+heartbeat that renews the worker's lease.
 
-The heartbeat renews the worker's lease. The sweep looks for due messages every few seconds without
-being rung for: retries that have come due, and everything while Redis is away. SIGTERM, SIGINT and
-SIGHUP end the process gracefully: nothing new is begun, what is in flight is finished and recorded.
+The engine looks for due messages every few seconds without being rung for: retries that have come
+due, and everything while Redis is away. SIGTERM, SIGINT and SIGHUP end the process gracefully:
+nothing new is begun, what is in flight is finished and recorded.
 """
 
 import contextlib
@@ -11,30 +12,29 @@ import threading
 import time
 from collections.abc import Callable
 
-from maild import config, db, log, queue, tasks
+from maild import config, db, log, marks, queue, tasks
 from maild.errors import Unavailable
-from maild.services import outcomes, processes, sending, workers
+from maild.services import aside, processes, recorder, rescues, sending, workers
 from maild.services.workers import Lease
 
 GRACE_SECONDS = 25
 BEATS_PER_LEASE = 6
 SIGNAL_SECONDS = 0.2
 """How soon a signal is noticed."""
-EXTRA_CONNECTIONS = 4
-"""For the heartbeat, the sweep, the recorder, and one to spare, besides one a delivery thread."""
+POOL_SIZE = aside.DATABASE_THREADS + 4
+"""The engine's threads, the heartbeat, the mending, the recorder, and one to spare."""
 
 logger = log.get(__name__)
 
 
 def run(settings: config.Settings) -> None:
     """Work until SIGTERM, SIGINT or SIGHUP. Raises MigrationPending, Unavailable at the start."""
-    pool_size = settings.worker_threads + EXTRA_CONNECTIONS
-    processes.start(settings, name="worker", pool_size=pool_size)
+    processes.start(settings, name="worker", pool_size=POOL_SIZE)
     processes.require_schema()
     assert tasks.delivery  # importing them registered them
     with db.connection():
         lease = workers.enter()
-    consumer = queue.consumer(threads=settings.worker_threads)
+    consumer = queue.consumer(threads=1)
     lease.stopping = consumer.stop_flag
     gone = threading.Event()
     heartbeat = _every(
@@ -43,23 +43,23 @@ def run(settings: config.Settings) -> None:
         until=gone,
         name="heartbeat",
     )
-    sweep = _every(
-        settings.sweep_seconds,
-        lambda: sending.sweep(lease, outcomes.recorder()),
-        until=lease.stopping,
-        name="sweep",
+    mend = _every(settings.sweep_seconds, lambda: _mend(lease), until=lease.stopping, name="mend")
+    engine = threading.Thread(
+        target=lambda: sending.work(lease, recorder.current()), name="engine", daemon=True
     )
+    engine.start()
     consumer.start()
     stop_requested = _catch_signals()  # after Huey, whose own ideas of SIGINT and SIGHUP lose mail
-    logger.info("worker.ready", worker_id=str(lease.worker_id), threads=settings.worker_threads)
+    logger.info("worker.ready", worker_id=str(lease.worker_id))
     while not stop_requested():
         lease.stopping.wait(SIGNAL_SECONDS)
         consumer.check_worker_health()
-    _stop(lease, [sweep, *(thread for _, thread in consumer.worker_threads)])
+    _stop(lease, [engine, mend, *(thread for _, thread in consumer.worker_threads)])
     gone.set()
     heartbeat.join()
     with contextlib.suppress(Unavailable), db.connection():
-        workers.leave(lease)
+        if workers.leave(lease):
+            marks.drop(settings.redis_url, lease.worker_id)
     logger.info("worker.stopped", worker_id=str(lease.worker_id))
 
 
@@ -74,17 +74,18 @@ def _catch_signals() -> Callable[[], bool]:
 def _stop(lease: Lease, threads: list[threading.Thread]) -> None:
     """Begin nothing new, finish what is in flight, write it down; GRACE_SECONDS for all of it."""
     lease.stopping.set()
+    sending.wake()
     deadline = time.monotonic() + GRACE_SECONDS
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     in_flight = sum(thread.is_alive() for thread in threads)
     seconds_left = max(1.0, deadline - time.monotonic())
-    is_written = outcomes.recorder().close(timeout_seconds=seconds_left)
+    is_written = recorder.current().close(timeout_seconds=seconds_left)
     if in_flight or not is_written:
         logger.error(
             "worker.stopped_early",
             in_flight=in_flight,
-            detail="What is in flight is sent again after the lease, with the same Message-ID.",
+            detail="After the lease the rescue settles what is in flight, by its marks.",
         )
 
 
@@ -92,6 +93,12 @@ def _renew(lease: Lease) -> None:
     with db.connection():
         if not workers.renew(lease):
             logger.warning("worker.lease_lost", worker_id=str(lease.worker_id))
+
+
+def _mend(lease: Lease) -> None:
+    with db.connection():
+        if forgotten := rescues.rescue_forgotten(lease):
+            logger.warning("messages.forgotten", count=forgotten)
 
 
 def _every(

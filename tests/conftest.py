@@ -24,8 +24,8 @@ from maild import config, db, factory, queue
 from maild.config import Settings
 from maild.local import home as homes
 from maild.local import postgres, valkey
-from maild.models import Message, Worker, Workspace
-from maild.services import messages, migrations, outcomes, processes, sending, workers
+from maild.models import AccountTally, Breaker, Event, Message, PeriodicJob, Worker, Workspace
+from maild.services import messages, migrations, processes, recorder, sending, workers
 from maild.services.messages import NewMessage
 from maild.services.workers import Lease
 
@@ -94,7 +94,9 @@ def database(settings: Settings) -> Iterator[None]:
     """An open connection to an empty database with the workspaces A (1) and B (2)."""
     with db.connection():
         Workspace.delete().execute()
-        Worker.delete().execute()
+        Event.delete().where(Event.workspace.is_null()).execute()
+        for model in (Worker, Breaker, AccountTally, PeriodicJob):
+            model.delete().execute()
         Workspace.insert_many(
             [{"id": WORKSPACE_A, "name": "Default"}, {"id": WORKSPACE_B, "name": "Other"}]
         ).execute()
@@ -213,7 +215,7 @@ def lease(database: None) -> Lease:
 @pytest.fixture
 def deliver(lease: Lease) -> Callable[[], int]:
     """Send everything that is due, and record it; returns how many messages were tried."""
-    return lambda: sending.deliver_due(lease, outcomes.recorder())
+    return lambda: sending.deliver_due(lease, recorder.current())
 
 
 def free_ports(count: int) -> list[int]:

@@ -83,7 +83,7 @@ def test_a_process_refuses_to_start_on_a_pending_migration(
         assert dsn != stack["POSTGRES_DSN"]
         done = python(*arguments, **{**stack, "POSTGRES_DSN": dsn})
         assert done.returncode == 1
-        assert "lacks migrations: 0001_initial. Run: maild migrate" in done.stderr
+        assert "lacks migrations: 0001_initial, 0002_delivery. Run: maild migrate" in done.stderr
     finally:
         with admin.cursor() as cursor:
             cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")

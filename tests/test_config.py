@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maild import config
-from maild.config import Addr
+from maild.config import Addr, AutoFailover, StreamRules
 from maild.errors import ConfigError
 
 EXAMPLE = Path(__file__).resolve().parents[1] / ".env.production.example"
@@ -75,8 +75,13 @@ def test_development_needs_nothing():
     assert settings.rate_limit_workspace_per_hour == 400
     assert settings.rate_limit_domain_per_hour == 200
     assert settings.retry_delays_seconds == (60, 300, 900, 3600, 7200, 14400, 28800, 57600)
+    assert settings.transactional == StreamRules(2 * 86_400, "hold")
+    assert settings.marketing == StreamRules(4 * 86_400, "hold")
+    assert settings.auto_failover == AutoFailover(True, 5, 50, 60)
+    assert (settings.smtp.max_connections, settings.smtp.max_per_second) == (20, None)
+    assert settings.worker_connections == 200
     assert settings.log_format == "console"
-    assert len(settings.encryption_key) == config.ENCRYPTION_KEY_BYTES
+    assert len(settings.encryption_key) == 32
 
 
 def test_an_empty_value_is_none():
@@ -168,6 +173,25 @@ def test_it_refuses_a_duration(text):
     assert set(problems(LEASE_DURATION=text)) == {"LEASE_DURATION"}
 
 
+def test_each_stream_has_rules_of_its_own():
+    settings = load(
+        LIFETIME_TRANSACTIONAL="10m",
+        UNKNOWN_OUTCOME_TRANSACTIONAL="retry",
+        LIFETIME_MARKETING="7d",
+        UNKNOWN_OUTCOME_MARKETING="assume_sent",
+    )
+    assert settings.stream("transactional") == StreamRules(600, "retry")
+    assert settings.stream("marketing") == StreamRules(604_800, "assume_sent")
+    assert settings.lifetime_seconds("transactional") == 600
+    assert settings.lifetime_seconds("marketing") == 604_800
+
+
+@pytest.mark.parametrize("name", ["LIFETIME_TRANSACTIONAL", "LIFETIME_MARKETING"])
+def test_it_refuses_a_lifetime(name):
+    for text in ("0", "31d", "forever"):
+        assert set(problems({name: text})) == {name}
+
+
 def test_it_reads_a_ladder():
     assert load(RETRY_DELAYS="10s, 1m,1h").retry_delays_seconds == (10, 60, 3600)
     for text in (",", "10s,,1m", "10s;1m", "10s,0"):
@@ -193,9 +217,11 @@ def test_it_refuses_a_boolean(text):
 @pytest.mark.parametrize(
     ("name", "low", "high"),
     [
-        ("APP_MAX_ATTEMPTS", 1, 100), ("SMTP_PORT", 1, 65_535), ("WORKER_THREADS", 1, 256),
-        ("POSTGRES_POOL_SIZE", 2, 500), ("AUTO_FAILOVER_FAULT_PERCENT", 1, 100),
-        ("RATE_LIMIT_WORKSPACE_PER_HOUR", 1, 100_000_000),
+        ("APP_MAX_ATTEMPTS", 1, 100), ("SMTP_PORT", 1, 65_535), ("SMTP_MAX_CONNECTIONS", 1, 1_000),
+        ("WORKER_CONNECTIONS", 1, 10_000), ("POSTGRES_POOL_SIZE", 2, 500),
+        ("AUTO_FAILOVER_MIN_FAULTS", 1, 10_000), ("AUTO_FAILOVER_FAULT_PERCENT", 1, 100),
+        ("WEBHOOK_APPLY_MAX_ATTEMPTS", 1, 100), ("RATE_LIMIT_WORKSPACE_PER_HOUR", 1, 100_000_000),
+        ("RATE_LIMIT_DOMAIN_PER_HOUR", 1, 100_000_000),
     ],
 )  # fmt: skip
 def test_a_number_has_its_range(name, low, high):
@@ -206,11 +232,26 @@ def test_a_number_has_its_range(name, low, high):
 
 
 @pytest.mark.parametrize(
+    ("text", "per_second"),
+    [("0", None), ("0.000", None), ("14", 14.0), ("0.5", 0.5), ("999999.999", 999_999.999)],
+)
+def test_it_reads_a_rate(text, per_second):
+    assert load(SMTP_MAX_PER_SECOND=text).smtp.max_per_second == per_second
+
+
+@pytest.mark.parametrize("text", ["-1", ".5", "1.", "1e2", "1/s", "0.0001", "1000000", "inf"])
+def test_it_refuses_a_rate(text):
+    assert set(problems(SMTP_MAX_PER_SECOND=text)) == {"SMTP_MAX_PER_SECOND"}
+
+
+@pytest.mark.parametrize(
     ("name", "good", "bad"),
     [
         ("LOG_LEVEL", ["DEBUG", "ERROR"], ["debug", "TRACE"]),
         ("LOG_FORMAT", ["json", "console"], ["text"]),
         ("SMTP_SECURITY", ["auto", "starttls", "tls", "none"], ["ssl", "TLS"]),
+        ("UNKNOWN_OUTCOME_TRANSACTIONAL", ["hold", "retry", "assume_sent"], ["Hold", "fail"]),
+        ("UNKNOWN_OUTCOME_MARKETING", ["hold", "retry", "assume_sent"], ["assume-sent", "sent"]),
         ("API_KEY_HEADER", ["X-Key", "Api_Key"], ["X Key", "X-Key:", "X\nKey", "Ключ"]),
         ("BLOCKED_RECIPIENT_DOMAINS", ["a.example", "*.a.example, B.example", ","],
          ["example", "a.example;b.example", "http://a.example", "*a.example", "a@b.example"]),

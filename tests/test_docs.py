@@ -126,6 +126,19 @@ def test_every_cited_rfc_is_listed_as_a_standard() -> None:
     assert {row[2] for row in table} == {"yes", "partial", "no"}
 
 
+def test_standards_name_files_that_exist() -> None:
+    """A file without a folder lies in the folder before it."""
+    missing = []
+    for row in rows(read("docs/standards.md")):
+        folder = ROOT
+        for name in re.findall(r"`([\w./-]+\.py)`", row[-1]):
+            path = ROOT / name if "/" in name else folder / name
+            folder = path.parent
+            if not path.is_file():
+                missing.append(f"RFC {row[0]}: {name}")
+    assert missing == []
+
+
 def test_files_named_in_the_documents_exist() -> None:
     missing = []
     for document in [path for path in list_files() if path.suffix == ".md"]:

@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from maild.api import endpoint, health, messages, openapi, smtp_accounts
+from maild.api import endpoint, health, interventions, messages, openapi, smtp_accounts
 
-__all__ = ["messages", "register", "smtp_accounts"]
+__all__ = ["interventions", "messages", "register", "smtp_accounts"]
 
 
 def register(app: Flask) -> None:

@@ -4,7 +4,9 @@ The same declaration authenticates, validates, opens the database, serialises, a
 OpenAPI document (`openapi.py`), so that none of them can disagree with the others.
 """
 
+import uuid
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,27 +51,33 @@ def endpoint(
     body: type[Input] | None = None,
     query: type[BaseModel] | None = None,
     status: int = 200,
+    connects: bool = True,
 ) -> Callable[[Callable[..., BaseModel]], Callable[..., Response]]:
-    """Declare `view(caller, [body], [query], **path_parameters) -> answer` as a route."""
+    """Declare `view(caller, [body], [query], **path_parameters) -> answer` as a route.
+
+    The database is open meanwhile, unless `connects` is false and the view sees to that itself.
+    """
     declared = Endpoint(method, path, summary, role, body, query, answer, status)
     ENDPOINTS.append(declared)
 
     def decorate(view: Callable[..., BaseModel]) -> Callable[..., Response]:
-        def handle(**parameters: str) -> Response:
+        def handle(**parameters: uuid.UUID) -> Response:
             caller = g.caller = auth.authenticate(request)
             caller.require(role)
-            arguments: dict[str, Any] = dict(parameters)
+            arguments: dict[str, Any] = {name: str(value) for name, value in parameters.items()}
             arguments |= _parse_query(query)
             if body is not None:
                 arguments["body"] = _parse_body(body)
             log.bind(role=caller.role.value)
-            with db.connection():
+            with db.connection() if connects else nullcontext():
                 result = view(caller, **arguments)
             return Response(
                 result.model_dump_json(), status=status, content_type="application/json"
             )
 
-        blueprint.add_url_rule(path, endpoint=view.__name__, view_func=handle, methods=[method])
+        # Every parameter is an id; a word in its place is another route, or none.
+        rule = path.replace("<", "<uuid:")
+        blueprint.add_url_rule(rule, endpoint=view.__name__, view_func=handle, methods=[method])
         return handle
 
     return decorate

@@ -93,8 +93,14 @@ def bad_query(field: str, message: str) -> InvalidRequest:
     return InvalidRequest(f"{field}: {message}", errors=[FieldError(field, message)])
 
 
+def bad_field(field: str, message: str) -> InvalidFields:
+    return InvalidFields(f"{field}: {message}", errors=[FieldError(field, message)])
+
+
 def problem(error: MaildError) -> Response:
-    """The answer for an error: RFC 9457 with maild's `code`, `request_id`, `error` and `errors`."""
+    """The answer for an error: RFC 9457 with maild's `code`, `request_id`, `error`, `errors`, and
+    what the error itself adds.
+    """
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": error.title,
@@ -107,6 +113,7 @@ def problem(error: MaildError) -> Response:
     if error.errors:
         listed = error.errors[:ERRORS_MAX]
         document["errors"] = [{"field": e.field, "message": e.message} for e in listed]
+    document |= error.extensions
     response = Response(
         json.dumps(document), status=error.status, content_type="application/problem+json"
     )

@@ -1,17 +1,20 @@
-"""/v1/messages: submit, read, search, follow."""
+"""/v1/messages: submit, read, search, follow. What a person does to them is in `interventions`."""
 
 from typing import Any
 
 from maild.api import schemas
 from maild.api.auth import Caller, Role
 from maild.api.endpoint import endpoint
-from maild.api.errors import bad_query
+from maild.api.errors import bad_field, bad_query, from_body
 from maild.domain import cursor, ids
 from maild.domain.mime import Attachment
-from maild.errors import NotFound
+from maild.errors import MaildError, NotFound
 from maild.models import Attempt, Event, Message
 from maild.services import addresses, message_log, messages, timeline
 from maild.services.messages import NewMessage
+
+ENTRY_ERRORS_MAX = 10
+"""As many complaints are told of one entry of a batch."""
 
 
 @endpoint(
@@ -22,30 +25,59 @@ from maild.services.messages import NewMessage
     body=schemas.MessageIn,
     answer=schemas.MessageOut,
     status=201,
+    connects=False,  # whoever stores for the others does
 )
 def submit_message(caller: Caller, body: schemas.MessageIn) -> schemas.MessageOut:
-    message = messages.accept(
-        caller.workspace_id(body.workspace_id),
-        NewMessage(
-            from_email=body.from_email,
-            to_email=body.to_email,
-            subject=body.subject,
-            body_text=body.body_text,
-            body_html=body.body_html,
-            from_name=body.from_name,
-            reply_to=body.reply_to,
-            headers=tuple(body.headers.items()),
-            attachments=tuple(
-                Attachment(a.filename, a.content_type, a.content_base64, a.content_id)
-                for a in body.attachments
-            ),
-            stream=body.stream,
-            tags=tuple(body.tags),
-            metadata=body.metadata,
-            scheduled_at=body.scheduled_at,
-        ),
+    message = messages.accept(caller.workspace_id(body.workspace_id), _new_message(body))
+    # As it was stored a moment ago: nothing to validate.
+    return schemas.MessageOut.model_construct(**_fields(message), body_text=body.body_text)
+
+
+@endpoint(
+    "POST",
+    "/v1/messages/batch",
+    summary="Submit up to 500 messages at once; each is accepted or rejected on its own",
+    role=Role.SENDER,
+    body=schemas.BatchIn,
+    answer=schemas.BatchOut,
+)
+def submit_batch(caller: Caller, body: schemas.BatchIn) -> schemas.BatchOut:
+    workspace_id = caller.workspace_id(body.workspace_id)
+    problems: dict[int, MaildError] = {}
+    news: dict[int, NewMessage] = {}
+    for index, entry in enumerate(body.messages):
+        if isinstance(entry, schemas.MessageIn):
+            if entry.workspace_id in {None, workspace_id}:
+                news[index] = _new_message(entry)
+            else:
+                problems[index] = bad_field("workspace_id", f"must be the batch's, {workspace_id}")
+        else:
+            problems[index] = from_body(entry, schemas.MessageIn)
+    outcomes = messages.accept_many(workspace_id, list(news.values()))
+    results = problems | dict(zip(news, outcomes, strict=True))
+    rejected = sum(isinstance(result, MaildError) for result in results.values())
+    return schemas.BatchOut(
+        workspace_id=workspace_id,
+        accepted=len(results) - rejected,
+        rejected=rejected,
+        results=[_batch_result(index, results[index]) for index in range(len(results))],
     )
-    return schemas.MessageOut(**_fields(message), body_text=body.body_text)
+
+
+def _batch_result(
+    index: int, result: Message | MaildError
+) -> schemas.BatchAccepted | schemas.BatchRejected:
+    if isinstance(result, Message):
+        return schemas.BatchAccepted(index=index, id=result.id, status=result.status)
+    return schemas.BatchRejected(
+        index=index,
+        error=result.detail,
+        code=result.code,
+        errors=[
+            schemas.FieldProblem(field=e.field, message=e.message)
+            for e in result.errors[:ENTRY_ERRORS_MAX]
+        ],
+    )
 
 
 @endpoint(
@@ -118,6 +150,28 @@ def get_timeline(caller: Caller, query: schemas.TimelineQuery) -> schemas.Timeli
     )
 
 
+def _new_message(body: schemas.MessageIn) -> NewMessage:
+    return NewMessage(
+        from_email=body.from_email,
+        to_email=body.to_email,
+        subject=body.subject,
+        body_text=body.body_text,
+        body_html=body.body_html,
+        from_name=body.from_name,
+        reply_to=body.reply_to,
+        headers=tuple(body.headers.items()),
+        attachments=tuple(
+            Attachment(a.filename, a.content_type, a.content_base64, a.content_id)
+            for a in body.attachments
+        ),
+        stream=body.stream,
+        tags=tuple(body.tags),
+        metadata=body.metadata,
+        scheduled_at=body.scheduled_at,
+        expires_at=body.expires_at,
+    )
+
+
 def _find(caller: Caller, message_id: str, workspace_id: int | None) -> Message:
     parsed = ids.parse_id(message_id)
     if parsed is None:
@@ -156,8 +210,11 @@ def _fields(message: Message) -> dict[str, Any]:
         "tags": message.tags,
         "metadata": message.metadata,
         "attempt_count": message.attempt_count,
+        "excused_count": message.excused_count,
         "next_attempt_at": message.next_attempt_at,
         "scheduled_at": message.scheduled_at,
+        "expires_at": message.expires_at,
+        "hold_reason": message.hold_reason,
         "last_error": message.last_error,
         "error_class": message.error_class,
         "smtp_account": message.smtp_account_name,
@@ -177,6 +234,7 @@ def _attempt(attempt: Attempt) -> schemas.AttemptOut:
         finished_at=attempt.finished_at,
         duration_ms=attempt.duration_ms,
         success=attempt.is_success,
+        excused=attempt.is_excused,
         stage=attempt.stage,
         smtp_code=attempt.smtp_code,
         enhanced_code=attempt.enhanced_code,

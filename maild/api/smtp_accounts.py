@@ -6,7 +6,8 @@ from maild.api import schemas
 from maild.api.auth import Caller, Role
 from maild.api.endpoint import endpoint
 from maild.models import SmtpAccount
-from maild.services import smtp_accounts
+from maild.services import account_health, smtp_accounts
+from maild.services.account_health import AccountHealth
 from maild.services.smtp_accounts import NewSmtpAccount
 
 
@@ -30,6 +31,9 @@ def save_smtp_account(caller: Caller, body: schemas.SmtpAccountIn) -> schemas.Sm
             security=body.security,
             username=body.username,
             password=body.password,
+            max_connections=body.max_connections,
+            max_per_second=body.max_per_second,
+            priority=body.priority,
         ),
     )
     return schemas.SmtpAccountSaved(**_fields(account))
@@ -38,17 +42,14 @@ def save_smtp_account(caller: Caller, body: schemas.SmtpAccountIn) -> schemas.Sm
 @endpoint(
     "GET",
     "/v1/smtp-accounts/list",
-    summary="The SMTP accounts of a workspace",
+    summary="The SMTP accounts of a workspace, that of the environment first, and how they do",
     role=Role.OPERATOR,
     query=schemas.WorkspaceQuery,
     answer=schemas.SmtpAccountList,
 )
 def list_smtp_accounts(caller: Caller, query: schemas.WorkspaceQuery) -> schemas.SmtpAccountList:
     workspace_id = caller.workspace_id(query.workspace_id)
-    accounts = [
-        schemas.SmtpAccountOut(**_fields(account))
-        for account in smtp_accounts.list_all(workspace_id)
-    ]
+    accounts = [_health(found) for found in account_health.list_all(workspace_id)]
     return schemas.SmtpAccountList(
         workspace_id=workspace_id, count=len(accounts), accounts=accounts
     )
@@ -70,6 +71,107 @@ def activate_smtp_account(
     return schemas.SmtpAccountActivated(workspace_id=workspace_id, name=body.name)
 
 
+@endpoint(
+    "POST",
+    "/v1/smtp-accounts/validate",
+    summary="Connect to an account and sign in, without sending anything",
+    role=Role.OPERATOR,
+    body=schemas.SmtpAccountName,
+    answer=schemas.SmtpAccountValid,
+)
+def validate_smtp_account(
+    caller: Caller, body: schemas.SmtpAccountName
+) -> schemas.SmtpAccountValid:
+    workspace_id = caller.workspace_id(body.workspace_id)
+    report = account_health.validate(workspace_id, name=body.name)
+    tls = schemas.TlsOut(version=report.tls[0], cipher=report.tls[1]) if report.tls else None
+    return schemas.SmtpAccountValid(
+        valid=report.valid,
+        provider=body.name,
+        tls=tls,
+        auth=report.auth,
+        capabilities=report.capabilities,
+        steps=[
+            schemas.StepOut(stage=step.stage.value, ok=step.ok, text=step.text, ms=step.ms)
+            for step in report.steps
+        ],
+    )
+
+
+@endpoint(
+    "POST",
+    "/v1/smtp-accounts/pause",
+    summary="Let no mail through an account until it is resumed",
+    role=Role.ADMIN,
+    body=schemas.SmtpAccountPause,
+    answer=schemas.SmtpAccountSwitched,
+)
+def pause_smtp_account(
+    caller: Caller, body: schemas.SmtpAccountPause
+) -> schemas.SmtpAccountSwitched:
+    workspace_id = caller.workspace_id(body.workspace_id)
+    return _switched(smtp_accounts.pause(workspace_id, name=body.name, reason=body.reason))
+
+
+@endpoint(
+    "POST",
+    "/v1/smtp-accounts/resume",
+    summary="Let mail through a paused account again",
+    role=Role.ADMIN,
+    body=schemas.SmtpAccountResume,
+    answer=schemas.SmtpAccountSwitched,
+)
+def resume_smtp_account(
+    caller: Caller, body: schemas.SmtpAccountResume
+) -> schemas.SmtpAccountSwitched:
+    workspace_id = caller.workspace_id(body.workspace_id)
+    return _switched(smtp_accounts.resume(workspace_id, name=body.name, reason=body.reason))
+
+
+@endpoint(
+    "DELETE",
+    "/v1/smtp-accounts",
+    summary="Forget an account that is not active",
+    role=Role.ADMIN,
+    body=schemas.SmtpAccountName,
+    answer=schemas.SmtpAccountDeleted,
+)
+def delete_smtp_account(
+    caller: Caller, body: schemas.SmtpAccountName
+) -> schemas.SmtpAccountDeleted:
+    workspace_id = caller.workspace_id(body.workspace_id)
+    smtp_accounts.delete(workspace_id, name=body.name)
+    return schemas.SmtpAccountDeleted(workspace_id=workspace_id, name=body.name)
+
+
+def _switched(account: SmtpAccount) -> schemas.SmtpAccountSwitched:
+    return schemas.SmtpAccountSwitched(
+        workspace_id=account.workspace_id,
+        name=account.name,
+        status="paused" if account.paused_at else "resumed",
+        paused_at=account.paused_at,
+        pause_reason=account.pause_reason,
+    )
+
+
+def _health(found: AccountHealth) -> schemas.SmtpAccountHealth:
+    breaker = found.breaker
+    return schemas.SmtpAccountHealth(
+        **_fields(found.account),
+        health=found.word,
+        breaker=schemas.BreakerOut(
+            state=breaker.state,
+            reason=breaker.reason,
+            error_class=breaker.error_class,
+            opened_at=breaker.opened_at,
+            retry_at=breaker.retry_at,
+        ),
+        last_fault_at=found.last_fault_at,
+        tries_last_hour=found.try_count,
+        faults_last_hour=found.fault_count,
+    )
+
+
 def _fields(account: SmtpAccount) -> dict[str, Any]:
     return {
         "workspace_id": account.workspace_id,
@@ -80,6 +182,11 @@ def _fields(account: SmtpAccount) -> dict[str, Any]:
         "from_email": account.from_email,
         "security": account.security,
         "active": account.is_active,
+        "max_connections": account.max_connections,
+        "max_per_second": account.max_per_second,
+        "priority": account.priority,
+        "paused_at": account.paused_at,
+        "pause_reason": account.pause_reason,
         "created_at": account.created_at,
         "updated_at": account.updated_at,
     }

@@ -112,9 +112,11 @@ def _date(date: datetime) -> str:
     """RFC 5322 3.3, in UTC; its names are English whatever the locale, hence no strftime."""
     if date.tzinfo is None:
         raise ValueError("date: has no time zone")
-    utc = date.astimezone(UTC)
-    day, month = _DAYS[utc.weekday()], _MONTHS[utc.month - 1]
-    return f"{day}, {utc.day:02} {month} {utc.year:04} {utc:%H:%M:%S} +0000"
+    utc = date if date.tzinfo is UTC else date.astimezone(UTC)
+    return (
+        f"{_DAYS[utc.weekday()]}, {utc.day:02} {_MONTHS[utc.month - 1]} {utc.year:04} "
+        f"{utc.hour:02}:{utc.minute:02}:{utc.second:02} +0000"
+    )
 
 
 def _root(content: Content, eight_bit: bool) -> _Part:

@@ -76,31 +76,63 @@ def can_move(old: Status, new: Status) -> bool:
 
 
 class EventType(StrEnum):
-    """The facts of a timeline. Append-only: an event is never changed or taken back."""
+    """The facts of a timeline. Append-only: an event is never changed or taken back.
+
+    Those of `provider` tell of an SMTP account, and belong to a workspace or to the instance.
+    """
 
     ACCEPTED = "message.accepted"
     SENT = "message.sent"
     DEFERRED = "message.deferred"
     FAILED = "message.failed"
     OUTCOME_UNKNOWN = "message.outcome_unknown"
+    OUTCOME_LEARNED = "message.outcome_learned"
+    """An unknown outcome became known after all: the reply came in late."""
+    ASSUMED_SENT = "message.assumed_sent"
+    """The outcome stays unknown; the rule for the stream, or a person, takes it for sent."""
     RELEASED = "message.released"
-    """A worker that was stopping gave it back before dialling; the attempt was not used."""
+    """A worker gave it back before offering it to a server; the attempt was not used. Or a hold
+    ended.
+    """
     RESCUED = "message.rescued"
     """Its worker died; the message went back to the queue, or failed with its attempts used up."""
+    SUPPRESSED = "message.suppressed"
+    EXPIRED = "message.expired"
+    HELD = "message.held"
+    CANCELLED = "message.cancelled"
+    RETRIED = "message.retried"
+    """A person asked for one more series of attempts."""
+
+    BREAKER_OPENED = "provider.breaker_opened"
+    """Too many of its faults: nothing goes through this SMTP account for a while."""
+    BREAKER_HALF_OPENED = "provider.breaker_half_opened"
+    """A trickle goes through it, to see."""
+    BREAKER_CLOSED = "provider.breaker_closed"
+    FAILED_OVER = "provider.failed_over"
+    """Mail goes through the next healthy account."""
+    FAILED_BACK = "provider.failed_back"
+    SLOWED = "provider.slowed"
+    """The provider throttles; maild sends more slowly."""
+    PAUSED = "provider.paused"
+    RESUMED = "provider.resumed"
+
+    CONSERVATION_BROKEN = "conservation.broken"
+    """There are not as many messages as were accepted."""
+    CONSERVATION_RESTORED = "conservation.restored"
 
 
 class AttemptStatus(StrEnum):
     """How one try of one message ended."""
 
     STARTED = "started"
-    """Written before dialling, so that nothing is on the wire unrecorded."""
+    """Under way: told by the message itself, which is `sending`. Never stored as an attempt."""
     SENT = "sent"
     DEFERRED = "deferred"
     """A transient refusal or a fault on the way; another attempt is scheduled."""
     FAILED = "failed"
     UNKNOWN = "unknown"
     INTERRUPTED = "interrupted"
-    """The worker died while it held the message; what the provider saw is not known."""
+    """The worker died before the message was out: it was certainly not sent."""
 
 
 class Stream(StrEnum):

@@ -6,6 +6,7 @@ Each function returns complaints instead of raising, so that a sender sees all o
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 SUBJECT_MAX_CHARS = 998
@@ -18,6 +19,7 @@ NAME_MAX_CHARS = 256
 FILENAME_MAX_CHARS = 255
 CONTENT_TYPE_MAX_CHARS = 255
 SCHEDULE_MAX_DAYS = 366
+EXPIRES_MAX_DAYS = SCHEDULE_MAX_DAYS + 30
 
 _HEADER_NAME = re.compile(
     r"[!-9;-~]{1,76}"
@@ -120,6 +122,22 @@ def check_attachment(
         yield f"{field}.content_type", "must be a media type such as application/pdf"
     if content_id is not None and not _CONTENT_ID.fullmatch(content_id):
         yield f"{field}.content_id", "must be 1 to 200 letters, digits and any of . _ - + @"
+
+
+def check_times(
+    *, scheduled_at: datetime | None, expires_at: datetime | None, now: datetime
+) -> Iterator[Complaint]:
+    """Not further ahead than anybody plans, and its lifetime not over before it begins."""
+    if scheduled_at and scheduled_at > now + timedelta(days=SCHEDULE_MAX_DAYS):
+        yield "scheduled_at", f"is more than {SCHEDULE_MAX_DAYS} days ahead"
+    if expires_at is None:
+        return
+    if expires_at <= now:
+        yield "expires_at", "must be in the future"
+    elif scheduled_at and expires_at <= scheduled_at:
+        yield "expires_at", "must be later than scheduled_at"
+    elif expires_at > now + timedelta(days=EXPIRES_MAX_DAYS):
+        yield "expires_at", f"is more than {EXPIRES_MAX_DAYS} days ahead"
 
 
 def is_blocked_domain(domain: str, blocked: Sequence[str]) -> bool:

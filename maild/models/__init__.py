@@ -2,10 +2,16 @@
 
 from maild.models.api_key import ApiKey
 from maild.models.attempt import Attempt
+from maild.models.breaker import Breaker
+from maild.models.conservation_check import ConservationCheck
 from maild.models.event import Event
+from maild.models.freeze import Freeze
 from maild.models.message import Message
 from maild.models.message_body import MessageAttachment, MessageBody
+from maild.models.periodic_job import PeriodicJob
 from maild.models.smtp_account import SmtpAccount
+from maild.models.suppression import Suppression
+from maild.models.tally import AcceptedTally, AccountTally
 from maild.models.worker import Worker
 from maild.models.workspace import Workspace
 
@@ -14,23 +20,37 @@ ALL = (
     Worker,
     SmtpAccount,
     ApiKey,
+    Suppression,
+    Freeze,
     Message,
     MessageBody,
     MessageAttachment,
     Attempt,
     Event,
+    Breaker,
+    AccountTally,
+    AcceptedTally,
+    ConservationCheck,
+    PeriodicJob,
 )
 """Every model, in an order in which the tables can be created."""
 
 __all__ = [
     "ALL",
+    "AcceptedTally",
+    "AccountTally",
     "ApiKey",
     "Attempt",
+    "Breaker",
+    "ConservationCheck",
     "Event",
+    "Freeze",
     "Message",
     "MessageAttachment",
     "MessageBody",
+    "PeriodicJob",
     "SmtpAccount",
+    "Suppression",
     "Worker",
     "Workspace",
 ]

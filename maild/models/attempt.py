@@ -1,4 +1,8 @@
-"""An attempt: one try of one message through one SMTP account, written before dialling."""
+"""An attempt: one try of one message through one SMTP account, written when it ended.
+
+The one that is under way is told by the message itself: `sending`, with its number in
+`attempt_count`, committed before anything is on the wire.
+"""
 
 import uuid
 
@@ -21,7 +25,7 @@ class Attempt(BaseModel):
     remote = peewee.TextField(null=True)
     """Where we dialled: `host:port`."""
     started_at = TimestampField()
-    finished_at = DateTimeTZField(null=True)
+    finished_at = DateTimeTZField()
     duration_ms = peewee.IntegerField(null=True)
     stage = peewee.TextField(null=True)
     """The step of the SMTP dialogue that decided: `rcpt_to`, `final_dot`, ..."""
@@ -31,13 +35,15 @@ class Attempt(BaseModel):
     error_class = peewee.TextField(null=True)
     timings = JsonField(null=True)
     """Milliseconds per step, by the step's name."""
+    is_excused = peewee.BooleanField(constraints=[peewee.SQL("DEFAULT false")])
+    """Not the message's doing: it does not count against the attempts that a message has."""
 
     class Meta:
         table_name = "attempts"
         primary_key = peewee.CompositeKey("message", "attempt_no")
         constraints = (
             peewee.Check(
-                "status IN ('started', 'sent', 'deferred', 'failed', 'unknown', 'interrupted')",
+                "status IN ('sent', 'deferred', 'failed', 'unknown', 'interrupted')",
                 "attempts_status",
             ),
             peewee.Check("attempt_no >= 1", "attempts_attempt_no"),

@@ -12,8 +12,9 @@ from maild.models.workspace import Workspace
 
 class Event(BaseModel):
     id = peewee.BigAutoField()
-    workspace_id: int
-    workspace = peewee.ForeignKeyField(Workspace, on_delete="CASCADE", index=False)
+    workspace_id: int | None
+    workspace = peewee.ForeignKeyField(Workspace, null=True, on_delete="CASCADE", index=False)
+    """None: of the whole instance, such as the environment's SMTP account."""
     message_id: uuid.UUID | None
     message = peewee.ForeignKeyField(Message, null=True, on_delete="CASCADE", index=False)
     type = peewee.TextField()
@@ -25,3 +26,10 @@ class Event(BaseModel):
 
 
 Event.add_index(Event.message, Event.id, name="events_by_message")
+Event.add_index(
+    Event.workspace,
+    Event.id,
+    where=peewee.SQL("message_id IS NULL"),
+    name="events_of_workspace",
+)
+"""What happened to a workspace's providers, and to the instance's."""

@@ -12,6 +12,7 @@ from maild.domain.address import to_wire
 from maild.domain.ids import message_id_header
 from maild.domain.states import Status, Stream
 from maild.models.fields import JsonField, TextEnumField, TimestampField
+from maild.models.freeze import Freeze
 from maild.models.workspace import Workspace
 
 
@@ -38,6 +39,16 @@ class Message(BaseModel):
     error_class = peewee.TextField(null=True)
     created_at = TimestampField()
     updated_at = TimestampField()
+    expires_at = DateTimeTZField(constraints=[peewee.SQL("DEFAULT now() + interval '2 days'")])
+    """The end of its lifetime: it is not sent after that."""
+    excused_count = peewee.SmallIntegerField(constraints=[peewee.SQL("DEFAULT 0")])
+    """Attempts that the message is not to blame for; the others are limited."""
+    path_fault_count = peewee.SmallIntegerField(constraints=[peewee.SQL("DEFAULT 0")])
+    """How often its provider was at fault since it was submitted, or retried by a person."""
+    hold_reason = peewee.TextField(null=True)
+    freeze_id: int | None
+    freeze = peewee.ForeignKeyField(Freeze, null=True, on_delete="SET NULL", index=False)
+    """The freeze that holds it; None where a person does."""
 
     class Meta:
         table_name = "messages"
@@ -55,6 +66,10 @@ class Message(BaseModel):
                 "(status = 'sending') = (worker_id IS NOT NULL)", "messages_sending_is_held"
             ),
             peewee.Check("attempt_count >= 0", "messages_attempt_count"),
+            peewee.Check("excused_count BETWEEN 0 AND attempt_count", "messages_excused_count"),
+            peewee.Check(
+                "(status = 'held') = (hold_reason IS NOT NULL)", "messages_held_has_reason"
+            ),
             peewee.Check(
                 "from_email !~ '[\\r\\n]' AND to_email !~ '[\\r\\n]' AND subject !~ '[\\r\\n]'",
                 "messages_one_line",
@@ -69,11 +84,19 @@ class Message(BaseModel):
 
 Message.add_index(
     Message.priority,
+    Message.workspace,
     Message.next_attempt_at,
     where=peewee.SQL("status = 'queued'"),
     name="messages_due",
 )
-"""Claims: what is due, oldest first within priority."""
+"""Claims: which lanes have something due, and what is oldest in each."""
+Message.add_index(
+    Message.expires_at,
+    where=peewee.SQL("status IN ('queued', 'held')"),
+    name="messages_expiring",
+)
+Message.add_index(Message.freeze, where=peewee.SQL("freeze_id IS NOT NULL"), name="messages_frozen")
+"""What a freeze that is lifted lets go."""
 Message.add_index(Message.worker_id, where=peewee.SQL("status = 'sending'"), name="messages_held")
 """Rescue: what a worker holds."""
 Message.add_index(Message.workspace, Message.created_at, Message.id, name="messages_by_time")

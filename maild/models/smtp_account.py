@@ -3,10 +3,16 @@ ciphertext.
 """
 
 import peewee
+from playhouse.postgres_ext import DateTimeTZField
 
 from maild.db import BaseModel
 from maild.models.fields import TimestampField
 from maild.models.workspace import Workspace
+
+ENVIRONMENT = 0
+"""What stands for the id of the account of the environment, which has no row."""
+DEFAULT_ACCOUNT = "default"
+"""The name under which it appears."""
 
 
 class SmtpAccount(BaseModel):
@@ -23,6 +29,14 @@ class SmtpAccount(BaseModel):
     is_active = peewee.BooleanField(constraints=[peewee.SQL("DEFAULT false")])
     created_at = TimestampField()
     updated_at = TimestampField()
+    max_connections = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 10")])
+    """Connections at once, of all workers together."""
+    max_per_second = peewee.FloatField(null=True)
+    """Messages a second, of all workers together; None: as fast as it goes."""
+    priority = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 100")])
+    """The order of fail-over: lower first."""
+    paused_at = DateTimeTZField(null=True)
+    pause_reason = peewee.TextField(null=True)
 
     class Meta:
         table_name = "smtp_accounts"
@@ -34,6 +48,9 @@ class SmtpAccount(BaseModel):
             peewee.Check(
                 "username IS NOT NULL OR password_encrypted IS NULL", "smtp_accounts_credentials"
             ),
+            peewee.Check("max_connections BETWEEN 1 AND 1000", "smtp_accounts_max_connections"),
+            peewee.Check("max_per_second > 0", "smtp_accounts_max_per_second"),
+            peewee.Check("priority BETWEEN 0 AND 1000", "smtp_accounts_priority"),
         )
 
 

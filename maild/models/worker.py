@@ -16,6 +16,10 @@ class Worker(BaseModel):
     pid = peewee.IntegerField()
     started_at = TimestampField()
     seen_at = TimestampField()
+    has_marks = peewee.BooleanField(constraints=[peewee.SQL("DEFAULT false")])
+    """Whether Redis knows what it has on the wire (`maild.marks`). Without, a message that it held
+    when it died cannot be known to be unsent.
+    """
 
     class Meta:
         table_name = "workers"

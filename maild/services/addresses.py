@@ -5,9 +5,12 @@ parts and address literals. Nothing is looked up: whether a domain takes mail is
 say.
 """
 
+import functools
+import re
 from dataclasses import dataclass
 
 import email_validator
+from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 
 # Test and intranet domains (.test, .local) are ours to pass on: a relay may well know them.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
@@ -15,6 +18,10 @@ email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 MAX_CHARS = 254  # RFC 5321 4.5.3.1.3 allows a path of 256 octets, angle brackets included
 
 LOCAL_PART_MAX_OCTETS = 64  # RFC 5321 4.5.3.1.1
+
+_ATEXT = r"[\w!#$%&'*+\-/=?^`{|}~]+"
+_DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*", re.ASCII)  # RFC 5322 3.2.3
+_DOMAINS_KEPT = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +39,33 @@ def parse(text: str) -> Address:
     """The address in `text`. Raises ValueError with a sentence for the person who typed it."""
     if len(text) > MAX_CHARS:
         raise ValueError(f"is longer than {MAX_CHARS} characters")
-    if len(text.rpartition("@")[0].encode(errors="replace")) > LOCAL_PART_MAX_OCTETS:
+    local, _, domain = text.rpartition("@")
+    if len(local.encode(errors="replace")) > LOCAL_PART_MAX_OCTETS:
         raise ValueError(f"has more than {LOCAL_PART_MAX_OCTETS} octets before the @")
+    if (
+        text.isascii()
+        and _DOT_ATOM.fullmatch(local)
+        and local.lower() not in CASE_INSENSITIVE_MAILBOX_NAMES
+    ):
+        # Nearly every address: nothing to normalise before the @, and few domains behind it.
+        try:
+            checked = _check_domain(domain)
+        except ValueError:
+            return _check(text)  # which says what is wrong
+        normal = local + checked.text
+        if len(normal.encode()) <= MAX_CHARS:
+            return Address(normal, checked.domain)
+    return _check(text)
+
+
+@functools.lru_cache(maxsize=_DOMAINS_KEPT)
+def _check_domain(domain: str) -> Address:
+    """What stands behind any local part: `text` begins with the @."""
+    address = _check("x@" + domain)
+    return Address(address.text[1:], address.domain)
+
+
+def _check(text: str) -> Address:
     try:
         checked = email_validator.validate_email(
             text, check_deliverability=False, globally_deliverable=False

@@ -1,98 +1,238 @@
-"""Who may send what: claiming what is due, giving back, and rescuing what a dead worker held.
+"""Which messages this worker may send: finding lanes with work, claiming a slice, giving back.
 
-A claim is one statement: it picks what is due with SKIP LOCKED (oldest first within priority), sets
-`sending`, counts the attempt and writes it down, all before anything is dialled. Postgres' clock
-decides every lease; a worker that Postgres believes dead claims nothing.
+A claim is one statement: it picks the oldest due messages of a lane with SKIP LOCKED, and moves
+each to where the rules say: `expired` after its lifetime, `suppressed`, `held` by a freeze, or else
+`sending`, with its attempt counted. All of that is committed before anything is on the wire.
+Postgres' clock decides every lease; a worker that Postgres believes dead claims nothing.
 """
 
-import random
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from maild import config
 from maild.db import database
-from maild.domain import retry
-from maild.domain.states import EventType, Status
+from maild.domain.lanes import Lane
+from maild.domain.states import EventType, Status, Stream
 from maild.services import transitions
 from maild.services.transitions import Move
-from maild.services.workers import Lease
 
-DEFAULT_ACCOUNT = "default"
-"""The name under which the SMTP account of the environment appears."""
-
-RESCUE_BATCH = 500
+INLINE_BYTES = 256 * 1024
+"""Contents up to this size come with the claim; larger ones are loaded one by one."""
+LANES_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A message that this worker holds, with what sending needs of its narrow row.
 
-    `smtp_account_id` is None where the environment's account sends.
+    `account_id` 0 is the environment's account. `seconds_left` of its lifetime are counted from
+    the claim. `attempt_no - excused_count` attempts count against the message, this one included;
+    `path_fault_count` is how often its provider was at fault lately.
     """
 
     worker_id: uuid.UUID
     message_id: uuid.UUID
     workspace_id: int
     attempt_no: int
+    excused_count: int
+    path_fault_count: int
+    stream: Stream
     from_email: str
     to_email: str
     subject: str
     size_bytes: int
     created_at_epoch: float
-    smtp_account_id: int | None
-    smtp_account_name: str
+    seconds_left: float
+    account_id: int
+    account_name: str
 
 
-_CLAIM = """
-WITH due AS (
-    SELECT id FROM messages
-    WHERE status = 'queued' AND next_attempt_at <= now()
-    ORDER BY priority, next_attempt_at
-    LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED
-), claimed AS (
-    UPDATE messages AS m SET
-        status = 'sending', worker_id = %(worker)s, next_attempt_at = NULL,
-        attempt_count = m.attempt_count + 1, updated_at = now()
-    FROM due
-    WHERE m.id = due.id AND EXISTS (
-        SELECT FROM workers
-        WHERE id = %(worker)s AND seen_at > now() - %(lease)s * interval '1 second')
-    RETURNING m.id, m.workspace_id, m.attempt_count, m.from_email, m.to_email, m.subject,
-        m.size_bytes, m.created_at, m.priority
-), routed AS (
-    SELECT c.*, a.id AS account_id, coalesce(a.name, %(default)s) AS account_name
-    FROM claimed c
-    LEFT JOIN smtp_accounts a ON a.workspace_id = c.workspace_id AND a.is_active
-), started AS (
-    INSERT INTO attempts (message_id, attempt_no, status, worker_id, smtp_account_name)
-    SELECT id, attempt_count, 'started', %(worker)s, account_name FROM routed
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a message says, as it is stored. `headers` are pairs of name and value."""
+
+    from_name: str | None
+    reply_to: str | None
+    headers: list[list[str]]
+    body_text: str | None
+    body_html: str | None
+    attachment_count: int
+
+
+# A skip scan by hand: one probe of the index for each lane, however many messages wait in it.
+_LIST_LANES = """
+WITH RECURSIVE lane AS (
+    (SELECT priority, workspace_id, next_attempt_at FROM messages
+        WHERE status = 'queued' ORDER BY priority, workspace_id, next_attempt_at LIMIT 1)
+    UNION ALL
+    SELECT next.* FROM lane, LATERAL (
+        SELECT priority, workspace_id, next_attempt_at FROM messages
+        WHERE status = 'queued'
+            AND (priority, workspace_id) > (lane.priority, lane.workspace_id)
+        ORDER BY priority, workspace_id, next_attempt_at LIMIT 1) AS next
 )
-SELECT id, workspace_id, attempt_count, from_email, to_email, subject, size_bytes,
-    extract(epoch FROM created_at)::double precision, account_id, account_name
-FROM routed
-ORDER BY priority, created_at, id
+SELECT priority, workspace_id FROM lane WHERE next_attempt_at <= now() LIMIT %s
 """
 
 
-def claim(worker_id: uuid.UUID, *, limit: int) -> list[Claim]:
-    """Take up to `limit` due messages for a worker whose lease is alive; committed on return."""
-    cursor = database.execute_sql(
+def list_due_lanes() -> list[Lane]:
+    """The lanes in which something is due."""
+    return [Lane(*row) for row in database.execute_sql(_LIST_LANES, (LANES_MAX,)).fetchall()]
+
+
+_CLAIM = """
+WITH frozen AS (
+    SELECT id, reason FROM freezes
+    WHERE workspace_id = %(workspace)s AND (stream IS NULL OR stream = %(stream)s)
+        AND lifted_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+    ORDER BY id LIMIT 1
+), due AS MATERIALIZED (
+    SELECT m.id,
+        CASE
+            WHEN m.expires_at <= now() THEN 'expired'
+            WHEN EXISTS (
+                SELECT FROM suppressions s
+                WHERE s.workspace_id = m.workspace_id
+                    AND s.email = lower(m.to_email COLLATE "pg_c_utf8")
+                    AND (s.stream IS NULL OR s.stream = m.stream)
+                    AND (s.expires_at IS NULL OR s.expires_at > now())) THEN 'suppressed'
+            WHEN EXISTS (SELECT FROM frozen) THEN 'held'
+            ELSE 'sending'
+        END AS new
+    FROM messages m
+    WHERE m.status = 'queued' AND m.priority = %(priority)s AND m.workspace_id = %(workspace)s
+        AND m.next_attempt_at <= now()
+        AND EXISTS (
+            SELECT FROM workers w
+            WHERE w.id = %(worker)s AND w.seen_at > now() - %(lease)s * interval '1 second')
+    ORDER BY m.next_attempt_at
+    LIMIT %(limit)s
+    FOR UPDATE OF m SKIP LOCKED
+), moved AS (
+    UPDATE messages AS m SET
+        status = due.new,
+        next_attempt_at = NULL,
+        worker_id = CASE due.new WHEN 'sending' THEN %(worker)s::uuid END,
+        attempt_count = m.attempt_count + CASE due.new WHEN 'sending' THEN 1 ELSE 0 END,
+        smtp_account_name = CASE due.new WHEN 'sending' THEN %(account_name)s
+            ELSE m.smtp_account_name END,
+        hold_reason = CASE due.new WHEN 'held' THEN (SELECT reason FROM frozen) END,
+        freeze_id = CASE due.new WHEN 'held' THEN (SELECT id FROM frozen) END,
+        updated_at = now()
+    FROM due WHERE m.id = due.id
+    RETURNING m.id, m.status, m.attempt_count, m.excused_count, m.path_fault_count, m.from_email,
+        m.to_email, m.subject, m.size_bytes, m.created_at, m.expires_at, m.hold_reason
+), told AS (
+    INSERT INTO events (workspace_id, message_id, type, data)
+    SELECT %(workspace)s, id, 'message.' || status,
+        jsonb_strip_nulls(jsonb_build_object('reason', hold_reason))
+    FROM moved WHERE status <> 'sending'
+)
+SELECT m.id, m.status, m.attempt_count, m.excused_count, m.path_fault_count, m.from_email,
+    m.to_email, m.subject, m.size_bytes, extract(epoch FROM m.created_at)::float8,
+    extract(epoch FROM m.expires_at - now())::float8,
+    b.from_name, b.reply_to, b.headers, b.body_text, b.body_html, b.attachment_count
+FROM moved m
+LEFT JOIN message_bodies b ON b.message_id = m.id AND m.size_bytes <= %(inline)s
+    AND m.status = 'sending'
+ORDER BY m.created_at, m.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a claim came to. `contents` has what was small enough to come along. `moved_count` is
+    how many messages left the queue, those included that went elsewhere than to us.
+    """
+
+    claims: list[Claim]
+    contents: dict[uuid.UUID, Content]
+    moved_count: int
+
+
+def claim(
+    worker_id: uuid.UUID, lane: Lane, *, account_id: int, account_name: str, limit: int
+) -> Claimed:
+    """Take up to `limit` due messages of a lane, for this account; committed on return."""
+    rows = database.execute_sql(
         _CLAIM,
         {
+            "workspace": lane.workspace_id,
+            "priority": lane.priority,
+            "stream": lane.stream.value,
             "limit": limit,
             "worker": str(worker_id),
             "lease": config.current().lease_seconds,
-            "default": DEFAULT_ACCOUNT,
+            "account_name": account_name,
+            "inline": INLINE_BYTES,
         },
-    )
-    return [Claim(worker_id, *row) for row in cursor.fetchall()]
+    ).fetchall()
+    claims: list[Claim] = []
+    contents: dict[uuid.UUID, Content] = {}
+    stream = lane.stream
+    for row in rows:
+        if row[1] != Status.SENDING.value:
+            continue
+        message_id = row[0]
+        claims.append(
+            Claim(
+                worker_id=worker_id,
+                message_id=message_id,
+                workspace_id=lane.workspace_id,
+                attempt_no=row[2],
+                excused_count=row[3],
+                path_fault_count=row[4],
+                stream=stream,
+                from_email=row[5],
+                to_email=row[6],
+                subject=row[7],
+                size_bytes=row[8],
+                created_at_epoch=row[9],
+                seconds_left=row[10],
+                account_id=account_id,
+                account_name=account_name,
+            )
+        )
+        if row[13] is not None:  # headers are never null: the body came along
+            contents[message_id] = Content(*row[11:17])
+    return Claimed(claims, contents, len(rows))
 
 
-def release(claims: list[Claim]) -> None:
-    """Give back messages that were claimed and never dialled; their attempt is taken back."""
+_LOAD = """
+SELECT from_name, reply_to, headers, body_text, body_html, attachment_count
+FROM message_bodies WHERE message_id = %s
+"""
+_LOAD_ATTACHMENTS = """
+SELECT message_id, filename, content_type, content, content_id FROM message_attachments
+WHERE message_id IN %s ORDER BY message_id, position
+"""
+
+
+def load_content(message_id: uuid.UUID) -> Content:
+    """The content of one large message."""
+    return Content(*database.execute_sql(_LOAD, (message_id,)).fetchone())
+
+
+def load_attachments(message_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[tuple[Any, ...]]]:
+    """(filename, content type, bytes, content id) of each message's attachments, in order."""
+    found: dict[uuid.UUID, list[tuple[Any, ...]]] = {}
+    if message_ids:
+        for row in database.execute_sql(_LOAD_ATTACHMENTS, (tuple(message_ids),)).fetchall():
+            filename, content_type, content, content_id = row[1:]
+            found.setdefault(row[0], []).append(
+                (filename, content_type, bytes(content), content_id)
+            )
+    return found
+
+
+def release(claims: Sequence[Claim]) -> None:
+    """Give back messages that were claimed and offered to no server; their attempt is not
+    used.
+    """
     with database.atomic():
-        released = transitions.apply(
+        transitions.apply(
             [
                 Move(
                     message_id=claim.message_id,
@@ -109,102 +249,52 @@ def release(claims: list[Claim]) -> None:
                 for claim in claims
             ]
         )
-        attempts = [(c.message_id, c.attempt_no) for c in claims if c.message_id in released]
-        if attempts:
-            database.execute_sql(
-                "DELETE FROM attempts WHERE (message_id, attempt_no) IN %s", (tuple(attempts),)
-            )
 
 
-_HELD_BY_THE_DEAD = """
-SELECT m.id, m.workspace_id, m.attempt_count, m.worker_id
-FROM messages m LEFT JOIN workers w ON w.id = m.worker_id
-WHERE m.status = 'sending'
-    AND (w.id IS NULL OR w.seen_at <= now() - %s * interval '1 second')
-LIMIT %s
-FOR UPDATE OF m SKIP LOCKED
+_STOPPED = """
+SELECT m.id,
+    EXISTS (
+        SELECT FROM suppressions s
+        WHERE s.workspace_id = m.workspace_id AND s.email = lower(m.to_email COLLATE "pg_c_utf8")
+            AND (s.stream IS NULL OR s.stream = m.stream)
+            AND (s.expires_at IS NULL OR s.expires_at > now())),
+    EXISTS (
+        SELECT FROM freezes f
+        WHERE f.workspace_id = m.workspace_id AND (f.stream IS NULL OR f.stream = m.stream)
+            AND f.lifted_at IS NULL AND (f.expires_at IS NULL OR f.expires_at > now()))
+FROM messages m WHERE m.id = ANY(%s::uuid[])
 """
-_HELD_BY_US = """
-SELECT id, workspace_id, attempt_count, worker_id FROM messages
-WHERE status = 'sending' AND worker_id = %s AND updated_at < now() - %s * interval '1 second'
-FOR UPDATE SKIP LOCKED
-"""
-_FORGOTTEN_AFTER_SECONDS = 5
-"""Longer than the answer to a claim can be under way."""
 
 
-def rescue() -> int:
-    """Put what dead workers held back into the queue, and return how many messages that was.
-
-    Whether the provider took such a message is not known; it is sent again with the same
-    Message-ID. One whose attempts are used up becomes `failed`, so that a message that kills its
-    workers ends.
+def stop_forbidden(claims: Sequence[Claim]) -> set[uuid.UUID]:
+    """The last check before messages are offered: what was suppressed or frozen since its claim
+    is taken out of sending, and its ids are returned.
     """
-    settings = config.current()
-    rescued = 0
-    while True:
+    by_id = {claim.message_id: claim for claim in claims}
+    suppressed, frozen = [], []
+    for message_id, is_suppressed, is_frozen in database.execute_sql(
+        _STOPPED, ([str(message_id) for message_id in by_id],)
+    ).fetchall():
+        if is_suppressed:
+            suppressed.append(by_id[message_id])
+        elif is_frozen:
+            frozen.append(by_id[message_id])
+    if suppressed:
         with database.atomic():
-            held = database.execute_sql(
-                _HELD_BY_THE_DEAD, (settings.lease_seconds, RESCUE_BATCH)
-            ).fetchall()
-            _requeue(held)
-        rescued += len(held)
-        if len(held) < RESCUE_BATCH:
-            return rescued
+            transitions.apply([_suppress(claim) for claim in suppressed])
+    if frozen:
+        release(frozen)  # and the next claim holds them
+    return {claim.message_id for claim in (*suppressed, *frozen)}
 
 
-def rescue_forgotten(lease: Lease) -> int:
-    """Put back what Postgres thinks this worker holds, and the worker does not know of.
-
-    An error between the claim and the outcome leaves such messages: the answer to the claim was
-    lost, or the database went away in the middle of a batch. Returns how many there were.
-    """
-    with database.atomic():
-        rows = database.execute_sql(
-            _HELD_BY_US, (lease.worker_id, _FORGOTTEN_AFTER_SECONDS)
-        ).fetchall()
-        forgotten = [row for row in rows if row[0] not in lease.held]
-        _requeue(forgotten)
-    return len(forgotten)
-
-
-def _requeue(rows: list[tuple[uuid.UUID, int, int, uuid.UUID]]) -> None:
-    """Close the attempts of these messages as interrupted, and queue them again."""
-    if not rows:
-        return
-    transitions.apply([_rescue_move(*row) for row in rows])
-    database.execute_sql(
-        "UPDATE attempts SET status = 'interrupted', finished_at = now()"
-        " WHERE status = 'started' AND (message_id, attempt_no) IN %s",
-        (tuple((row[0], row[2]) for row in rows),),
-    )
-
-
-def _rescue_move(
-    message_id: uuid.UUID, workspace_id: int, attempt_no: int, worker_id: uuid.UUID
-) -> Move:
-    settings = config.current()
-    is_spent = attempt_no >= settings.max_attempts
-    error = "The worker was interrupted in the middle of this attempt; its outcome is not known."
-    delay = 0.0
-    if attempt_no > 1:
-        # One message may be what kills its workers. The jitter parts it from those that were only
-        # claimed along with it, so that they do not use up their attempts together.
-        delay = retry.delay_seconds(
-            attempt_no - 1,
-            settings.retry_delays_seconds,
-            jitter=random.uniform,
-        )
+def _suppress(claim: Claim) -> Move:
     return Move(
-        message_id=message_id,
-        workspace_id=workspace_id,
+        message_id=claim.message_id,
+        workspace_id=claim.workspace_id,
         old=Status.SENDING,
-        new=Status.FAILED if is_spent else Status.QUEUED,
-        event=EventType.FAILED if is_spent else EventType.RESCUED,
-        data={"attempt_no": attempt_no},
-        worker_id=worker_id,
-        attempt_no=attempt_no,
-        next_attempt_in=None if is_spent else delay,
-        last_error=error,
-        error_class="interrupted",
+        new=Status.SUPPRESSED,
+        event=EventType.SUPPRESSED,
+        worker_id=claim.worker_id,
+        attempt_no=claim.attempt_no,
+        uncount=True,
     )

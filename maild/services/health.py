@@ -9,12 +9,15 @@ from maild import db, queue
 from maild.db import database
 from maild.domain.states import PRIORITY
 from maild.errors import MaildError, Unavailable
-from maild.services import migrations, workers
+from maild.services import conservation, migrations, workers
 
 DEPTH_MAX = 10_000
 """The queue's depth is counted no further than this: the answer must not cost more as the queue
 grows.
 """
+
+CONSERVATION_STALE_SECONDS = 300
+"""A count that should be made every minute, and is older than this, was not made."""
 
 NOT_CHECKED = "not checked while PostgreSQL is away"
 
@@ -47,6 +50,11 @@ def list_checks() -> list[Check]:
     return checks
 
 
+def check_conservation() -> Check:
+    """Whether every message that was accepted is still there, as the scheduler counted last."""
+    return _run("conservation", _check_conservation)
+
+
 def measure_queue() -> QueueDepth:
     """How much waits, and how long the oldest due message has."""
     row = database.execute_sql(
@@ -69,14 +77,15 @@ def measure_queue() -> QueueDepth:
     return QueueDepth(row[0], row[1], row[2], float(row[3]) if row[3] is not None else None)
 
 
-def _run(name: str, check: Callable[[], None]) -> Check:
+def _run(name: str, check: Callable[[], str | None]) -> Check:
+    """`check` returns words where there is more to say than that it is well."""
     try:
-        check()
+        words = check()
     except MaildError as error:
         return Check(name, False, error.detail)
     except peewee.DatabaseError as error:
         return Check(name, False, f"The database does not answer: {type(error).__name__}")
-    return Check(name, True, "ok")
+    return Check(name, True, words or "ok")
 
 
 def _check_postgres() -> None:
@@ -100,3 +109,23 @@ def _check_worker() -> None:
         else "none was ever seen"
     )
     raise Unavailable(f"No worker is alive; {when}.")
+
+
+def _check_conservation() -> str:
+    with db.connection():
+        checks = conservation.list_latest()
+        if not checks:
+            return "not checked yet: the scheduler does so every minute"
+        now = database.execute_sql("SELECT now()").fetchone()[0]
+    for check in checks:
+        if check.difference:
+            what = "missing" if check.difference > 0 else "too many"
+            raise Unavailable(
+                f"Workspace {check.workspace_id}: {abs(check.difference)} messages {what} of"
+                f" {check.accepted_count} accepted, since {check.broken_since:%Y-%m-%d %H:%M} UTC."
+            )
+    seconds = (now - min(check.checked_at for check in checks)).total_seconds()
+    if seconds > CONSERVATION_STALE_SECONDS:
+        raise Unavailable(f"Nobody has counted for {round(seconds / 60)} minutes.")
+    accepted = sum(check.accepted_count for check in checks)
+    return f"ok ({accepted} accepted, all of them there)"

@@ -78,7 +78,7 @@ def list_page(
     `settled_only` leaves out what is younger than TAIL_LAG_SECONDS. Raises NotFound, for the
     workspace, and Unavailable where the search takes too long.
     """
-    query = Message.select().where(*_conditions(workspace_id, filter_ or Filter()))
+    query = Message.select().where(*conditions(workspace_id, filter_ or Filter()))
     if settled_only:
         query = query.where(_is_settled())
     if newer_than:
@@ -88,7 +88,7 @@ def list_page(
         if older_than:
             query = query.where(_position() < _mark(older_than))
         query = query.order_by(Message.created_at.desc(), Message.id.desc())
-    with _bounded():
+    with bounded():
         rows = list(query.limit(limit + 1))
         if not rows:
             workspaces.require(workspace_id)
@@ -125,12 +125,12 @@ def list_tail(
     """
     query = (
         Message.select()
-        .where(*_conditions(workspace_id, filter_))
+        .where(*conditions(workspace_id, filter_))
         .where(_position() > _mark(after), _is_settled())
         .order_by(Message.created_at, Message.id)
         .limit(limit)
     )
-    with _bounded():
+    with bounded():
         return list(query)[::-1]
 
 
@@ -167,7 +167,8 @@ def _mark(cursor: Cursor) -> peewee.Tuple:
     return peewee.Tuple(cursor.at, cursor.id)
 
 
-def _conditions(workspace_id: int, f: Filter) -> Sequence[peewee.Expression]:
+def conditions(workspace_id: int, f: Filter) -> Sequence[peewee.Expression]:
+    """What a query of messages must ask for to find what the filter describes."""
     found: list[Any] = [Message.workspace == workspace_id]
     exact = {
         Message.status: f.status,
@@ -196,8 +197,8 @@ def _conditions(workspace_id: int, f: Filter) -> Sequence[peewee.Expression]:
 
 
 @contextmanager
-def _bounded() -> Iterator[None]:
-    """A transaction whose statements end after SEARCH_TIMEOUT_MS."""
+def bounded() -> Iterator[None]:
+    """A transaction whose statements end after SEARCH_TIMEOUT_MS; raises Unavailable then."""
     try:
         with database.atomic():
             database.execute_sql(

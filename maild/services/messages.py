@@ -1,59 +1,36 @@
-"""Accepting messages, and reading them back: one message, its content, and the log in pages.
+"""Accepting messages, one or many at once, and reading one back with its content.
 
-Accepting is one transaction (message, content, event), then a ring at the doorbell. What is
-accepted is durable; a Redis that is away changes nothing but how soon a worker looks.
+Accepting is one transaction (message, content, event, tally), then a ring at the doorbell. What is
+accepted is durable; a Redis that is away changes nothing but how soon a worker looks. What a person
+does to a message later is in `interventions`, and the log in `message_log`.
 """
 
 import dataclasses
 import json
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import peewee
-from psycopg2 import Binary
 
 from maild import clock, config, queue
-from maild.db import database
-from maild.domain import ids, submission
-from maild.domain.mime import Attachment
-from maild.domain.states import PRIORITY, EventType, Status, Stream
+from maild.domain import submission
 from maild.errors import (
     BlockedRecipientDomain,
     FieldError,
     InvalidFields,
     InvalidRequest,
+    MaildError,
     NotFound,
     summarise,
 )
 from maild.models import Message, MessageAttachment, MessageBody
-from maild.services import addresses
+from maild.services import addresses, message_store, workspaces
+from maild.services.message_store import NewMessage
 
 DELIVER = "deliver"
 """The hint that wakes delivery."""
 
 REQUIRED = ("from_email", "to_email", "subject")
-
-
-@dataclass(frozen=True, slots=True)
-class NewMessage:
-    """A message as its sender describes it; nothing is checked yet. `scheduled_at` is aware."""
-
-    from_email: str
-    to_email: str
-    subject: str
-    body_text: str | None = None
-    body_html: str | None = None
-    from_name: str | None = None
-    reply_to: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    attachments: tuple[Attachment, ...] = ()
-    stream: Stream = Stream.TRANSACTIONAL
-    tags: tuple[str, ...] = ()
-    metadata: dict[str, Any] = field(default_factory=dict)
-    scheduled_at: datetime | None = None
 
 
 def accept(workspace_id: int, new: NewMessage) -> Message:
@@ -62,15 +39,34 @@ def accept(workspace_id: int, new: NewMessage) -> Message:
     Raises InvalidRequest (a required field is missing), InvalidFields, BlockedRecipientDomain,
     NotFound (the workspace). Nothing is stored then.
     """
-    checked = _check(new)
-    try:
-        message = _store(workspace_id, checked)
-    except peewee.IntegrityError as error:
-        if "messages_workspace_id_fkey" in str(error):
-            raise NotFound(f"There is no workspace {workspace_id}.") from error
-        raise
+    message = message_store.store_one(workspace_id, _check(new))
     queue.enqueue(DELIVER)
     return message
+
+
+def accept_many(workspace_id: int, news: Sequence[NewMessage]) -> list[Message | MaildError]:
+    """Check each message on its own, and store the good ones durably, all at once.
+
+    Returns for each, in their order, the message as `queued`, or what `accept` would have raised.
+    Raises NotFound (the workspace); nothing is stored then.
+    """
+    outcomes: list[Message | MaildError] = []
+    good: list[NewMessage] = []
+    places: list[int] = []
+    for place, new in enumerate(news):
+        try:
+            good.append(_check(new))
+            places.append(place)
+        except InvalidRequest as error:
+            outcomes.append(error)
+    if not good:
+        workspaces.require(workspace_id)
+        return outcomes
+    # The bad ones stand in order already; each stored one goes between them, to its own place.
+    for place, message in zip(places, message_store.store(workspace_id, good), strict=True):
+        outcomes.insert(place, message)
+    queue.enqueue(DELIVER)
+    return outcomes
 
 
 def get(workspace_id: int, message_id: uuid.UUID) -> Message:
@@ -102,83 +98,6 @@ def list_attachments(message: Message) -> list[MessageAttachment]:
         .order_by(MessageAttachment.position)
     )
     return list(query)
-
-
-# One statement, so one round trip and one commit: accepting is as fast as the disk.
-_STORE = """
-WITH message AS (
-    INSERT INTO messages (
-        id, workspace_id, status, stream, priority, from_email, to_email, subject, size_bytes,
-        tags, metadata, scheduled_at, next_attempt_at)
-    VALUES (
-        %(id)s, %(workspace_id)s, 'queued', %(stream)s, %(priority)s, %(from_email)s, %(to_email)s,
-        %(subject)s, %(size_bytes)s, %(tags)s::text[], %(metadata)s, %(scheduled_at)s,
-        greatest(now(), %(scheduled_at)s::timestamptz))
-    RETURNING id, next_attempt_at, created_at, updated_at
-), body AS (
-    INSERT INTO message_bodies (
-        message_id, from_name, reply_to, headers, body_text, body_html, attachment_count)
-    SELECT id, %(from_name)s, %(reply_to)s, %(headers)s, %(body_text)s, %(body_html)s,
-        cardinality(%(filenames)s::text[])
-    FROM message
-), attachments AS (
-    INSERT INTO message_attachments (
-        message_id, position, filename, content_type, content_id, content)
-    SELECT message.id, a.number - 1, a.filename, a.content_type, a.content_id, a.content
-    FROM message, unnest(
-        %(filenames)s::text[], %(content_types)s::text[], %(content_ids)s::text[],
-        %(contents)s::bytea[]
-    ) WITH ORDINALITY AS a (filename, content_type, content_id, content, number)
-), event AS (
-    INSERT INTO events (workspace_id, message_id, type, data)
-    SELECT %(workspace_id)s, id, %(event)s, '{}' FROM message
-)
-SELECT next_attempt_at, created_at, updated_at FROM message
-"""
-
-
-def _store(workspace_id: int, new: NewMessage) -> Message:
-    message = Message(
-        id=ids.new_id(clock.now()),
-        workspace=workspace_id,
-        status=Status.QUEUED,
-        stream=new.stream,
-        priority=PRIORITY[new.stream],
-        from_email=new.from_email,
-        to_email=new.to_email,
-        subject=new.subject,
-        size_bytes=_size_bytes(new),
-        tags=list(new.tags),
-        metadata=new.metadata,
-        scheduled_at=new.scheduled_at,
-        attempt_count=0,
-    )
-    row = database.execute_sql(
-        _STORE,
-        {
-            **message.__data__,
-            "workspace_id": workspace_id,
-            "stream": new.stream.value,
-            "metadata": json.dumps(new.metadata),
-            "from_name": new.from_name,
-            "reply_to": new.reply_to,
-            "headers": json.dumps(new.headers),
-            "body_text": new.body_text,
-            "body_html": new.body_html,
-            "filenames": [a.filename for a in new.attachments],
-            "content_types": [a.content_type for a in new.attachments],
-            "content_ids": [a.content_id for a in new.attachments],
-            "contents": [Binary(a.content) for a in new.attachments],
-            "event": EventType.ACCEPTED.value,
-        },
-    ).fetchone()
-    message.next_attempt_at, message.created_at, message.updated_at = row
-    return message
-
-
-def _size_bytes(new: NewMessage) -> int:
-    texts = (new.subject, new.body_text or "", new.body_html or "")
-    return sum(len(text.encode()) for text in texts) + sum(len(a.content) for a in new.attachments)
 
 
 def _check(new: NewMessage) -> NewMessage:
@@ -240,6 +159,7 @@ def _complaints(new: NewMessage) -> Iterator[submission.Complaint]:
             content_type=attachment.content_type,
             content_id=attachment.content_id,
         )
-    horizon = clock.now() + timedelta(days=submission.SCHEDULE_MAX_DAYS)
-    if new.scheduled_at and new.scheduled_at > horizon:
-        yield "scheduled_at", f"is more than {submission.SCHEDULE_MAX_DAYS} days ahead"
+    if new.scheduled_at or new.expires_at:
+        yield from submission.check_times(
+            scheduled_at=new.scheduled_at, expires_at=new.expires_at, now=clock.now()
+        )

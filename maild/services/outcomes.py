@@ -1,35 +1,33 @@
-"""What an attempt came to, and writing it down: in groups, and soon after the provider's reply.
+"""What an attempt came to: the message's next state, and writing it down.
 
-`decide` turns the transport's outcome into the message's next state. The `Recorder` is one thread a
-process that commits what the delivery threads hand to it; while Postgres is away it keeps what it
-has and tries again, so that a 250 is not forgotten.
+`decide` turns the transport's outcome into a state by the rules of DESIGN: sent; failed for good;
+deferred by the ladder; excused where the provider was at fault; unknown where contact was lost
+after the final dot. `record` writes a group of results in one transaction. The thread that does so
+is in `services/recorder.py`.
 """
 
 import json
-import queue
 import random
-import threading
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from maild import config, db, log
-from maild.db import database, execute_values
+from maild import config, log
+from maild.db import database
 from maild.domain import retry
+from maild.domain.smtp_reply import ErrorClass, Reply, Stage, Verdict
 from maild.domain.states import AttemptStatus, EventType, Status
-from maild.errors import Unavailable
-from maild.services import transitions, workers
+from maild.services import providers, transitions
 from maild.services.claims import Claim
+from maild.services.providers import Counts, Fault
 from maild.services.transitions import Move
 from maild.transports.smtp import Outcome
 
 logger = log.get(__name__)
 
-GROUP_MAX = 100
-"""Outcomes in one commit at most."""
-GROUP_WAIT_SECONDS = 0.02
-"""How long a first outcome waits for company."""
-RETRY_SECONDS = 0.5
+BLAMED_TRIES = 1
+"""Faults of the path that a single message may count against its provider: one message that makes
+every server hang up must not open a breaker.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,125 +40,298 @@ class Result:
     outcome: Outcome
     duration_ms: int
 
+    @property
+    def is_path_fault(self) -> bool:
+        """Whether the provider was at fault, not the message."""
+        verdict = self.outcome.verdict
+        return verdict is not None and verdict.is_path_fault
 
-_STATUS_OF: dict[Status, AttemptStatus] = {
-    Status.SENT: AttemptStatus.SENT,
-    Status.FAILED: AttemptStatus.FAILED,
-    Status.UNKNOWN: AttemptStatus.UNKNOWN,
-    Status.QUEUED: AttemptStatus.DEFERRED,
-}
-_EVENT_OF: dict[Status, EventType] = {
-    Status.SENT: EventType.SENT,
-    Status.FAILED: EventType.FAILED,
-    Status.UNKNOWN: EventType.OUTCOME_UNKNOWN,
-    Status.QUEUED: EventType.DEFERRED,
-}
+    @property
+    def fault(self) -> Fault | None:
+        """What this says against the provider's health."""
+        claim = self.claim
+        if not self.is_path_fault or claim.path_fault_count >= BLAMED_TRIES:
+            return None
+        error_class = self.outcome.error_class
+        return Fault(
+            worker_id=claim.worker_id,
+            account_id=claim.account_id,
+            account_name=claim.account_name,
+            workspace_id=claim.workspace_id if claim.account_id else None,
+            error_class=error_class.value if error_class else None,
+            text=self.outcome.text,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """Where a message goes from `sending`, and why."""
+
+    status: Status
+    attempt: AttemptStatus
+    event: EventType
+    error: str | None = None
+    delay: float | None = None
+    is_excused: bool = False
+
+
+_SENT = _Next(Status.SENT, AttemptStatus.SENT, EventType.SENT)
+
+
+def not_offered(
+    stage: Stage,
+    error_class: ErrorClass,
+    text: str,
+    *,
+    verdict: Verdict | None = None,
+    reply: Reply | None = None,
+    remote: str = "",
+    is_permanent: bool = False,
+) -> Outcome:
+    """The outcome of an attempt in which no server was offered the message."""
+    return Outcome(
+        accepted=False,
+        stage=stage,
+        reply=reply,
+        error_class=error_class,
+        is_permanent=is_permanent,
+        is_unknown=False,
+        is_stale=False,
+        text=text,
+        remote=remote,
+        verdict=verdict,
+    )
+
+
+def lost_contact(text: str) -> Outcome:
+    """The outcome of an attempt whose message may have been taken: nobody lived to see."""
+    return Outcome(
+        accepted=False,
+        stage=Stage.FINAL_DOT,
+        reply=None,
+        error_class=ErrorClass.CONNECTION,
+        is_permanent=False,
+        is_unknown=True,
+        is_stale=False,
+        text=text,
+        remote="",
+    )
 
 
 def decide(claim: Claim, outcome: Outcome, *, duration_ms: int) -> Result:
-    """The result of an attempt: sent, unknown, failed for good, or deferred by the ladder."""
-    settings = config.current()
-    error: str | None = outcome.text
-    delay: float | None = None
-    if outcome.accepted:
-        new, error = Status.SENT, None
-    elif outcome.is_unknown:
-        new = Status.UNKNOWN
-    elif outcome.is_permanent:
-        new = Status.FAILED
-    elif claim.attempt_no >= settings.max_attempts:
-        new = Status.FAILED
-        error = f"Gave up after {claim.attempt_no} attempts. The last answer: {outcome.text}"
-    else:
-        new = Status.QUEUED
-        delay = retry.delay_seconds(
-            claim.attempt_no,
-            settings.retry_delays_seconds,
-            jitter=random.uniform,
-        )
+    """The result of an attempt."""
+    following = _SENT if outcome.accepted else _after_trouble(claim, outcome)
     reply = outcome.reply
+    error = _storable(following.error) if following.error else None
+    error_class = outcome.error_class.value if outcome.error_class else None
     data = {
         "attempt_no": claim.attempt_no,
-        "smtp_account": claim.smtp_account_name,
+        "smtp_account": claim.account_name,
         "smtp_code": reply.code if reply else None,
         "enhanced_code": reply.enhanced_code if reply else None,
-        "error_class": outcome.error_class,
-        "text": _storable(error or outcome.text),
-        "retry_in_seconds": round(delay) if delay is not None else None,
+        "error_class": error_class,
+        "text": error or _storable(outcome.text),
+        "retry_in_seconds": round(following.delay) if following.delay is not None else None,
+        "excused": following.is_excused or None,
     }
     move = Move(
         message_id=claim.message_id,
         workspace_id=claim.workspace_id,
         old=Status.SENDING,
-        new=new,
-        event=_EVENT_OF[new],
+        new=following.status,
+        event=following.event,
         data={name: value for name, value in data.items() if value is not None},
         worker_id=claim.worker_id,
         attempt_no=claim.attempt_no,
-        next_attempt_in=delay,
-        last_error=_storable(error) if error else None,
-        error_class=outcome.error_class,
-        smtp_account_name=claim.smtp_account_name,
+        next_attempt_in=following.delay,
+        excuse=following.is_excused,
+        last_error=error,
+        error_class=error_class,
+        smtp_account_name=claim.account_name,
     )
-    return Result(claim, move, _STATUS_OF[new], outcome, duration_ms)
+    return Result(claim, move, following.attempt, outcome, duration_ms)
 
 
-_FINISH = """
-UPDATE attempts AS a SET
-    status = v.status, finished_at = now(), remote = v.remote, duration_ms = v.duration_ms,
-    stage = v.stage, smtp_code = v.smtp_code, enhanced_code = v.enhanced_code,
-    response = v.response, error_class = v.error_class, timings = v.timings
-FROM (VALUES %s) AS v (
-    message_id, attempt_no, status, remote, duration_ms, stage, smtp_code, enhanced_code,
-    response, error_class, timings)
-WHERE a.message_id = v.message_id AND a.attempt_no = v.attempt_no AND a.status = 'started'
+def _after_trouble(claim: Claim, outcome: Outcome) -> _Next:
+    settings = config.current()
+    verdict = outcome.verdict
+    if outcome.is_unknown:
+        return _after_lost_contact(claim, outcome)
+    if outcome.is_permanent:
+        return _failed(outcome.text)
+    asked = verdict.retry_after_seconds if verdict and verdict.retry_after_seconds else 0
+    if verdict is not None and verdict.is_path_fault:
+        delay = retry.excused_delay_seconds(claim.path_fault_count + 1, jitter=random.uniform)
+        # What a path asks for says nothing about the message, which may not die of it: the path
+        # may change, or have time sooner than it says.
+        asked = min(asked, max(0, round(claim.seconds_left / 2)))
+        is_excused = True
+    else:
+        counted = claim.attempt_no - claim.excused_count
+        if counted >= settings.max_attempts:
+            return _failed(f"Gave up after {_times(counted)}. The last answer: {outcome.text}")
+        delay = retry.delay_seconds(counted, settings.retry_delays_seconds, jitter=random.uniform)
+        is_excused = False
+    # RFC 5321 4.5.4.1 leaves the interval to us; a server that names one knows better.
+    delay = max(delay, float(asked))
+    if delay >= claim.seconds_left:
+        return _failed(
+            f"Its lifetime ends before the next attempt. The last answer: {outcome.text}"
+        )
+    return _Next(
+        Status.QUEUED,
+        AttemptStatus.DEFERRED,
+        EventType.DEFERRED,
+        outcome.text,
+        delay,
+        is_excused,
+    )
+
+
+def _after_lost_contact(claim: Claim, outcome: Outcome) -> _Next:
+    """The stream's rule for a message that may have been taken: never `failed`, never silent."""
+    settings = config.current()
+    rule = settings.stream(claim.stream.value).unknown_outcome
+    counted = claim.attempt_no - claim.excused_count
+    if rule == "assume_sent":
+        return _Next(Status.SENT, AttemptStatus.UNKNOWN, EventType.ASSUMED_SENT, outcome.text)
+    if rule == "retry" and counted < settings.max_attempts:
+        delay = retry.delay_seconds(counted, settings.retry_delays_seconds, jitter=random.uniform)
+        if delay < claim.seconds_left:
+            return _Next(
+                Status.QUEUED,
+                AttemptStatus.UNKNOWN,
+                EventType.OUTCOME_UNKNOWN,
+                f"{outcome.text} It is sent again, as the rule for {claim.stream} mail says.",
+                delay,
+            )
+    return _Next(Status.UNKNOWN, AttemptStatus.UNKNOWN, EventType.OUTCOME_UNKNOWN, outcome.text)
+
+
+def _failed(error: str) -> _Next:
+    return _Next(Status.FAILED, AttemptStatus.FAILED, EventType.FAILED, error)
+
+
+def _times(count: int) -> str:
+    return "1 attempt" if count == 1 else f"{count} attempts"
+
+
+# A reply that comes in after the rescue has written the attempt down is the better knowledge, if it
+# is the same worker's.
+_ATTEMPTS = """
+INSERT INTO attempts (
+    message_id, attempt_no, status, worker_id, smtp_account_name, remote, started_at, finished_at,
+    duration_ms, stage, smtp_code, enhanced_code, response, error_class, timings, is_excused)
+SELECT message_id, attempt_no, status, worker_id, smtp_account_name, remote,
+    now() - duration_ms * interval '1 millisecond', now(),
+    duration_ms, stage, smtp_code, enhanced_code, response, error_class, timings, is_excused
+FROM json_to_recordset(%s) AS v (
+    message_id uuid, attempt_no int2, status text, worker_id uuid, smtp_account_name text,
+    remote text, duration_ms int, stage text, smtp_code int2, enhanced_code text, response text,
+    error_class text, timings jsonb, is_excused boolean)
+ON CONFLICT (message_id, attempt_no) DO UPDATE SET
+    status = excluded.status, finished_at = excluded.finished_at, stage = excluded.stage,
+    duration_ms = excluded.duration_ms, smtp_code = excluded.smtp_code,
+    enhanced_code = excluded.enhanced_code, response = excluded.response,
+    error_class = excluded.error_class, timings = excluded.timings
+WHERE attempts.worker_id = excluded.worker_id
 """
-_FINISH_ROW = (
-    "(%s::uuid, %s::int, %s, %s::text, %s::int, %s, %s::smallint, %s::text, %s::text, %s::text,"
-    " %s::jsonb)"
-)
 
 
-def record(results: Sequence[Result]) -> None:
-    """Write finished attempts in one transaction. A message that another has taken over keeps
-    its state.
+def record(results: Sequence[Result], *, faults: Sequence[Fault] = ()) -> None:
+    """Write finished attempts, and count them for the health of their accounts, in one transaction;
+    `faults` are those of dials, which belong to no message.
+
+    A message that another has taken over keeps its state; but one whose outcome was given up as
+    unknown is known to be sent, when its reply comes in late.
     """
     with database.atomic():
         moved = transitions.apply([result.move for result in results])
-        execute_values(_FINISH, [_finish_row(result) for result in results], template=_FINISH_ROW)
+        learned = _learn([r for r in results if r.claim.message_id not in moved])
+        # An attempt that was taken back leaves its number to the next one.
+        written = [
+            r
+            for r in results
+            if (r.claim.message_id in moved and not r.move.uncount) or r in learned
+        ]
+        if written:
+            database.execute_sql(_ATTEMPTS, (json.dumps([_attempt(r) for r in written]),))
+        blames = [r.fault for r in results if r.fault is not None]
+        providers.add_counts(_counts(results, [*blames, *faults]))
+    if blames or faults:
+        providers.judge([*blames, *faults])
     for result in results:
-        if result.claim.message_id not in moved:
-            logger.warning("attempt.lost_its_lease", **_log_fields(result))
+        if result.claim.message_id not in moved and result not in learned:
+            logger.warning("attempt.lost_its_lease", **log_fields(result))
         elif result.status is not AttemptStatus.SENT:
-            logger.info(f"attempt.{result.status}", **_log_fields(result))
+            logger.info(f"attempt.{result.status}", **log_fields(result))
 
 
-def _log_fields(result: Result) -> dict[str, object]:
+def _counts(results: Sequence[Result], faults: Sequence[Fault]) -> Counts:
+    """Tries that worked, and faults. What proves neither is left out: a rescue, a message that no
+    server saw, a message that may be at fault itself.
+    """
+    counts: Counts = {}
+    for result in results:
+        if result.outcome.remote and not result.is_path_fault:
+            key = result.claim.account_id, result.claim.worker_id
+            counts.setdefault(key, [0, 0])[0] += 1
+    for fault in faults:
+        count = counts.setdefault((fault.account_id, fault.worker_id), [0, 0])
+        count[0] += 1
+        count[1] += 1
+    return counts
+
+
+def _learn(results: Sequence[Result]) -> list[Result]:
+    """Those of `results` that settle an unknown outcome after all."""
+    accepted = [r for r in results if r.outcome.accepted]
+    moves = [
+        Move(
+            message_id=r.claim.message_id,
+            workspace_id=r.claim.workspace_id,
+            old=Status.UNKNOWN,
+            new=Status.SENT,
+            event=EventType.OUTCOME_LEARNED,
+            data=r.move.data,
+            attempt_no=r.claim.attempt_no,
+        )
+        for r in accepted
+    ]
+    learned = transitions.apply(moves)
+    return [r for r in accepted if r.claim.message_id in learned]
+
+
+def log_fields(result: Result) -> dict[str, object]:
+    """What a log line says of a result."""
     return {
         "workspace_id": result.claim.workspace_id,
         "message_id": str(result.claim.message_id),
         "attempt_no": result.claim.attempt_no,
-        "smtp_account": result.claim.smtp_account_name,
+        "smtp_account": result.claim.account_name,
         "error_class": result.outcome.error_class,
         "text": result.outcome.text,
     }
 
 
-def _finish_row(result: Result) -> tuple[object, ...]:
-    outcome, reply = result.outcome, result.outcome.reply
-    return (
-        result.claim.message_id,
-        result.claim.attempt_no,
-        result.status.value,
-        outcome.remote,
-        result.duration_ms,
-        outcome.stage.value,
-        reply.code if reply else None,
-        reply.enhanced_code if reply else None,
-        _storable(reply.text if reply else outcome.text),
-        outcome.error_class,
-        json.dumps({stage: round(ms, 2) for stage, ms in outcome.timings.items()}),
-    )
+def _attempt(result: Result) -> dict[str, object]:
+    claim, outcome, reply = result.claim, result.outcome, result.outcome.reply
+    return {
+        "message_id": str(claim.message_id),
+        "attempt_no": claim.attempt_no,
+        "status": result.status.value,
+        "worker_id": str(claim.worker_id),
+        "smtp_account_name": claim.account_name,
+        "remote": outcome.remote,
+        "duration_ms": result.duration_ms,
+        "stage": outcome.stage.value,
+        "smtp_code": reply.code if reply else None,
+        "enhanced_code": reply.enhanced_code if reply else None,
+        "response": _storable(reply.text if reply else outcome.text),
+        "error_class": outcome.error_class.value if outcome.error_class else None,
+        "timings": {stage: round(ms, 2) for stage, ms in outcome.timings.items()},
+        "is_excused": result.move.excuse,
+    }
 
 
 def _storable(text: str) -> str:
@@ -168,105 +339,39 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-@dataclass(slots=True)
-class _Flush:
-    """A marker in the queue: everything put before it is committed when `done` is set."""
+def interrupted(claim: Claim, *, is_begun: bool) -> Result:
+    """The result of an attempt whose worker died before the final dot: certainly not sent.
 
-    done: threading.Event = field(default_factory=threading.Event)
-
-
-class Recorder:
-    """The thread that writes results. `put` never blocks; `flush` returns when all is committed."""
-
-    def __init__(self) -> None:
-        self._inbox: queue.SimpleQueue[Result | _Flush | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
-        self._thread.start()
-
-    def put(self, result: Result) -> None:
-        self._inbox.put(result)
-
-    def flush(self) -> None:
-        """Wait until everything put so far is written."""
-        marker = _Flush()
-        self._inbox.put(marker)
-        marker.done.wait()
-
-    def close(self, *, timeout_seconds: float) -> bool:
-        """Write what is left, then end the thread; False where that took too long.
-
-        What is left then stays with the worker's lease, and the rescue sends it again.
-        """
-        self._inbox.put(None)
-        self._thread.join(timeout_seconds)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        is_open = True
-        while is_open:
-            results, markers, is_open = self._next_group()
-            try:
-                if results:
-                    self._write(results)
-            finally:
-                for marker in markers:
-                    marker.done.set()
-
-    def _next_group(self) -> tuple[list[Result], list[_Flush], bool]:
-        """Wait for a first item, then gather what comes within a moment; a marker ends the wait."""
-        results: list[Result] = []
-        markers: list[_Flush] = []
-        item = self._inbox.get()
-        deadline = time.monotonic() + GROUP_WAIT_SECONDS
-        while True:
-            if item is None:
-                return results, markers, False
-            if isinstance(item, _Flush):
-                markers.append(item)
-                return results, markers, True
-            results.append(item)
-            if len(results) >= GROUP_MAX:
-                return results, markers, True
-            try:
-                item = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                return results, markers, True
-
-    def _write(self, results: Sequence[Result]) -> None:
-        """Write a group, and wait for the database as long as it takes.
-
-        A group that the database refuses is written one by one; what it refuses even so is told to
-        the log, and left to `claims.rescue_forgotten`. This thread must outlive everything.
-        """
-        while True:
-            try:
-                with db.connection():
-                    record(results)
-            except Unavailable as error:
-                logger.warning(
-                    "outcomes.waiting_for_database", waiting=len(results), error=error.detail
-                )
-                time.sleep(RETRY_SECONDS)
-            except Exception:
-                if len(results) > 1:
-                    for result in results:
-                        self._write([result])
-                    return
-                logger.exception("outcome.cannot_be_written", **_log_fields(results[0]))
-                break
-            else:
-                break
-        workers.let_go({result.claim.message_id for result in results})
-
-
-_recorder: Recorder | None = None
-_recorder_lock = threading.Lock()
-
-
-def recorder() -> Recorder:
-    """The recorder of this process, started when first asked for."""
-    global _recorder  # noqa: PLW0603 - one thread a process
-    with _recorder_lock:
-        if _recorder is None:
-            _recorder = Recorder()
-        return _recorder
+    One that was not even offered (`is_begun` is false) is not the message's doing. One that was may
+    be what killed the worker: it counts, and waits, so that it does not take others with it.
+    """
+    settings = config.current()
+    counted = claim.attempt_no - claim.excused_count
+    delay = 0.0
+    if is_begun and counted > 1:
+        delay = retry.delay_seconds(
+            counted - 1, settings.retry_delays_seconds, jitter=random.uniform
+        )
+    is_spent = is_begun and counted >= settings.max_attempts
+    text = "The worker was interrupted before the message was out; it was not sent."
+    outcome = not_offered(Stage.MAIL_FROM, ErrorClass.UNKNOWN, text)
+    following = (
+        _Next(Status.FAILED, AttemptStatus.INTERRUPTED, EventType.FAILED, text)
+        if is_spent
+        else _Next(Status.QUEUED, AttemptStatus.INTERRUPTED, EventType.RESCUED, text, delay)
+    )
+    move = Move(
+        message_id=claim.message_id,
+        workspace_id=claim.workspace_id,
+        old=Status.SENDING,
+        new=following.status,
+        event=following.event,
+        data={"attempt_no": claim.attempt_no, "text": text},
+        worker_id=claim.worker_id,
+        attempt_no=claim.attempt_no,
+        next_attempt_in=following.delay,
+        uncount=not is_begun,
+        last_error=text,
+        error_class="interrupted",
+    )
+    return Result(claim, move, following.attempt, outcome, 0)

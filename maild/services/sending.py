@@ -1,248 +1,377 @@
-"""Sending what is due: claim, build the mail, talk to the provider, hand over the outcome.
+"""The delivery engine of a worker: from the queue over the wire, and the outcome handed on.
 
-One call of `deliver_due` works on one thread until nothing is due. A full batch rings the doorbell
-again, so that the work spreads over as many threads and workers as there are.
+One event loop keeps hundreds of connections busy; what asks Postgres runs on a few threads beside
+it. The way of a message: its lane's turn comes (`domain.lanes`), a slice of it is claimed for the
+path that its workspace takes (`providers`, `claims`), a connection takes one (`paths`), its mark is
+written (`gate`), it is offered; the server asks for its content; the mark before the final dot is
+written; then, if the lease still holds, the dot goes out (`dispatch`). The outcome goes to the
+recorder.
 """
 
+import asyncio
+import contextlib
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 
-import peewee
-
-from maild import db, log, queue
-from maild.domain.address import to_wire
-from maild.domain.ids import message_id_header
-from maild.domain.mime import Attachment, Content, build
-from maild.domain.smtp_reply import ErrorClass, Reply, Stage
-from maild.errors import DecryptionError, NotFound, Unavailable
-from maild.models import MessageAttachment, MessageBody
-from maild.services import claims, smtp_accounts
-from maild.services.claims import Claim
-from maild.services.messages import DELIVER
-from maild.services.outcomes import Recorder, decide
-from maild.services.smtp_accounts import AccountId
+from maild import config, log
+from maild.domain.breaker import State
+from maild.domain.lanes import SLICE, Lane, Rotation
+from maild.domain.pacing import Pace
+from maild.errors import Unavailable
+from maild.services import claims, providers
+from maild.services.aside import Aside
+from maild.services.claims import Claim, Claimed, Content
+from maild.services.dispatch import Dispatcher
+from maild.services.paths import Parcel, Path
+from maild.services.providers import Account, Candidate
+from maild.services.recorder import Recorder
 from maild.services.workers import Lease
-from maild.transports.smtp import Capabilities, ConnectFailed, Connection, Outcome, open_connection
 
 logger = log.get(__name__)
 
-CLAIM_MAX = 50
-LOAD_MAX_BYTES = 16 * 1024 * 1024
-"""Contents that a thread holds in memory at once; a single larger message is loaded alone."""
+IDLE_SECONDS = 15.0
+TICK_SECONDS = 0.1
+"""How often paces, idle connections and due dials are looked at."""
+RELIST_SECONDS = 0.05
+"""For how long a list of lanes is worked off before it is made anew."""
+ROUTES_SECONDS = 1.0
+"""How old the list of accounts and the state of their breakers may be."""
+CROWDED_SECONDS = 0.25
+"""How long lanes wait that have work and no room before they are looked at again, unless room is
+told of.
+"""
+LOAD_MAX_BYTES = 32 * 1024 * 1024
+"""Large contents of one slice that are held in memory at once; the others go back."""
+QUIT_SECONDS = 3.0
+RESTART_SECONDS = 1.0
 
 
-def sweep(lease: Lease, recorder: Recorder) -> None:
-    """What a worker does every few seconds without being rung for: mend, then send what is due."""
-    with db.connection():
-        if forgotten := claims.rescue_forgotten(lease):
-            logger.warning("messages.forgotten", count=forgotten)
-    deliver_due(lease, recorder)
+class Engine:
+    """The engine of one worker; `run` is its life, on the thread that calls it."""
+
+    def __init__(self, lease: Lease, recorder: Recorder) -> None:
+        self._lease = lease
+        self._recorder = recorder
+        self._rotation = Rotation()
+        self._routes: dict[int, tuple[float, list[Candidate]]] = {}
+        self._aside: Aside | None = None
+
+    def wake(self) -> None:
+        """There is work; may be called from any thread, and at any time."""
+        if self._aside is not None:
+            self._aside.call(self._work.set)
+
+    def run(self, *, until_idle: bool = False) -> int:
+        """Send until the worker stops, or (`until_idle`) until nothing can be sent at the moment.
+
+        Returns how many messages were tried; everything is recorded then. Raises Unavailable only
+        with `until_idle`.
+        """
+        try:
+            return asyncio.run(self._main(until_idle))
+        finally:
+            self._recorder.flush()
+
+    async def _main(self, until_idle: bool) -> int:
+        self._work = asyncio.Event()
+        aside = self._aside = Aside()
+        self._query = aside.ask
+        self._dispatcher = Dispatcher(
+            self._lease,
+            self._recorder,
+            aside,
+            call_for_work=self._work.set,
+            on_health_changed=self._forget_routes,
+        )
+        try:
+            await self._live(until_idle)
+        finally:
+            self._aside = None
+            await self._dispatcher.close()
+            aside.close()
+        return self._dispatcher.tried_count
+
+    async def _live(self, until_idle: bool) -> None:
+        """Claim and send to the end; or until one of the helpers fails, and then raise its
+        error.
+        """
+        gate = asyncio.create_task(self._dispatcher.gate.run())
+        tick = asyncio.create_task(self._tick())
+        life = asyncio.create_task(self._claim_until_stopped(until_idle))
+        try:
+            await asyncio.wait([life, gate, tick], return_when=asyncio.FIRST_COMPLETED)
+            for helper in (gate, tick):
+                if helper.done():
+                    helper.result()
+            await life
+            await self._wind_down()
+        finally:
+            self._dispatcher.gate.stop()
+            life.cancel()
+            tick.cancel()
+            await asyncio.gather(life, gate, tick, return_exceptions=True)
+
+    # Claiming
+
+    async def _claim_until_stopped(self, until_idle: bool) -> None:
+        while not self._lease.stopping.is_set():
+            self._work.clear()
+            try:
+                has_lanes, has_claimed = await self._claim_round()
+            except Unavailable as error:
+                logger.warning("delivery.database_away", detail=error.detail)
+                has_lanes = has_claimed = False
+                if until_idle:
+                    raise
+            if has_claimed:
+                continue
+            if until_idle and self._dispatcher.is_quiet:
+                return
+            wait = CROWDED_SECONDS if has_lanes or until_idle else config.current().sweep_seconds
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._work.wait(), wait)
+
+    async def _claim_round(self) -> tuple[bool, bool]:
+        """Claim for the lanes whose turn it is, as long as there is room.
+
+        Returns whether lanes have work, and whether any of it was claimed.
+        """
+        if not self._lease.may_claim():
+            return False, False
+        if self._dispatcher.gate.worker_id != self._lease.worker_id:
+            self._drop_foreign()
+            await self._dispatcher.gate.enter(self._lease.worker_id)
+        lanes = set(await self._query(claims.list_due_lanes))
+        if not lanes:
+            return False, False
+        await self._look_up_routes({lane.workspace_id for lane in lanes})
+        until, has_claimed = time.monotonic() + RELIST_SECONDS, False
+        while lanes and self._lease.may_claim():
+            open_lanes = self._find_open(lanes)
+            lane = self._rotation.pick(open_lanes)
+            if lane is None:
+                break
+            path = open_lanes[lane]
+            limit = min(SLICE, path.room(time.monotonic()))
+            moved_count = await self._claim(lane, path, limit)
+            if moved_count < limit:
+                lanes.discard(lane)  # for this round
+            has_claimed = has_claimed or moved_count > 0
+            if time.monotonic() >= until:
+                break
+        return bool(lanes), has_claimed
+
+    def _find_open(self, lanes: set[Lane]) -> dict[Lane, Path]:
+        """The lanes whose path has room for more; paths without a connection get one."""
+        now = time.monotonic()
+        found: dict[Lane, Path] = {}
+        for lane in lanes:
+            path = self._choose(lane.workspace_id)
+            if path is None:
+                continue
+            if not path.connections:
+                self._dispatcher.dial_wanted(path, now)
+            elif path.room(now):
+                found[lane] = path
+        return found
+
+    async def _claim(self, lane: Lane, path: Path, limit: int) -> int:
+        """Claim a slice, and make it ready. Returns how many messages left the queue."""
+        checked_at = time.monotonic()
+        lease, account = self._lease, path.account
+
+        def take() -> Claimed:
+            claimed = claims.claim(
+                lease.worker_id,
+                lane,
+                account_id=account.id,
+                account_name=account.name,
+                limit=limit,
+            )
+            lease.hold({claim.message_id for claim in claimed.claims})
+            return claimed
+
+        claimed = await self._query(take)
+        self._rotation.served(lane)
+        loaded, left = await self._load(claimed.claims, claimed.contents)
+        for parcel in loaded:
+            parcel.checked_at = checked_at
+            path.put(parcel)
+        if left:
+            await self._dispatcher.release(left)
+        self._dispatcher.pump(path)
+        return claimed.moved_count
+
+    async def _load(
+        self, taken: Sequence[Claim], contents: dict[uuid.UUID, Content]
+    ) -> tuple[list[Parcel], list[Claim]]:
+        """The messages with their contents, and those that are too much for now."""
+        loaded: list[Parcel] = []
+        left: list[Claim] = []
+        size = 0
+        with_attachments: list[Parcel] = []
+        for claim in taken:
+            content = contents.get(claim.message_id)
+            if content is None or content.attachment_count:
+                size += claim.size_bytes
+                if loaded and size > LOAD_MAX_BYTES:
+                    left.append(claim)
+                    continue
+            if content is None:
+                content = await self._query(claims.load_content, claim.message_id)
+            parcel = Parcel(claim, content, [], 0.0)
+            if content.attachment_count:
+                with_attachments.append(parcel)
+            loaded.append(parcel)
+        if with_attachments:
+            ids = [parcel.claim.message_id for parcel in with_attachments]
+            attachments = await self._query(claims.load_attachments, ids)
+            for parcel in with_attachments:
+                parcel.attachments = attachments[parcel.claim.message_id]
+        return loaded, left
+
+    # Paths
+
+    def _forget_routes(self) -> None:
+        self._routes.clear()
+        self._work.set()
+
+    async def _look_up_routes(self, workspace_ids: set[int]) -> None:
+        """Know the accounts of these workspaces; and let a canary fly where it is time."""
+        now = time.monotonic()
+        missing = [
+            workspace_id
+            for workspace_id in workspace_ids
+            if now - self._routes.get(workspace_id, (-ROUTES_SECONDS, []))[0] >= ROUTES_SECONDS
+        ]
+        if not missing:
+            return
+        self._routes = {w: known for w, known in self._routes.items() if w in workspace_ids}
+        found = await self._query(providers.list_routes, missing)
+        retried = {
+            candidate.account.id: candidate.account
+            for route in found.values()
+            for candidate in route
+            if candidate.may_try and not candidate.is_paused
+        }
+        for account in retried.values():
+            if await self._query(providers.start_canary, account, self._lease.worker_id):
+                self._path(account).is_canary = True
+        if retried:
+            found = await self._query(providers.list_routes, missing)
+        for workspace_id, route in found.items():
+            self._routes[workspace_id] = (now, route)
+
+    def _choose(self, workspace_id: int) -> Path | None:
+        """The path that this workspace's mail takes now; None where none is in order."""
+        for candidate in self._routes[workspace_id][1]:
+            if candidate.is_paused:
+                continue
+            if candidate.state is State.CLOSED:
+                path = self._path(candidate.account)
+                path.is_canary = False
+                return path
+            if (
+                candidate.state is State.HALF_OPEN
+                and candidate.canary_worker_id == self._lease.worker_id
+            ):
+                path = self._path(candidate.account)
+                if not path.connections:
+                    self._dispatcher.dial_wanted(path, time.monotonic())
+                elif path.room(time.monotonic()):
+                    return path  # a trickle; what is more takes the next account
+        return None
+
+    def _path(self, account: Account) -> Path:
+        path = self._dispatcher.paths.get(account.id)
+        now = time.monotonic()
+        share = account.max_per_second and account.max_per_second / self._lease.count
+        if path is None:
+            path = self._dispatcher.paths[account.id] = Path(account, Pace(share, now=now))
+        elif path.account != account:
+            if path.account.revision != account.revision:
+                self._dispatcher.close_idle(
+                    path, older_than=0.0
+                )  # the others end with their message
+            path.account = account
+        path.pace.set_limit(share, now=now)
+        path.connection_limit = self._lease.share(account.max_connections)
+        return path
+
+    # Housekeeping
+
+    async def _tick(self) -> None:
+        looked_at = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            for path in list(self._dispatcher.paths.values()):
+                self._dispatcher.close_idle(path, older_than=IDLE_SECONDS)
+                if path.ready_count:
+                    self._dispatcher.pump(path)
+            if now - looked_at >= ROUTES_SECONDS:
+                looked_at = now
+                with contextlib.suppress(Unavailable):
+                    await self._leave_blocked()
+
+    async def _leave_blocked(self) -> None:
+        """What is ready for an account that was paused or failed goes back, for another one."""
+        busy = {
+            path.account.id: path for path in self._dispatcher.paths.values() if path.ready_count
+        }
+        if not busy:
+            return
+        blocked = await self._query(providers.list_blocked, list(busy), self._lease.worker_id)
+        for account_id, path in busy.items():
+            if account_id in blocked or not path.connection_limit:
+                await self._dispatcher.release([parcel.claim for parcel in path.drain()])
+
+    def _drop_foreign(self) -> None:
+        """Forget what was claimed under an id that is no longer ours: it is for the rescue."""
+        for path in self._dispatcher.paths.values():
+            dropped = path.drain()
+            self._lease.let_go({parcel.claim.message_id for parcel in dropped})
+
+    async def _wind_down(self) -> None:
+        """Give back what was not begun, let what was come to its end, and take leave."""
+        for path in self._dispatcher.paths.values():
+            with contextlib.suppress(Unavailable):
+                await self._dispatcher.release([parcel.claim for parcel in path.drain()])
+        while self._dispatcher.has_begun:
+            await asyncio.sleep(TICK_SECONDS / 10)
+            for path in self._dispatcher.paths.values():  # what a connection gave back
+                with contextlib.suppress(Unavailable):
+                    await self._dispatcher.release([parcel.claim for parcel in path.drain()])
+        for path in self._dispatcher.paths.values():
+            self._dispatcher.close_idle(path, older_than=0.0)
+        deadline = time.monotonic() + QUIT_SECONDS
+        while self._dispatcher.connection_count and time.monotonic() < deadline:
+            await asyncio.sleep(TICK_SECONDS / 10)
+
+
+_current: Engine | None = None
+
+
+def work(lease: Lease, recorder: Recorder) -> None:
+    """Run this process's engine until the worker stops, whatever happens to it."""
+    global _current  # noqa: PLW0603 - a worker has one engine
+    while not lease.stopping.is_set():
+        _current = Engine(lease, recorder)
+        try:
+            _current.run()
+        except Exception:
+            logger.exception("engine.crashed")
+            lease.let_go(set(lease.held))  # nobody's now: the mending settles them by their marks
+            lease.stopping.wait(RESTART_SECONDS)
+
+
+def wake() -> None:
+    """Tell this process's engine that there is work."""
+    if _current is not None:
+        _current.wake()
 
 
 def deliver_due(lease: Lease, recorder: Recorder) -> int:
-    """Send until nothing is due or the worker stops; returns how many messages were tried.
-
-    Everything tried is recorded when this returns.
-    """
-    tried = 0
-    paths = _Paths()
-    try:
-        with db.connection():
-            while lease.may_dial():
-                batch = claims.claim(lease.worker_id, limit=CLAIM_MAX)
-                if not batch:
-                    break
-                lease.hold({claim.message_id for claim in batch})
-                if len(batch) == CLAIM_MAX:
-                    queue.enqueue(DELIVER)
-                tried += _send_batch(batch, lease, recorder, paths)
-    finally:
-        paths.close()
-        recorder.flush()
-    return tried
-
-
-def _send_batch(batch: list[Claim], lease: Lease, recorder: Recorder, paths: "_Paths") -> int:
-    """Send a batch in order; what is left when the worker must stop goes back to the queue."""
-    tried = 0
-    paths.forgive()
-    try:
-        for chunk in _chunks(batch):
-            bodies, attachments = _load_bodies(chunk), _load_attachments(chunk)
-            for claim in chunk:
-                if not (lease.may_dial() and claim.worker_id == lease.worker_id):
-                    # Where the lease was lost this gives back only what nobody has rescued yet.
-                    claims.release(batch[tried:])
-                    return tried
-                started = time.monotonic()
-                outcome = _try_once(claim, bodies, attachments, paths)
-                duration_ms = round((time.monotonic() - started) * 1000)
-                recorder.put(decide(claim, outcome, duration_ms=duration_ms))
-                tried += 1
-    finally:
-        # What an error has left unsent is nobody's now, and `sweep` puts it back.
-        lease.let_go({claim.message_id for claim in batch[tried:]})
-    return tried
-
-
-def _try_once(
-    claim: Claim,
-    bodies: dict[uuid.UUID, MessageBody],
-    attachments: dict[uuid.UUID, tuple[Attachment, ...]],
-    paths: "_Paths",
-) -> Outcome:
-    """One attempt. A fault of our own is an outcome too, and the next message goes on.
-
-    Raises only what the database raises, and then the message has not been offered to any server.
-    """
-    account_id = claim.smtp_account_id
-    try:
-        content = _content(claim, bodies[claim.message_id], attachments.get(claim.message_id, ()))
-        outcome = _offer(paths.connection(account_id), content)
-        if outcome.is_stale:
-            # The server had closed the idle connection, and has not seen this message yet.
-            outcome = _offer(paths.connection(account_id), content)
-    except ConnectFailed as failure:
-        return _not_sent(
-            failure.stage,
-            failure.error_class,
-            failure.text,
-            remote=failure.remote,
-            reply=failure.reply,
-        )
-    except (DecryptionError, NotFound) as error:
-        return _not_sent(Stage.AUTH, ErrorClass.AUTH, error.detail)
-    except ValueError as error:
-        text = f"This message cannot be put into SMTP: {error}"
-        return _not_sent(Stage.MAIL_FROM, ErrorClass.PROTOCOL, text, is_permanent=True)
-    except (peewee.PeeweeException, Unavailable):
-        raise
-    except Exception:
-        logger.exception("attempt.crashed", message_id=str(claim.message_id))
-        paths.drop(account_id)
-        text = "maild itself failed while sending this message; the worker's log says how."
-        return _not_sent(Stage.MAIL_FROM, ErrorClass.UNKNOWN, text)
-    return outcome
-
-
-def _offer(connection: Connection, content: Content) -> Outcome:
-    def build_for(server: Capabilities) -> bytes:
-        return build(
-            content,
-            eight_bit=server.eight_bit,
-            utf8_headers=content.needs_utf8_headers and server.smtputf8,
-        )
-
-    return connection.send(content.from_email, content.to[0], build_for)
-
-
-def _not_sent(
-    stage: Stage,
-    error_class: ErrorClass,
-    text: str,
-    *,
-    remote: str = "",
-    reply: Reply | None = None,
-    is_permanent: bool = False,
-) -> Outcome:
-    """The outcome of an attempt in which no server was offered the message."""
-    return Outcome(
-        accepted=False,
-        stage=stage,
-        reply=reply,
-        error_class=error_class,
-        is_permanent=is_permanent,
-        is_unknown=False,
-        is_stale=False,
-        text=text,
-        remote=remote,
-    )
-
-
-class _Paths:
-    """The connections of one delivery thread: one an account, opened when needed, then reused."""
-
-    def __init__(self) -> None:
-        self._open: dict[AccountId, Connection] = {}
-        self._failed: dict[AccountId, ConnectFailed] = {}
-
-    def connection(self, account_id: AccountId) -> Connection:
-        """A usable connection. Raises ConnectFailed, DecryptionError, NotFound."""
-        held = self._open.get(account_id)
-        if held is not None and held.is_usable:
-            return held
-        self.drop(account_id)
-        if failure := self._failed.get(account_id):
-            raise failure
-        try:
-            opened = self._open[account_id] = open_connection(smtp_accounts.get_server(account_id))
-        except ConnectFailed as failure:
-            # Not once more for each message of the batch: a silent server costs its timeout.
-            self._failed[account_id] = failure
-            raise
-        return opened
-
-    def forgive(self) -> None:
-        """Dial failed accounts again from now on."""
-        self._failed.clear()
-
-    def drop(self, account_id: AccountId) -> None:
-        """Close and forget an account's connection."""
-        held = self._open.pop(account_id, None)
-        if held is not None:
-            held.close()
-
-    def close(self) -> None:
-        for account_id in list(self._open):
-            self.drop(account_id)
-
-
-def _chunks(batch: Sequence[Claim]) -> Iterator[list[Claim]]:
-    """The batch in its order, cut so that no piece holds more than LOAD_MAX_BYTES of content."""
-    chunk: list[Claim] = []
-    size = 0
-    for claim in batch:
-        if chunk and size + claim.size_bytes > LOAD_MAX_BYTES:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(claim)
-        size += claim.size_bytes
-    if chunk:
-        yield chunk
-
-
-def _load_bodies(chunk: Sequence[Claim]) -> dict[uuid.UUID, MessageBody]:
-    """The contents of the piece, in one query."""
-    bodies = MessageBody.select().where(MessageBody.message << [c.message_id for c in chunk])
-    return {body.message_id: body for body in bodies}
-
-
-def _load_attachments(chunk: Sequence[Claim]) -> dict[uuid.UUID, tuple[Attachment, ...]]:
-    """The attachments of the piece, in one query."""
-    found: dict[uuid.UUID, tuple[Attachment, ...]] = {}
-    query = MessageAttachment.select().where(
-        MessageAttachment.message << [c.message_id for c in chunk]
-    )
-    for row in query.order_by(MessageAttachment.message, MessageAttachment.position):
-        attachment = Attachment(row.filename, row.content_type, bytes(row.content), row.content_id)
-        found[row.message_id] = (*found.get(row.message_id, ()), attachment)
-    return found
-
-
-def _content(claim: Claim, body: MessageBody, attachments: tuple[Attachment, ...]) -> Content:
-    from_email = to_wire(claim.from_email)
-    return Content(
-        message_id=message_id_header(claim.message_id, from_email.rpartition("@")[2]),
-        date=datetime.fromtimestamp(claim.created_at_epoch, UTC),
-        from_email=from_email,
-        from_name=body.from_name,
-        to=(to_wire(claim.to_email),),
-        reply_to=to_wire(body.reply_to) if body.reply_to else None,
-        subject=claim.subject,
-        body_text=body.body_text,
-        body_html=body.body_html,
-        headers=tuple((name, value) for name, value in body.headers),
-        attachments=attachments,
-    )
+    """Send what can be sent at the moment, and return how many messages were tried."""
+    return Engine(lease, recorder).run(until_idle=True)

@@ -1,35 +1,45 @@
-"""SMTP accounts: saving and activating a workspace's providers, and which server a message goes
-through.
+"""SMTP accounts: saving, activating, pausing and deleting a workspace's providers, and which server
+a message goes through. How well they do is in `account_health`.
 """
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import peewee
 
-from maild import config
+from maild import config, log, queue
 from maild.db import database
-from maild.errors import FieldError, InvalidFields, NotFound, summarise
-from maild.models import SmtpAccount, Workspace
+from maild.domain import submission
+from maild.domain.breaker import State
+from maild.domain.states import EventType
+from maild.errors import Conflict, FieldError, InvalidFields, NotFound, summarise
+from maild.models import AccountTally, Breaker, Event, SmtpAccount, Workspace
+from maild.models.smtp_account import DEFAULT_ACCOUNT, ENVIRONMENT
 from maild.services import addresses, secrets, workspaces
-from maild.services.claims import DEFAULT_ACCOUNT
-from maild.services.health import Check
-from maild.transports.smtp import ConnectFailed, Server, open_connection
+from maild.services.messages import DELIVER
+from maild.transports.smtp import Server
 
 SECURITY = ("auto", "starttls", "tls", "none")
 NAME_MAX_CHARS = 64
+REASON_MAX_CHARS = 500
+CONNECTIONS_DEFAULT, CONNECTIONS_MAX = 10, 1_000
+PER_SECOND_MAX = 1_000_000
+PRIORITY_DEFAULT, PRIORITY_MAX = 100, 1_000
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,253}[A-Za-z0-9.])?")
 
-AccountId = int | None
-"""An SMTP account's id; None is the account of the environment."""
+logger = log.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class NewSmtpAccount:
     """An SMTP account as a person describes it. `username` and `password` come together or not
     at all.
+
+    `max_connections` and `max_per_second` are of all workers together; `priority` is the order of
+    fail-over, lower first.
     """
 
     name: str
@@ -39,10 +49,15 @@ class NewSmtpAccount:
     security: str = "auto"
     username: str | None = None
     password: str | None = None
+    max_connections: int = CONNECTIONS_DEFAULT
+    max_per_second: float | None = None
+    priority: int = PRIORITY_DEFAULT
 
 
 def save(workspace_id: int, account: NewSmtpAccount) -> SmtpAccount:
-    """Add the account, or replace the one of that name. Raises InvalidFields, NotFound."""
+    """Add the account, or replace the one of that name: all that can be said of it, and no more.
+    Whether it is active or paused stays. Raises InvalidFields, NotFound.
+    """
     _check(account)
     values = {
         "host": account.host,
@@ -50,6 +65,9 @@ def save(workspace_id: int, account: NewSmtpAccount) -> SmtpAccount:
         "security": account.security,
         "username": account.username or None,
         "from_email": addresses.parse(account.from_email).text,
+        "max_connections": account.max_connections,
+        "max_per_second": account.max_per_second,
+        "priority": account.priority,
     }
     try:
         with database.atomic():
@@ -69,6 +87,7 @@ def save(workspace_id: int, account: NewSmtpAccount) -> SmtpAccount:
                     account.password, key=config.current().encryption_key, place=_place(row)
                 )
                 row.save(only=[SmtpAccount.password_encrypted])
+            _try_now(row)
     except peewee.IntegrityError as error:
         raise NotFound(f"There is no workspace {workspace_id}.") from error
     return row
@@ -89,8 +108,7 @@ def activate(workspace_id: int, *, name: str) -> None:
     DEFAULT_ACCOUNT goes back to the account of the environment.
     """
     with database.atomic():
-        # Two activations at once: the second waits here, then wins.
-        Workspace.select().where(Workspace.id == workspace_id).for_update().execute()
+        _lock(workspace_id)
         SmtpAccount.update(is_active=False).where(
             SmtpAccount.workspace == workspace_id, SmtpAccount.is_active
         ).execute()
@@ -103,17 +121,89 @@ def activate(workspace_id: int, *, name: str) -> None:
             .execute()
         )
         if not activated:
-            raise NotFound(f"There is no SMTP account named {name!r} in this workspace.")
+            raise _not_found(name)
 
 
-def get_server(account_id: AccountId) -> Server:
+def pause(workspace_id: int, *, name: str, reason: str) -> SmtpAccount:
+    """Let no mail through this account until `resume`; it takes the next one meanwhile.
+
+    One that is paused already keeps its reason. Raises InvalidFields, NotFound.
+    """
+    errors = _check_reason(reason)
+    if name == DEFAULT_ACCOUNT:
+        errors.append(FieldError("name", "is the account of the environment: it cannot be paused"))
+    if errors:
+        raise InvalidFields(summarise(errors), errors=errors)
+    with database.atomic():
+        values = {"paused_at": peewee.fn.now(), "pause_reason": reason}
+        return _switch(
+            workspace_id,
+            name,
+            is_ours=SmtpAccount.paused_at.is_null(),
+            values=values,
+            event=EventType.PAUSED,
+            reason=reason,
+        )
+
+
+def resume(workspace_id: int, *, name: str, reason: str | None = None) -> SmtpAccount:
+    """Let mail through a paused account again. Raises InvalidFields, NotFound."""
+    errors = _check_reason(reason) if reason is not None else []
+    if errors:
+        raise InvalidFields(summarise(errors), errors=errors)
+    with database.atomic():
+        values = {"paused_at": None, "pause_reason": None}
+        row = _switch(
+            workspace_id,
+            name,
+            is_ours=SmtpAccount.paused_at.is_null(False),
+            values=values,
+            event=EventType.RESUMED,
+            reason=reason,
+        )
+        _try_now(row)
+        queue.enqueue(DELIVER)
+    return row
+
+
+def delete(workspace_id: int, *, name: str) -> None:
+    """Forget an account, and what is known of its health. What it sends just now ends as it ends.
+
+    Raises NotFound, and Conflict for the active one: what carries the mail then, a person says
+    first.
+    """
+    with database.atomic():
+        _lock(workspace_id)
+        row = find(workspace_id, name=name)
+        if row.is_active:
+            raise Conflict(
+                f"{name!r} carries the workspace's mail. Activate another account first"
+                f" ({DEFAULT_ACCOUNT!r} is that of the environment), then delete this one."
+            )
+        row.delete_instance()
+        Breaker.delete().where(Breaker.account_id == row.id).execute()
+        AccountTally.delete().where(AccountTally.account_id == row.id).execute()
+    logger.warning("smtp_account.deleted", workspace_id=workspace_id, smtp_account=name)
+
+
+def find(workspace_id: int, *, name: str) -> SmtpAccount:
+    """The workspace's account of this name. Raises NotFound."""
+    row: SmtpAccount | None = SmtpAccount.get_or_none(
+        SmtpAccount.workspace == workspace_id, SmtpAccount.name == name
+    )
+    if row is None:
+        raise _not_found(name)
+    return row
+
+
+def get_server(account_id: int | None) -> Server:
     """How to reach an account. Raises DecryptionError, NotFound (it was deleted meanwhile)."""
-    if account_id is None:
+    if account_id is None or account_id == ENVIRONMENT:
         return default_server()
     row: SmtpAccount | None = SmtpAccount.get_or_none(SmtpAccount.id == account_id)
     if row is None:
         raise NotFound("The SMTP account was deleted.")
-    return _server(row)
+    return server_of(row)
 
 
 def default_server() -> Server:
@@ -129,17 +219,8 @@ def default_server() -> Server:
     )
 
 
-def check_default() -> Check:
-    """Whether the environment's account can be reached and logged in to. Dials."""
-    server = default_server()
-    try:
-        with open_connection(server):
-            return Check("smtp", True, f"ok (the environment's account, {server.remote})")
-    except ConnectFailed as failure:
-        return Check("smtp", False, failure.text)
-
-
-def _server(row: SmtpAccount) -> Server:
+def server_of(row: SmtpAccount) -> Server:
+    """How to reach this account. Raises DecryptionError."""
     password = None
     if row.password_encrypted is not None:
         key = config.current().encryption_key
@@ -152,6 +233,45 @@ def _server(row: SmtpAccount) -> Server:
         password=password,
         local_hostname=config.current().smtp_hostname,
     )
+
+
+def _switch(
+    workspace_id: int,
+    name: str,
+    *,
+    is_ours: peewee.Expression,
+    values: Mapping[str, object],
+    event: EventType,
+    reason: str | None,
+) -> SmtpAccount:
+    """Pause or resume, and tell it, unless it is so already."""
+    switched = (
+        SmtpAccount.update(**values)
+        .where(SmtpAccount.workspace == workspace_id, SmtpAccount.name == name, is_ours)
+        .execute()
+    )
+    row = find(workspace_id, name=name)
+    if switched:
+        data = {"smtp_account": name, **({"reason": reason} if reason else {})}
+        Event.insert(workspace=workspace_id, type=event.value, data=data).execute()
+        logger.warning(event.value, workspace_id=workspace_id, **data)
+    return row
+
+
+def _try_now(row: SmtpAccount) -> None:
+    """What was wrong may be mended: an open breaker need not wait its time out."""
+    Breaker.update(retry_at=peewee.fn.now()).where(
+        Breaker.account_id == row.id, Breaker.state == State.OPEN
+    ).execute()
+
+
+def _lock(workspace_id: int) -> None:
+    """Two that change which account carries the mail: the second waits here."""
+    Workspace.select().where(Workspace.id == workspace_id).for_update().execute()
+
+
+def _not_found(name: str) -> NotFound:
+    return NotFound(f"There is no SMTP account named {name!r} in this workspace.")
 
 
 def _place(row: SmtpAccount) -> str:
@@ -186,9 +306,30 @@ def _check(account: NewSmtpAccount) -> None:
     for name in ("username", "password"):
         if any(c in (getattr(account, name) or "") for c in "\r\n\0"):
             errors.append(FieldError(name, "must not contain a line break or NUL"))
+    errors += _check_limits(account)
     try:
         addresses.parse(account.from_email)
     except ValueError as error:
         errors.append(FieldError("from_email", str(error)))
     if errors:
         raise InvalidFields(summarise(errors), errors=errors)
+
+
+def _check_limits(account: NewSmtpAccount) -> list[FieldError]:
+    errors = []
+    if not 1 <= account.max_connections <= CONNECTIONS_MAX:
+        errors.append(FieldError("max_connections", f"must be from 1 to {CONNECTIONS_MAX}"))
+    rate = account.max_per_second
+    if rate is not None and not 0 < rate <= PER_SECOND_MAX:
+        message = f"must be more than 0, and {PER_SECOND_MAX} at most; leave it out for no limit"
+        errors.append(FieldError("max_per_second", message))
+    if not 0 <= account.priority <= PRIORITY_MAX:
+        errors.append(FieldError("priority", f"must be from 0 to {PRIORITY_MAX}"))
+    return errors
+
+
+def _check_reason(reason: str) -> list[FieldError]:
+    if not reason.strip():
+        return [FieldError("reason", "must not be empty")]
+    complaints = submission.check_line("reason", reason, max_chars=REASON_MAX_CHARS)
+    return [FieldError(name, message) for name, message in complaints]

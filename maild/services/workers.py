@@ -1,8 +1,8 @@
 """A worker's lease on what it holds, and its heartbeat.
 
-The lease is one row that Postgres' clock judges (`workers.seen_at`). The worker itself judges by
-its monotonic clock whether it renewed in time, and dials nothing when it did not: by then others
-may hold its messages.
+The lease is one row that Postgres' clock judges (`workers.seen_at`). The worker itself judges by a
+clock that runs on through a suspended machine whether it renewed in time, and lets no message out
+when it did not: by then others may hold them.
 """
 
 import os
@@ -20,7 +20,19 @@ from maild.db import database
 from maild.models import Message, Worker
 
 FRESH_SHARE = 0.5
-"""A worker stops dialling when this share of its lease has gone by without a renewal."""
+"""A worker stops sending when this share of its lease has gone by without a renewal."""
+STATEMENT_TIMEOUT_MS = 5_000
+"""A renewal that takes longer than this is no use; the next one asks anew."""
+
+
+def elapsed() -> float:
+    """Seconds since the machine started, those of its sleep included; CLOCK_MONOTONIC leaves these
+    out on Linux.
+    """
+    return time.clock_gettime(_CLOCK)
+
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 @dataclass(slots=True)
@@ -29,12 +41,15 @@ class Lease:
 
     `held` are the messages that it has claimed and not yet written the outcome of. A message that
     Postgres thinks it holds and that is not among them was forgotten, by an error on the way.
+    `rank` of `count` is its place among the workers that are alive: limits are shared by it.
     """
 
     worker_id: uuid.UUID
     seconds: float
     stopping: threading.Event = field(default_factory=threading.Event)
-    renewed_at: float = field(default_factory=time.monotonic)
+    renewed_at: float = field(default_factory=elapsed)
+    rank: int = 0
+    count: int = 1
     held: set[uuid.UUID] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -46,10 +61,17 @@ class Lease:
         with self._lock:
             self.held -= message_ids
 
-    def may_dial(self) -> bool:
-        """Whether a message may be begun: not stopping, and the lease surely still ours."""
-        is_fresh = time.monotonic() - self.renewed_at < self.seconds * FRESH_SHARE
-        return is_fresh and not self.stopping.is_set()
+    def is_fresh(self) -> bool:
+        """Whether the lease is surely still ours: what we hold may be sent."""
+        return elapsed() - self.renewed_at < self.seconds * FRESH_SHARE
+
+    def may_claim(self) -> bool:
+        """Whether more messages may be taken: not stopping, and the lease surely still ours."""
+        return self.is_fresh() and not self.stopping.is_set()
+
+    def share(self, total: int) -> int:
+        """This worker's part of a limit that all workers keep together."""
+        return total // self.count + (self.rank < total % self.count)
 
 
 _current: Lease | None = None
@@ -75,31 +97,61 @@ def let_go(message_ids: set[uuid.UUID]) -> None:
         _current.let_go(message_ids)
 
 
+_RENEW = """
+UPDATE workers SET seen_at = now()
+WHERE id = %(id)s AND seen_at > now() - %(lease)s * interval '1 second'
+"""
+_PLACE = """
+SELECT count(*) FILTER (WHERE id < %(id)s), count(*) FROM workers
+WHERE seen_at > now() - %(lease)s * interval '1 second'
+"""
+
+
 def renew(lease: Lease) -> bool:
-    """Renew the lease. False where it had ended, as after a long stop.
+    """Renew the lease, and see how many share the work. False where it had ended, as after a long
+    stop.
 
     The worker then goes on under a new id, and what it held under the old one is for the rescue.
     """
-    asked_at = time.monotonic()  # before the query: never believe in more lease than there is
-    is_held = (
-        Worker.update(seen_at=peewee.fn.now())
-        .where(Worker.id == lease.worker_id, _is_alive(lease.seconds))
-        .execute()
-    )
+    asked_at = elapsed()  # before the query: never believe in more lease than there is
+    with database.atomic():
+        database.execute_sql(
+            "SELECT set_config('statement_timeout', %s, true)", (str(STATEMENT_TIMEOUT_MS),)
+        )
+        values = {"id": str(lease.worker_id), "lease": lease.seconds}
+        is_held = bool(database.execute_sql(_RENEW, values).rowcount)
+        if not is_held:
+            new_id = uuid.uuid4()
+            _insert(new_id)
+            values["id"] = str(new_id)
+        rank, count = database.execute_sql(_PLACE, values).fetchone()
     if not is_held:
-        new_id = uuid.uuid4()
-        _insert(new_id)
         lease.worker_id = new_id
+    lease.rank, lease.count = rank, max(count, 1)
     lease.renewed_at = asked_at
-    return bool(is_held)
+    return is_held
 
 
-def leave(lease: Lease) -> None:
-    """Take the worker off the list, unless it still holds messages: the rescue needs its row."""
+def set_has_marks(worker_id: uuid.UUID, has_marks: bool) -> None:
+    """Say whether Redis knows everything that this worker has on the wire (`maild.marks`)."""
+    Worker.update(has_marks=has_marks).where(Worker.id == worker_id).execute()
+
+
+def has_marks(worker_id: uuid.UUID) -> bool:
+    """Whether it does."""
+    row: Worker | None = Worker.get_or_none(Worker.id == worker_id)
+    return row is not None and row.has_marks
+
+
+def leave(lease: Lease) -> bool:
+    """Take the worker off the list, unless it still holds messages: the rescue needs its row, and
+    False is returned.
+    """
     holds = Message.select(peewee.SQL("1")).where(
         Message.worker_id == lease.worker_id, peewee.SQL("status = 'sending'")
     )
-    Worker.delete().where(Worker.id == lease.worker_id, ~peewee.fn.EXISTS(holds)).execute()
+    leaving = Worker.delete().where(Worker.id == lease.worker_id, ~peewee.fn.EXISTS(holds))
+    return bool(leaving.execute())
 
 
 def list_alive() -> list[Worker]:

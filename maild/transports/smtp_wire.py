@@ -1,167 +1,210 @@
-"""The bytes of one SMTP connection: TCP, TLS, writes, and replies read within bounds.
+"""The bytes of one SMTP connection: addresses, TCP, and TLS.
 
-In charge of the socket: every wait has a limit, every reply a size, and every way a connection can
-fail comes out as one WireError. Not in charge of what is said over it (`smtp_session`, `smtp`).
+In charge of getting connected, and of turning every way a connection can fail into one WireError.
+`Wire` asks and waits, which suits the opening of a session. Not in charge of what is said over it
+(`smtp_session`), nor of the dialogue about messages, which does not wait (`smtp_dialogue`).
 """
 
+import asyncio
 import ipaddress
+import os
 import socket
 import ssl
+from collections import deque
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
-from maild.domain.smtp_reply import ErrorClass, Reply, parse
-
-# The client reads what a stranger's server writes; RFC 5321 4.5.3.1.5 asks for 512 octets a line.
-_REPLY_LINE_LIMIT = 4096
-_REPLY_LINES_LIMIT = 100
-_WRITE_SIZE = 256 * 1024
+from maild.domain.smtp_reply import ErrorClass, Reply
+from maild.transports.smtp_replies import Replies, WireError, parse_reply
 
 Address = tuple[socket.AddressFamily, Any]  # the family decides what an address looks like
 
-
-_CLOSED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, BrokenPipeError, ConnectionResetError)
-
-
-class WireError(Exception):
-    """The connection cannot be used any more: why, as a class and as words for a person."""
-
-    def __init__(self, error_class: ErrorClass, text: str) -> None:
-        super().__init__(text)
-        self.error_class = error_class
-        self.text = text
+_CLOSED = (
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+    BrokenPipeError,
+    ConnectionAbortedError,
+    ConnectionResetError,
+)
 
 
-def resolve(host: str, port: int) -> list[Address]:
-    """Every address of a host, in the resolver's order (RFC 6724); raises WireError (DNS).
-
-    The wait is the resolver's own: the system offers no limit per call.
-    """
+async def resolve(host: str, port: int, seconds: float) -> list[Address]:
+    """Every address of a host, in the resolver's order (RFC 6724); raises WireError (DNS)."""
+    loop = asyncio.get_running_loop()
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        async with asyncio.timeout(seconds):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise WireError(ErrorClass.DNS, f"{host} cannot be resolved: {error.strerror}") from error
+    except TimeoutError as error:
+        raise WireError(ErrorClass.DNS, f"{host} is not resolved in time") from error
     except UnicodeError as error:
         raise WireError(ErrorClass.DNS, f"{host} is not a host name") from error
     return [(family, address) for family, _, _, _, address in found]
 
 
-def connect(addresses: list[Address], timeout: float) -> "Wire":
-    """The first address that answers, all of them within `timeout` seconds; raises WireError."""
-    deadline = monotonic() + timeout
+async def connect(addresses: list[Address], seconds: float) -> "Wire":
+    """The first address that answers, all of them within `seconds`; raises WireError."""
+    deadline = monotonic() + seconds
     failure = WireError(ErrorClass.DNS, "the host has no address")
     for position, (family, address) in enumerate(addresses):
         # A fair share each, or one silent address would use up the time of all the others.
         share = max(deadline - monotonic(), 0.001) / (len(addresses) - position)
-        connection = socket.socket(family, socket.SOCK_STREAM)
         try:
-            connection.settimeout(share)
-            connection.connect(address)
-            # Each write is a whole command or message: nothing is gained by waiting for more.
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return Wire(connection)
+            return await _dial(family, address, share)
         except OSError as error:
-            connection.close()
-            failure = _wire_error(error)
+            failure = wire_error(error)
     raise failure
 
 
-class Wire:
-    """One connection, for one thread. After a WireError it is good for nothing but `close`."""
+async def _dial(family: socket.AddressFamily, address: Any, seconds: float) -> "Wire":
+    loop = asyncio.get_running_loop()
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.setblocking(False)
+        async with asyncio.timeout(seconds):
+            await loop.sock_connect(connection, address)
+        # Each write is a whole command or message: nothing is gained by waiting for more.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wire = Wire(connection)
+        await loop.create_connection(lambda: wire, sock=connection)
+    except BaseException:
+        connection.close()
+        raise
+    return wire
 
-    __slots__ = ("_buffer", "_socket", "is_encrypted", "is_loopback")
+
+class Wire(asyncio.Protocol):
+    """One connection, one question at a time. After a WireError it can only be aborted.
+
+    `transport` speaks TLS once `start_tls` has returned, `raw` is the TCP connection below it, and
+    `socket` is the one that both of them own.
+    """
+
+    transport: asyncio.Transport
+    raw: asyncio.Transport
 
     def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
-        self._buffer = bytearray()
+        self.socket = connection
         self.is_encrypted = False
-        peer = str(connection.getpeername()[0]).partition("%")[0]  # fe80::1%eth0
-        self.is_loopback = ipaddress.ip_address(peer).is_loopback
+        self.peer = str(connection.getpeername()[0])
+        address = self.peer.partition("%")[0]  # fe80::1%eth0
+        self.is_loopback = ipaddress.ip_address(address).is_loopback
+        self._replies = Replies()
+        self._arrived: deque[Reply] = deque()
+        self._failure: WireError | None = None
+        self._is_lost = False
+        self._news = asyncio.Event()
 
     @property
     def has_input(self) -> bool:
         """True where the server has said more than it was asked: replies would be out of step."""
-        return bool(self._buffer)
+        return bool(self._arrived) or self._replies.is_partial
 
-    def start_tls(self, context: ssl.SSLContext, host: str, timeout: float) -> None:
+    async def start_tls(self, context: ssl.SSLContext, host: str, seconds: float) -> None:
         """Turn to TLS, with the certificate checked against `host` as `context` demands."""
-        # Plaintext that waits here would later pass for a protected reply (CVE-2011-0411).
+        # Plaintext that waits here would later pass for a protected reply (CVE-2011-0411). What
+        # comes from here on goes to the handshake, which fails on it.
         if self.has_input:
             raise WireError(ErrorClass.TLS, "the server spoke before the TLS handshake")
-        self._socket.settimeout(timeout)
+        loop = asyncio.get_running_loop()
         try:
-            self._socket = context.wrap_socket(self._socket, server_hostname=host)
+            async with asyncio.timeout(seconds):
+                transport = await loop.start_tls(
+                    self.transport,
+                    self,
+                    context,
+                    server_hostname=host,
+                    ssl_handshake_timeout=seconds + 1,  # ours is first
+                    ssl_shutdown_timeout=1,
+                )
         except (OSError, ValueError) as error:
-            raise _wire_error(error) from error
+            raise self._failure or wire_error(error) from error
+        if transport is None:  # lost in the very moment the handshake was done
+            raise WireError(ErrorClass.CONNECTION, "the server closed the connection")
+        self.transport = transport
         self.is_encrypted = True
 
-    def write(self, data: bytes, timeout: float) -> None:
-        """Hand everything to the system; `timeout` seconds for each 256 KiB (RFC 5321 4.5.3.2.5).
+    async def ask(self, command: str, seconds: float) -> Reply:
+        """Say one line, and wait for the reply; raises WireError."""
+        if self.has_input:
+            raise WireError(ErrorClass.PROTOCOL, "the server spoke out of turn")
+        self.transport.write(f"{command}\r\n".encode())
+        return await self.read_reply(seconds)
 
-        After an error the last octet of `data` is certain not to have left.
-        """
-        self._socket.settimeout(timeout)
+    async def read_reply(self, seconds: float) -> Reply:
+        """The next reply, whole within `seconds`; raises WireError."""
         try:
-            if len(data) <= _WRITE_SIZE:
-                self._socket.sendall(data)
-                return
-            view = memoryview(data)
-            for start in range(0, len(data), _WRITE_SIZE):
-                self._socket.sendall(view[start : start + _WRITE_SIZE])
-        except OSError as error:
-            raise _wire_error(error) from error
+            async with asyncio.timeout(seconds):
+                while not self._arrived and self._failure is None:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError as error:
+            raise wire_error(error) from error
+        if self._arrived:
+            return self._arrived.popleft()
+        assert self._failure is not None
+        raise self._failure
 
-    def read_reply(self, timeout: float) -> Reply:
-        """The next reply, whole within `timeout` seconds."""
-        try:
-            return parse(self._read_lines(timeout))
-        except ValueError as error:
-            raise WireError(ErrorClass.PROTOCOL, str(error)) from error
-
-    def close(self) -> None:
-        """Close the socket at once; never fails."""
-        self._socket.close()
-
-    def _read_lines(self, timeout: float) -> list[bytes]:
-        deadline = monotonic() + timeout
-        lines: list[bytes] = []
-        while len(lines) < _REPLY_LINES_LIMIT:
-            line = self._read_line(deadline)
-            lines.append(line)
-            # RFC 5321 4.2.1: a hyphen says that another line follows. "SSH-2.0" does not.
-            if line[3:4] != b"-" or not line[:3].isdigit():
-                return lines
-        raise WireError(ErrorClass.PROTOCOL, f"a reply of over {_REPLY_LINES_LIMIT} lines")
-
-    def _read_line(self, deadline: float) -> bytes:
-        searched = 0
-        while (end := self._buffer.find(b"\n", searched)) < 0:
-            searched = len(self._buffer)
-            if searched > _REPLY_LINE_LIMIT:
-                break
-            self._receive(deadline)
-        if not 0 <= end <= _REPLY_LINE_LIMIT:
-            text = f"a reply line of over {_REPLY_LINE_LIMIT} octets"
-            raise WireError(ErrorClass.PROTOCOL, text)
-        line = bytes(self._buffer[:end]).rstrip(b"\r")
-        del self._buffer[: end + 1]
-        return line
-
-    def _receive(self, deadline: float) -> None:
-        remaining = deadline - monotonic()
-        if remaining <= 0:
-            raise WireError(ErrorClass.TIMEOUT, "no answer in time")
-        self._socket.settimeout(remaining)
-        try:
-            received = self._socket.recv(_REPLY_LINE_LIMIT)
-        except OSError as error:
-            raise _wire_error(error) from error
-        if not received:
+    def check(self) -> None:
+        """Raises WireError where the connection is lost, or out of step."""
+        if self._failure is not None:
+            raise self._failure
+        if self.has_input:
+            raise WireError(ErrorClass.PROTOCOL, "the server spoke out of turn")
+        if self.transport.is_closing() or self.raw.is_closing():
             raise WireError(ErrorClass.CONNECTION, "the server closed the connection")
-        self._buffer += received
+
+    async def close(self, seconds: float) -> None:
+        """Close in order, as far as that takes no longer than `seconds`. Never fails."""
+        self.transport.close()
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._is_lost:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once. Never fails."""
+        self.transport.abort()
+        self.raw.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = self.raw = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._failure is not None:
+            return
+        try:
+            for _, lines in self._replies.feed(data):
+                self._arrived.append(parse_reply(lines))
+        except WireError as error:
+            self._fail(error)
+        self._news.set()
+
+    def eof_received(self) -> None:
+        self._fail(WireError(ErrorClass.CONNECTION, "the server closed the connection"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
+        self._fail(lost(exc))
+
+    def _fail(self, error: WireError) -> None:
+        self._failure = self._failure or error
+        self._news.set()
 
 
-def _wire_error(error: OSError | ValueError) -> WireError:
+def lost(error: Exception | None) -> WireError:
+    """What an event loop reports as a connection's end, which may be none but the end."""
+    if isinstance(error, OSError):
+        return wire_error(error)
+    return WireError(ErrorClass.CONNECTION, "the server closed the connection")
+
+
+def wire_error(error: OSError | ValueError) -> WireError:
+    """What an error of the system or of TLS means."""
     if isinstance(error, TimeoutError):
         return WireError(ErrorClass.TIMEOUT, "no answer in time")
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -171,4 +214,6 @@ def _wire_error(error: OSError | ValueError) -> WireError:
         return WireError(ErrorClass.CONNECTION, "the server closed the connection")
     if isinstance(error, (ssl.SSLError, ValueError)):
         return WireError(ErrorClass.TLS, f"TLS failed: {error}")
-    return WireError(ErrorClass.CONNECTION, (error.strerror or str(error)).lower())
+    # Not `strerror`: an event loop puts words of its own there.
+    text = os.strerror(error.errno) if error.errno else str(error)
+    return WireError(ErrorClass.CONNECTION, text.lower())

@@ -14,7 +14,7 @@ from maild.domain.smtp_reply import ErrorClass
 from maild.domain.states import UNFINISHED, Status
 from maild.errors import FieldError, InvalidRequest, NotFound
 from maild.models import Message
-from maild.services import claims, message_log, messages, smtp_accounts
+from maild.services import message_log, messages, smtp_accounts
 from maild.services.message_log import Page
 from maild.web import access, log_filter, render
 from maild.web.log_filter import FilterForm
@@ -129,7 +129,7 @@ def _find_named(form: FilterForm) -> Message | None:
 
 def _list_account_names() -> list[str]:
     accounts = smtp_accounts.list_all(access.current_workspace_id())
-    return [claims.DEFAULT_ACCOUNT, *(account.name for account in accounts)]
+    return [smtp_accounts.DEFAULT_ACCOUNT, *(account.name for account in accounts)]
 
 
 def _has_cursor() -> bool:

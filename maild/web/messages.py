@@ -45,6 +45,7 @@ def show(message_id: uuid.UUID) -> Response:
         max_attempts=max_attempts,
         attempt_badges=badges.ATTEMPT,
         entries=story.tell(attempts, timeline.list_events(message)),
+        excuses=story.excuse(message, attempts),
         explanation=story.explain(message, attempts, max_attempts=max_attempts, now=now),
         **content,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from string import Formatter
 from typing import Any
 
 from maild.domain.smtp_reply import Stage
@@ -14,15 +15,35 @@ _OUTCOMES = frozenset(
 )
 """Events that tell how an attempt ended: they are told with the attempt, not beside it."""
 
-_EVENT_WORDS = {
+_EVENT_WORDS: dict[EventType, str] = {
     EventType.ACCEPTED: "Accepted and stored",
     EventType.SENT: "Sent",
     EventType.DEFERRED: "Deferred",
     EventType.FAILED: "Failed",
     EventType.OUTCOME_UNKNOWN: "Outcome unknown",
-    EventType.RELEASED: "Given back: the worker was stopping and had not dialled yet",
+    EventType.OUTCOME_LEARNED: "The outcome is known after all: the reply came in late",
+    EventType.ASSUMED_SENT: "Taken for sent",
+    EventType.RELEASED: "Released: it may be sent again",
     EventType.RESCUED: "Rescued: its worker died, and the message went back to the queue",
+    EventType.SUPPRESSED: "Not sent: this recipient must not be mailed",
+    EventType.EXPIRED: "Not sent: its lifetime is over",
+    EventType.HELD: "Held: it is kept back until it is released",
+    EventType.CANCELLED: "Cancelled: a person withdrew it",
+    EventType.RETRIED: "Retried: a person gave it all its attempts again",
+    EventType.BREAKER_OPENED: "“{smtp_account}” is out of use for a while: too many tries failed",
+    EventType.BREAKER_HALF_OPENED: "“{smtp_account}” is tried again, with a few messages",
+    EventType.BREAKER_CLOSED: "“{smtp_account}” works again",
+    EventType.FAILED_OVER: "Mail goes through “{to}” instead of “{smtp_account}”",
+    EventType.FAILED_BACK: "Mail goes through “{smtp_account}” again",
+    EventType.SLOWED: "“{smtp_account}” throttles, so maild sends more slowly",
+    EventType.PAUSED: "A person paused “{smtp_account}”",
+    EventType.RESUMED: "A person let mail through “{smtp_account}” again",
+    EventType.CONSERVATION_BROKEN: "There are not as many messages as were accepted",
+    EventType.CONSERVATION_RESTORED: "There are as many messages as were accepted again",
 }
+"""What each fact says; names in braces are the event's data, told there and not once more."""
+
+_GIVEN_BACK = "Given back: the worker had not offered it to a server yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +87,7 @@ _ENDS: dict[Status, tuple[str, str]] = {
     ),
     Status.FAILED: (
         "It was not sent, and maild has given up on it.",
-        "Nothing more happens by itself. Mend the cause, then submit it again.",
+        "Nothing more happens by itself. Mend the cause, then retry it.",
     ),
     Status.SUPPRESSED: (
         "This recipient must not be mailed, so nothing was sent.",
@@ -80,15 +101,11 @@ _ENDS: dict[Status, tuple[str, str]] = {
         "Its lifetime ended before it could be sent.",
         "Nothing more happens. Submit it again if it still matters.",
     ),
-    Status.HELD: (
-        "It is kept back on purpose.",
-        "It waits until it is released or cancelled.",
-    ),
     Status.UNKNOWN: (
         "Contact was lost after the whole message had left and before the provider answered: it may"
         " have been taken, or not.",
         "maild does not try again by itself, for the recipient might get it twice. Look for its"
-        " Message-ID in the provider's log.",
+        " Message-ID in the provider's log, then resolve it.",
     ),
 }
 """Statuses whose meaning depends on nothing else: what they say, and what follows."""
@@ -103,7 +120,7 @@ def explain(
     if message.status is Status.SENDING:
         return Explanation(
             "A worker is handing it to the provider now:"
-            f" attempt {message.attempt_count} of {max_attempts}.",
+            f" attempt {_counted(message)} of {max_attempts}.",
             "The outcome shows here within moments.",
         )
     if message.status is Status.SENT:
@@ -111,6 +128,11 @@ def explain(
             f"The provider behind “{message.smtp_account_name}” took it, and answers for it now.",
             "Nothing more to do for maild. Whether it reached the mailbox, the provider knows.",
             reply=_last_reply(attempts),
+        )
+    if message.status is Status.HELD:
+        return Explanation(
+            f"It is kept back on purpose: {message.hold_reason}",
+            "It waits until it is released or cancelled, or its lifetime ends.",
         )
     meaning, follows = _ENDS[message.status]
     return Explanation(meaning, follows, reply=message.last_error)
@@ -120,7 +142,7 @@ def _explain_queued(message: Message, *, max_attempts: int, now: datetime) -> Ex
     due_at = message.next_attempt_at
     if message.last_error:
         is_due = due_at <= now
-        attempt = f"Attempt {message.attempt_count + 1} of {max_attempts}"
+        attempt = f"Attempt {_counted(message) + 1} of {max_attempts}"
         return Explanation(
             "The last attempt did not succeed, and the fault may pass.",
             f"{attempt} is due: a worker takes it within moments."
@@ -137,6 +159,27 @@ def _explain_queued(message: Message, *, max_attempts: int, now: datetime) -> Ex
         "It is accepted, stored, and due.",
         "A worker takes it within moments. If it stays here, look at the workers on the overview.",
     )
+
+
+def excuse(message: Message, attempts: Sequence[Attempt]) -> list[str]:
+    """Which of its attempts do not count against a message, and why; nothing where all do."""
+    by_provider = sum(attempt.is_excused for attempt in attempts)
+    by_person = max(0, message.excused_count - by_provider)
+    excuses = []
+    if by_provider:
+        excuses.append(f"{_attempts(by_provider)} not counted, because the provider was at fault")
+    if by_person:
+        excuses.append(f"{_attempts(by_person)} not counted, because a person retried it")
+    return excuses
+
+
+def _attempts(count: int) -> str:
+    return "1 attempt" if count == 1 else f"{count} attempts"
+
+
+def _counted(message: Message) -> int:
+    """How many attempts count against the message, the one under way included."""
+    return int(message.attempt_count - message.excused_count)
 
 
 def tell(attempts: Sequence[Attempt], events: Sequence[Event]) -> list[Entry]:
@@ -157,7 +200,13 @@ def tell(attempts: Sequence[Attempt], events: Sequence[Event]) -> list[Entry]:
 def _tell_event(event: Event) -> Entry:
     known = event.type in set(EventType)
     words = _EVENT_WORDS[EventType(event.type)] if known else event.type
-    return Entry(event.created_at, words, details=tuple(sorted(event.data.items())))
+    if event.type == EventType.RELEASED and "attempt_no" in event.data:
+        words = _GIVEN_BACK
+    told = {name for _, name, _, _ in Formatter().parse(words) if name} if known else set()
+    if told:
+        words = words.format_map({name: event.data.get(name, "?") for name in told})
+    details = {name: value for name, value in event.data.items() if name not in told}
+    return Entry(event.created_at, words, details=tuple(sorted(details.items())))
 
 
 def _tell_attempt(attempt: Attempt, outcome: Event | None) -> Entry:

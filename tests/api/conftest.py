@@ -3,6 +3,7 @@
 import dataclasses
 import json as jsonlib
 import socket
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from werkzeug.test import TestResponse
 from maild import config, db, queue
 from maild.config import Settings
 from maild.db import database
+from maild.domain.states import Status
 from maild.models import Event, Message, MessageAttachment, MessageBody, SmtpAccount
 
 MESSAGE = {
@@ -88,7 +90,7 @@ def refused() -> Callable[..., dict[str, Any]]:
         assert response.content_type == "application/problem+json"
         document = response.get_json(force=True)
         words = {"type", "title", "status", "detail", "code", "request_id", "error"}
-        assert words <= set(document) <= words | {"errors"}
+        assert words <= set(document) <= words | {"errors", "steps"}
         assert (document["status"], document["code"]) == (status, code), document
         assert document["error"] == document["detail"] != ""
         assert document["request_id"] == response.headers["X-Request-ID"]
@@ -100,6 +102,35 @@ def refused() -> Callable[..., dict[str, Any]]:
         return document
 
     return check
+
+
+@pytest.fixture
+def put(accept: Callable[..., Message]) -> Callable[..., str]:
+    """Store a message, and bring it to a status by moves that the database allows; returns its
+    id.
+    """
+
+    def store(status: str, **fields: object) -> str:
+        message = accept(**fields)
+
+        def update(**values: object) -> None:
+            changes = {"next_attempt_at": None, "worker_id": None, **values}
+            Message.update(**changes).where(Message.id == message.id).execute()
+
+        if status in {"sending", "sent", "unknown"}:
+            update(status=Status.SENDING, worker_id=uuid.uuid4())
+        if status not in {"queued", "sending"}:
+            held = {"hold_reason": "to look at it"} if status == "held" else {}
+            update(status=Status(status), **held)
+        return str(message.id)
+
+    return store
+
+
+@pytest.fixture
+def statuses(database: None) -> Callable[..., list[str]]:
+    """Call with ids to read where the messages stand."""
+    return lambda *ids: [Message.get_by_id(message_id).status.value for message_id in ids]
 
 
 @pytest.fixture

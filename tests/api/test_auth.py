@@ -16,12 +16,24 @@ SOME_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 REQUESTS = {
     "POST /v1/messages": {"json": {**MESSAGE, "body_text": "t"}},
+    "POST /v1/messages/batch": {"json": {"messages": [{**MESSAGE, "body_text": "t"}]}},
+    "POST /v1/messages/retry": {"json": {"message_ids": [SOME_ID]}},
+    "POST /v1/messages/cancel": {"json": {"message_ids": [SOME_ID]}},
+    "POST /v1/messages/hold": {"json": {"message_ids": [SOME_ID], "reason": "r"}},
+    "POST /v1/messages/release": {"json": {"message_ids": [SOME_ID]}},
+    "POST /v1/messages/resolve": {
+        "json": {"message_ids": [SOME_ID], "outcome": "sent", "reason": "r"}
+    },
     "GET /v1/messages/<message_id>": {"query": {}},
     "GET /v1/messages/logs": {"query": {}},
     "GET /v1/messages/timeline": {"query": {"message_id": SOME_ID}},
     "POST /v1/smtp-accounts": {"json": ACCOUNT},
     "GET /v1/smtp-accounts/list": {"query": {}},
     "POST /v1/smtp-accounts/activate": {"json": {"name": "ses"}},
+    "POST /v1/smtp-accounts/validate": {"json": {"name": "ses"}},
+    "POST /v1/smtp-accounts/pause": {"json": {"name": "ses", "reason": "r"}},
+    "POST /v1/smtp-accounts/resume": {"json": {"name": "ses"}},
+    "DELETE /v1/smtp-accounts": {"json": {"name": "ses"}},
 }
 """A good request to each endpoint; a new endpoint needs a line here."""
 

@@ -2,6 +2,9 @@
 
 import pytest
 
+from maild import clock, config
+from maild.domain.breaker import State
+from maild.models import Breaker
 from maild.services import smtp_accounts
 from maild.services.smtp_accounts import NewSmtpAccount
 
@@ -11,10 +14,45 @@ def save(name, workspace_id=1):
     return smtp_accounts.save(workspace_id, account)
 
 
-def test_it_is_empty_at_first(api):
+def names(answer):
+    return [account["name"] for account in answer["accounts"]]
+
+
+def test_at_first_there_is_the_account_of_the_environment(api):
     response = api("GET", "/v1/smtp-accounts/list")
     assert response.status_code == 200
-    assert response.get_json() == {"workspace_id": 1, "count": 0, "accounts": []}
+    answer = response.get_json()
+    assert (answer["workspace_id"], answer["count"]) == (1, 1)
+    [account] = answer["accounts"]
+    smtp = config.current().smtp
+    assert account == {
+        "workspace_id": 1,
+        "name": "default",
+        "host": smtp.host,
+        "port": smtp.port,
+        "username": None,
+        "from_email": smtp.from_email,
+        "security": smtp.security,
+        "active": True,
+        "max_connections": smtp.max_connections,
+        "max_per_second": smtp.max_per_second,
+        "priority": 0,
+        "paused_at": None,
+        "pause_reason": None,
+        "created_at": None,
+        "updated_at": None,
+        "health": "healthy",
+        "breaker": {
+            "state": "closed",
+            "reason": None,
+            "error_class": None,
+            "opened_at": None,
+            "retry_at": None,
+        },
+        "last_fault_at": None,
+        "tries_last_hour": 0,
+        "faults_last_hour": 0,
+    }
 
 
 def test_it_lists_accounts_by_name(api):
@@ -22,8 +60,9 @@ def test_it_lists_accounts_by_name(api):
         save(name)
     smtp_accounts.activate(1, name="postmark")
     answer = api("GET", "/v1/smtp-accounts/list", key="operator").get_json()
-    assert answer["count"] == 3
+    assert answer["count"] == 4
     assert [(a["name"], a["active"]) for a in answer["accounts"]] == [
+        ("default", False),
         ("mailgun", False),
         ("postmark", True),
         ("ses", False),
@@ -31,7 +70,7 @@ def test_it_lists_accounts_by_name(api):
     for account in answer["accounts"]:
         assert {"name", "host", "port", "from_email", "active", "updated_at"} <= set(account)
         assert not any("password" in name for name in account)
-        assert account["updated_at"].endswith("Z")
+    assert answer["accounts"][1]["updated_at"].endswith("Z")
 
 
 def test_it_shows_no_other_workspace(api):
@@ -39,7 +78,26 @@ def test_it_shows_no_other_workspace(api):
     save("theirs", workspace_id=2)
     for query, name in (({}, "ours"), ({"workspace_id": 2}, "theirs")):
         answer = api("GET", "/v1/smtp-accounts/list", query=query).get_json()
-        assert [account["name"] for account in answer["accounts"]] == [name]
+        assert names(answer) == ["default", name]
+
+
+def test_it_tells_of_an_open_breaker(api):
+    account = save("ses")
+    Breaker.insert(
+        account_id=account.id,
+        state=State.OPEN,
+        reason="421 4.7.0 Too busy",
+        error_class="rate_limited",
+        opened_at=clock.now(),
+        retry_at=clock.now(),
+        last_fault_at=clock.now(),
+    ).execute()
+    _, found = api("GET", "/v1/smtp-accounts/list").get_json()["accounts"]
+    assert found["health"] == "open"
+    assert found["breaker"]["state"] == "open"
+    assert found["breaker"]["reason"] == "421 4.7.0 Too busy"
+    assert found["breaker"]["retry_at"].endswith("Z")
+    assert found["last_fault_at"].endswith("Z")
 
 
 @pytest.mark.parametrize("query", [{"name": "ses"}, {"limit": "5"}])

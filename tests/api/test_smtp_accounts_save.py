@@ -39,6 +39,11 @@ def test_it_saves_an_account(api):
         "username": "AKIA",
         "security": "auto",
         "active": False,
+        "max_connections": 10,
+        "max_per_second": None,
+        "priority": 100,
+        "paused_at": None,
+        "pause_reason": None,
         "status": "saved_encrypted",
     }
 
@@ -61,6 +66,24 @@ def test_it_replaces_the_account_of_that_name(api):
     save(api, username=None, password=None)
     server = smtp_accounts.get_server(row.id)
     assert (server.username, server.password) == (None, None)
+
+
+def test_it_saves_the_limits_and_the_order_of_fail_over(api):
+    answer = save(api, max_connections=3, max_per_second=0.5, priority=0).get_json()
+    assert (answer["max_connections"], answer["max_per_second"], answer["priority"]) == (3, 0.5, 0)
+
+
+def test_what_is_left_out_of_a_replacement_has_its_default_again(api):
+    save(api, max_connections=3, max_per_second=14, priority=5)
+    answer = save(api).get_json()
+    limits = answer["max_connections"], answer["max_per_second"], answer["priority"]
+    assert limits == (10, None, 100)
+
+
+def test_replacing_leaves_a_paused_account_paused(api):
+    save(api)
+    smtp_accounts.pause(1, name="ses", reason="broken")
+    assert save(api).get_json()["pause_reason"] == "broken"
 
 
 def test_it_keeps_an_account_active_that_is_replaced(api):
@@ -121,6 +144,9 @@ def test_it_answers_422_for_a_missing_field(api, refused, stored, name, value):
         *(("from_email", value) for value in ("", "shop", "a@x.org,b@x.org", "a@b\n", 5)),
         *(("username", value) for value in ("a\r\nb", "a\0b", 5)),
         *(("password", value) for value in ("a\r\nb", "a\0b", 5, "", None)),
+        *(("max_connections", value) for value in (0, 1001, -1, 1.5, "10", None, True)),
+        *(("max_per_second", value) for value in (0, -1, 1e9, "5", True, [])),
+        *(("priority", value) for value in (-1, 1001, 0.5, "1", None, True)),
         *(("security", value) for value in ("", "TLS", "ssl", None, 5)),
         ("workspace_id", "1"), ("workspace_id", 0), ("surplus", 1), ("is_active", True),
     ],

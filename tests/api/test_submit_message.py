@@ -26,6 +26,8 @@ def test_it_accepts_a_message(api):
     assert uuid.UUID(answer["id"]).version == 7
     assert answer["message_id_header"] == f"<{answer['id']}@example.com>"
     del answer["id"], answer["message_id_header"]
+    expires_at = datetime.fromisoformat(answer.pop("expires_at"))
+    assert expires_at == datetime.fromisoformat(answer["created_at"]) + timedelta(days=2)
     times = {name: answer.pop(name) for name in ("created_at", "updated_at", "next_attempt_at")}
     for value in times.values():
         assert value.endswith("Z")
@@ -41,6 +43,8 @@ def test_it_accepts_a_message(api):
         "tags": [],
         "metadata": {},
         "attempt_count": 0,
+        "excused_count": 0,
+        "hold_reason": None,
         "scheduled_at": None,
         "last_error": None,
         "error_class": None,
@@ -227,3 +231,11 @@ def test_it_accepts_a_body_of_10_mb(api, stored):
     data = start + b"x" * (MAX_BODY_BYTES - len(start) - 2) + b'"}'
     assert api("POST", "/v1/messages", data=data).status_code == 201
     assert stored()["MessageBody"] == 1
+
+
+def test_it_keeps_to_the_lifetime_that_the_sender_gives(api):
+    expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    answer = api.submit(expires_at=expires_at.isoformat()).get_json()
+    assert datetime.fromisoformat(answer["expires_at"]) == expires_at
+    read = api("GET", f"/v1/messages/{answer['id']}").get_json()
+    assert read == answer

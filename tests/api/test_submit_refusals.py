@@ -57,6 +57,7 @@ WRONG_TYPES = [
     *(("workspace_id", value) for value in (
         0, -1, 2**31, 2**63, -(2**63), 10**30, True, "1", 1.0, 1.5, [],
     )),
+    *(("expires_at", value) for value in (5, "soon", "2020-01-01T00:00:00Z", "2030-01-01")),
     *(("scheduled_at", value) for value in (
         1893456000, 1893456000.5, "1893456000", True, [], "", "tomorrow", "2030-01-01",
         "2030-01-01T00:00:00", "2030-02-30T00:00:00Z", "2030-01-01T25:00:00Z", "2030-01-01T00:00Z",
@@ -77,6 +78,15 @@ def test_it_answers_422_for_a_time_too_far_ahead(api, refused, stored):
     far = datetime.now(UTC) + timedelta(days=submission.SCHEDULE_MAX_DAYS, minutes=5)
     refused(api.submit(scheduled_at=far.isoformat()), 422, "invalid_fields", "scheduled_at")
     refused(api.submit(scheduled_at="9999-12-31T23:59:59Z"), 422, "invalid_fields", "scheduled_at")
+    assert stored() == NOTHING
+
+
+def test_it_refuses_a_lifetime_that_ends_before_it_begins(api, refused, stored):
+    at = datetime.now(UTC) + timedelta(hours=1)
+    response = api.submit(scheduled_at=at.isoformat(), expires_at=at.isoformat())
+    refused(response, 422, "invalid_fields", "expires_at")
+    far = datetime.now(UTC) + timedelta(days=400)
+    refused(api.submit(expires_at=far.isoformat()), 422, "invalid_fields", "expires_at")
     assert stored() == NOTHING
 
 

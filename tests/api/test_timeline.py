@@ -1,12 +1,17 @@
 """GET /v1/messages/timeline."""
 
+import uuid
 from datetime import datetime
 
 import pytest
 
+from maild.domain.states import Status
+from maild.models import Event, Message
+
 ATTEMPT_FIELDS = {
     "attempt_no", "status", "smtp_account", "remote", "started_at", "finished_at", "duration_ms",
-    "success", "stage", "smtp_code", "enhanced_code", "response", "error_class", "timings",
+    "success", "excused", "stage", "smtp_code", "enhanced_code", "response", "error_class",
+    "timings",
 }  # fmt: skip
 
 
@@ -67,6 +72,37 @@ def test_it_tells_of_a_deferred_message(api, accept, inbox, deliver):
     assert answer["message"]["next_attempt_at"] > answer["message"]["created_at"]
     assert 400 <= answer["attempts"][0]["smtp_code"] < 500
     assert [e["type"] for e in answer["events"]] == ["message.accepted", "message.deferred"]
+
+
+def test_it_tells_of_the_attempt_under_way(api, accept):
+    message = accept()
+    Message.update(
+        status=Status.SENDING,
+        worker_id=uuid.uuid4(),
+        next_attempt_at=None,
+        attempt_count=1,
+        smtp_account_name="eu",
+    ).where(Message.id == message.id).execute()
+    [attempt] = get(api, message).get_json()["attempts"]
+    assert (attempt["attempt_no"], attempt["status"], attempt["smtp_account"]) == (
+        1, "started", "eu",
+    )  # fmt: skip
+    assert (attempt["success"], attempt["excused"], attempt["finished_at"]) == (
+        False, False, None,
+    )  # fmt: skip
+
+
+def test_it_tells_what_happened_to_providers_meanwhile(api, accept):
+    message = accept()
+    for workspace_id in (1, 2):
+        Event.insert(
+            workspace=workspace_id,
+            type="provider.failed_over",
+            data={"smtp_account": f"of {workspace_id}", "to": "us"},
+        ).execute()
+    events = get(api, message).get_json()["events"]
+    assert [e["type"] for e in events] == ["message.accepted", "provider.failed_over"]
+    assert events[1]["data"] == {"smtp_account": "of 1", "to": "us"}
 
 
 def test_it_tells_of_this_message_alone(api, accept):

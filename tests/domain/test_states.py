@@ -93,7 +93,17 @@ def test_words_are_the_words_of_the_contract():
         "queued", "sending", "sent", "delivered", "bounced", "complained", "failed", "suppressed",
         "cancelled", "expired", "held", "unknown",
     }  # fmt: skip
-    assert all(event.value.startswith("message.") for event in EventType)
+    kinds = {"message", "provider", "conservation"}
+    assert {event.value.partition(".")[0] for event in EventType} == kinds
+
+
+def test_a_held_message_can_be_let_go_or_end():
+    assert MOVES[S.HELD] == {S.QUEUED, S.CANCELLED, S.EXPIRED, S.SUPPRESSED}
+
+
+def test_what_is_on_its_way_is_never_cancelled_or_expired():
+    """A worker has it: only its outcome, or what it knows was not offered, may move it."""
+    assert MOVES[S.SENDING] == {S.QUEUED, S.SENT, S.FAILED, S.UNKNOWN, S.SUPPRESSED}
 
 
 def test_transactional_mail_goes_first():

@@ -1,187 +1,413 @@
-"""Claims: who gets what, in which order, and what becomes of it when its worker dies."""
+"""Claims: who gets what, in which order, what a claim looks at, and giving back."""
 
-import threading
+import dataclasses
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from maild import db
+import psycopg2
+import pytest
+
 from maild.config import Settings
-from maild.domain.states import AttemptStatus, EventType, Status
+from maild.domain.mime import Attachment
+from maild.domain.states import EventType, Status, Stream
 from maild.models import Attempt, Message, Worker
-from maild.services import claims, messages, timeline, workers
+from maild.services import claims, freezes, suppressions, timeline
 from maild.services.workers import Lease
-from tests.conftest import WORKSPACE_B
+from tests.conftest import WORKSPACE_A, WORKSPACE_B
+from tests.services.helpers import (
+    A_PATIENT,
+    A_URGENT,
+    B_URGENT,
+    LATER,
+    Accept,
+    ago,
+    at_once,
+    end,
+    event_types,
+    kill,
+    make_due,
+    reload,
+    take,
+    take_one,
+)
 
-Accept = Callable[..., Message]
 
-
-def reload(message: Message) -> Message:
-    return messages.get(message.workspace_id, message.id)
-
-
-def kill(lease: Lease) -> None:
-    """What Postgres sees of a worker that died a while ago."""
-    long_ago = datetime.now(UTC) - timedelta(seconds=lease.seconds + 1)
-    Worker.update(seen_at=long_ago).where(Worker.id == lease.worker_id).execute()
-
-
-def test_a_claim_writes_the_attempt_before_anything_is_dialled(
+def test_a_claim_counts_the_attempt_before_anything_is_dialled(
     accept: Accept, lease: Lease
 ) -> None:
     message = accept()
-    [claim] = claims.claim(lease.worker_id, limit=10)
+    claim = take_one(lease)
 
-    assert (claim.message_id, claim.attempt_no) == (message.id, 1)
+    assert (claim.message_id, claim.attempt_no, claim.excused_count) == (message.id, 1, 0)
+    assert (claim.worker_id, claim.workspace_id) == (lease.worker_id, WORKSPACE_A)
     held = reload(message)
     assert (held.status, held.worker_id) == (Status.SENDING, lease.worker_id)
-    [attempt] = timeline.list_attempts(message)
-    assert attempt.status is AttemptStatus.STARTED
-    assert attempt.worker_id == lease.worker_id
-    assert attempt.smtp_account_name == "default"
+    assert (held.attempt_count, held.smtp_account_name) == (1, "default")
+    assert held.next_attempt_at is None
+    assert timeline.list_attempts(message) == [], "an attempt is stored when it ends"
+
+
+def test_a_claim_says_what_sending_needs(accept: Accept, lease: Lease) -> None:
+    expires_at = datetime.now(UTC) + timedelta(hours=1)
+    message = accept(
+        stream=Stream.MARKETING,
+        from_name="Shop",
+        reply_to="help@example.com",
+        headers=(("X-A", "1"), ("X-B", "2")),
+        body_html="<p>Hello</p>",
+        attachments=(Attachment("a.txt", "text/plain", b"abc"),),
+        expires_at=expires_at,
+    )
+    taken = claims.claim(lease.worker_id, A_PATIENT, account_id=7, account_name="postal", limit=10)
+    [claim] = taken.claims
+    assert (claim.account_id, claim.account_name) == (7, "postal")
+    assert (claim.from_email, claim.to_email) == ("shop@example.com", "ann@example.org")
+    assert (claim.subject, claim.stream) == ("Hello", Stream.MARKETING)
+    assert claim.size_bytes == message.size_bytes
+    assert claim.created_at_epoch == pytest.approx(message.created_at.timestamp(), abs=1e-3)
+    assert 3500 < claim.seconds_left <= 3600
+    content = taken.contents[message.id]
+    assert (content.from_name, content.reply_to) == ("Shop", "help@example.com")
+    assert content.headers == [["X-A", "1"], ["X-B", "2"]]
+    assert (content.body_text, content.body_html) == ("Hello Ann.", "<p>Hello</p>")
+    assert content.attachment_count == 1
+    assert reload(message).smtp_account_name == "postal"
 
 
 def test_it_takes_the_oldest_due_first_and_no_more_than_asked(accept: Accept, lease: Lease) -> None:
     made = [accept(subject=str(number)) for number in range(5)]
     accept(scheduled_at=datetime.now(UTC) + timedelta(hours=1))
-    first = claims.claim(lease.worker_id, limit=3)
-    rest = claims.claim(lease.worker_id, limit=100)
-    assert [c.message_id for c in first + rest] == [m.id for m in made]
-    assert claims.claim(lease.worker_id, limit=100) == []
+    assert [c.message_id for c in take(lease, limit=3)] == [m.id for m in made[:3]]
+    assert [c.message_id for c in take(lease)] == [m.id for m in made[3:]]
+    assert take(lease) == []
+
+
+def test_the_oldest_is_what_came_due_first_not_what_was_accepted_first(
+    accept: Accept, lease: Lease
+) -> None:
+    made = [accept() for _ in range(5)]
+    order = [3, 0, 4, 1, 2]
+    for place, number in enumerate(order):
+        Message.update(next_attempt_at=ago(minutes=10 - place)).where(
+            Message.id == made[number].id
+        ).execute()
+    taken = [take_one(lease).message_id for _ in made]
+    assert taken == [made[number].id for number in order]
+
+
+def test_what_another_transaction_has_hold_of_is_passed_over(
+    accept: Accept, lease: Lease, session_settings: Settings
+) -> None:
+    """Without waiting for it."""
+    busy, free = accept(), accept()
+    other = psycopg2.connect(session_settings.postgres_dsn)
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT FROM messages WHERE id = %s FOR UPDATE", (busy.id,))
+        assert [c.message_id for c in take(lease)] == [free.id]
+    finally:
+        other.close()
+    assert [c.message_id for c in take(lease)] == [busy.id]
+
+
+def test_a_deferred_message_that_is_due_goes_before_newer_ones(
+    accept: Accept, lease: Lease
+) -> None:
+    old = accept()
+    end(take_one(lease), LATER)
+    accept()
+    make_due(old)
+    claim = take_one(lease)
+    assert (claim.message_id, claim.attempt_no) == (old.id, 2)
+
+
+def test_it_takes_from_its_lane_alone(accept: Accept, lease: Lease) -> None:
+    mine = accept()
+    accept(stream=Stream.MARKETING)
+    accept(workspace_id=WORKSPACE_B)
+    assert [c.message_id for c in take(lease, A_URGENT)] == [mine.id]
 
 
 def test_two_workers_never_claim_the_same_message(accept: Accept, lease: Lease) -> None:
     for _ in range(200):
         accept()
     taken: list[uuid.UUID] = []
-    lock = threading.Lock()
 
     def work() -> None:
-        with db.connection():
-            while batch := claims.claim(lease.worker_id, limit=7):
-                with lock:
-                    taken.extend(claim.message_id for claim in batch)
+        while batch := take(lease, limit=7):
+            taken.extend(claim.message_id for claim in batch)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(*[work] * 4)
     assert len(taken) == len(set(taken)) == 200
+    assert Message.select().where(Message.attempt_count == 1).count() == 200
 
 
 def test_a_worker_that_postgres_believes_dead_claims_nothing(accept: Accept, lease: Lease) -> None:
-    accept()
+    message = accept(expires_at=datetime.now(UTC) + timedelta(hours=1))
     kill(lease)
-    assert claims.claim(lease.worker_id, limit=10) == []
-    assert claims.claim(uuid.uuid4(), limit=10) == []
+    assert take(lease) == []
+    stranger = dataclasses.replace(lease, worker_id=uuid.uuid4())
+    assert take(stranger) == []
+    Message.update(expires_at=ago(seconds=1)).execute()
+    assert take(lease) == []
+    assert reload(message).status is Status.QUEUED, "nor does it move what is overdue"
 
 
-def test_the_rescue_frees_what_a_dead_worker_held(accept: Accept, lease: Lease) -> None:
-    mine, other = accept(), accept(workspace_id=WORKSPACE_B)
-    claims.claim(lease.worker_id, limit=10)
-    kill(lease)
-    assert claims.rescue() == 2
-
-    for message in (mine, other):
-        rescued = reload(message)
-        assert (rescued.status, rescued.attempt_count) == (Status.QUEUED, 1)
-        assert rescued.error_class == "interrupted"
-        [attempt] = timeline.list_attempts(message)
-        assert attempt.status is AttemptStatus.INTERRUPTED
-        assert timeline.list_events(message)[-1].type == EventType.RESCUED
-    assert claims.rescue() == 0
-    survivor = workers.enter()
-    assert [c.attempt_no for c in claims.claim(survivor.worker_id, limit=10)] == [2, 2]
-
-
-def test_the_rescue_leaves_the_living_alone(accept: Accept, lease: Lease) -> None:
-    accept()
-    claims.claim(lease.worker_id, limit=10)
-    assert claims.rescue() == 0
-
-
-def test_the_rescue_frees_what_a_forgotten_worker_held(accept: Accept, lease: Lease) -> None:
-    message = accept()
-    claims.claim(lease.worker_id, limit=10)
-    Worker.delete().where(Worker.id == lease.worker_id).execute()
-    assert claims.rescue() == 1
-    assert reload(message).status is Status.QUEUED
-
-
-def test_a_message_that_kills_its_workers_ends_in_failed(
-    accept: Accept, lease: Lease, use_settings: Callable[..., Settings]
+def test_large_contents_are_left_out(
+    accept: Accept, lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_settings(max_attempts=2)
-    message = accept()
-    for _ in range(2):
-        claims.claim(workers.enter().worker_id, limit=10)
-        kill(workers.current())
-        claims.rescue()
-    failed = reload(message)
-    assert failed.status is Status.FAILED
-    assert timeline.list_events(message)[-1].type == EventType.FAILED
-    assert [a.status for a in timeline.list_attempts(message)] == [AttemptStatus.INTERRUPTED] * 2
+    monkeypatch.setattr(claims, "INLINE_BYTES", 1_000)
+    small = accept(body_text="x" * 100)
+    large = accept(body_text="x" * 2_000, from_name="Shop")
+    taken = claims.claim(lease.worker_id, A_URGENT, account_id=0, account_name="default", limit=10)
+    assert [c.message_id for c in taken.claims] == [small.id, large.id]
+    assert set(taken.contents) == {small.id}
+    content = claims.load_content(large.id)
+    assert (content.body_text, content.from_name) == ("x" * 2_000, "Shop")
 
 
-def test_the_rescue_works_through_more_than_one_batch(
-    accept: Accept, lease: Lease, monkeypatch: object
+def test_attachments_are_loaded_for_many_in_their_order(accept: Accept, lease: Lease) -> None:
+    files = tuple(Attachment(f"{n}.bin", "application/x", bytes([n])) for n in range(3))
+    two, none, one = accept(attachments=files[:2]), accept(), accept(attachments=files[2:])
+    found = claims.load_attachments([two.id, none.id, one.id])
+    assert found == {
+        two.id: [
+            ("0.bin", "application/x", b"\0", None),
+            ("1.bin", "application/x", b"\1", None),
+        ],
+        one.id: [("2.bin", "application/x", b"\2", None)],
+    }
+    assert claims.load_attachments([]) == {}
+
+
+def test_what_is_past_its_lifetime_expires_instead(accept: Accept, lease: Lease) -> None:
+    late, good = accept(), accept()
+    Message.update(expires_at=ago(seconds=1)).where(Message.id == late.id).execute()
+    taken = claims.claim(lease.worker_id, A_URGENT, account_id=0, account_name="default", limit=10)
+    assert [c.message_id for c in taken.claims] == [good.id]
+    assert taken.moved_count == 2
+    assert set(taken.contents) == {good.id}
+    expired = reload(late)
+    assert (expired.status, expired.attempt_count) == (Status.EXPIRED, 0)
+    assert (expired.next_attempt_at, expired.worker_id) == (None, None)
+    assert expired.smtp_account_name is None, "it went through no account"
+    assert event_types(late) == [EventType.ACCEPTED, EventType.EXPIRED]
+
+
+SUPPRESSIONS = [
+    ("ann@example.org", None, None, Status.SUPPRESSED),
+    ("ANN@Example.ORG", None, None, Status.SUPPRESSED),
+    ("ann@example.org", Stream.TRANSACTIONAL, None, Status.SUPPRESSED),
+    ("ann@example.org", None, timedelta(hours=1), Status.SUPPRESSED),
+    ("ann@example.org", Stream.MARKETING, None, Status.SENDING),
+    ("ann@example.org", None, timedelta(hours=-1), Status.SENDING),
+    ("anna@example.org", None, None, Status.SENDING),
+]
+
+
+@pytest.mark.parametrize(
+    ("email", "stream", "ends_in", "status"),
+    SUPPRESSIONS,
+    ids=["address", "other case", "stream", "not over", "other stream", "over", "other address"],
+)
+def test_a_claim_looks_at_suppressions(
+    email: str,
+    stream: Stream | None,
+    ends_in: timedelta | None,
+    status: Status,
+    accept: Accept,
+    lease: Lease,
 ) -> None:
-    for _ in range(5):
-        accept()
-    claims.claim(lease.worker_id, limit=10)
-    kill(lease)
-    monkeypatch.setattr(claims, "RESCUE_BATCH", 2)  # type: ignore[attr-defined]
-    assert claims.rescue() == 5
-    assert Attempt.select().where(Attempt.status == AttemptStatus.INTERRUPTED).count() == 5
+    message = accept(to_email="Ann@example.org")
+    suppressions.add(
+        WORKSPACE_A,
+        email,
+        reason="complaint",
+        source="test",
+        stream=stream,
+        expires_at=datetime.now(UTC) + ends_in if ends_in else None,
+    )
+    taken = claims.claim(lease.worker_id, A_URGENT, account_id=0, account_name="default", limit=10)
+    assert reload(message).status is status
+    assert taken.moved_count == 1
+    is_stopped = status is Status.SUPPRESSED
+    assert len(taken.claims) == len(taken.contents) == (not is_stopped)
+    assert reload(message).attempt_count == (not is_stopped)
+    told = [EventType.SUPPRESSED] if is_stopped else []
+    assert event_types(message) == [EventType.ACCEPTED, *told]
+
+
+def test_a_suppression_holds_in_other_case_beyond_ascii(accept: Accept, lease: Lease) -> None:
+    message = accept(to_email="JÖRG@example.org")
+    suppressions.add(WORKSPACE_A, "Jörg@example.org", reason="complaint", source="test")
+    assert take(lease) == []
+    assert reload(message).status is Status.SUPPRESSED
+
+
+def test_another_workspaces_suppressions_and_freezes_do_not_count(
+    accept: Accept, lease: Lease
+) -> None:
+    accept()
+    suppressions.add(WORKSPACE_B, "ann@example.org", reason="complaint", source="test")
+    freezes.start(WORKSPACE_B, reason="a test")
+    assert len(take(lease)) == 1
+
+
+def test_a_freeze_of_the_workspace_holds_everything_of_it(accept: Accept, lease: Lease) -> None:
+    freeze = freezes.start(WORKSPACE_A, reason="too many complaints")
+    urgent, patient = accept(), accept(stream=Stream.MARKETING)
+    other = accept(workspace_id=WORKSPACE_B)
+    assert take(lease, A_URGENT) == take(lease, A_PATIENT) == []
+    assert [c.message_id for c in take(lease, B_URGENT)] == [other.id]
+    for message in (urgent, patient):
+        held = reload(message)
+        assert (held.status, held.attempt_count) == (Status.HELD, 0)
+        assert (held.hold_reason, held.freeze_id) == ("too many complaints", freeze.id)
+        [_, event] = timeline.list_events(message)
+        assert (event.type, event.data) == (EventType.HELD, {"reason": "too many complaints"})
+
+
+def test_a_freeze_of_one_stream_lets_the_other_go(accept: Accept, lease: Lease) -> None:
+    freezes.start(WORKSPACE_A, reason="a test", stream=Stream.MARKETING)
+    accept()
+    patient = accept(stream=Stream.MARKETING)
+    assert len(take(lease, A_URGENT)) == 1
+    assert take(lease, A_PATIENT) == []
+    assert reload(patient).status is Status.HELD
+
+
+def test_a_freeze_that_is_over_holds_nothing(accept: Accept, lease: Lease) -> None:
+    freezes.start(WORKSPACE_A, reason="ended", expires_at=ago(seconds=1))
+    freezes.lift(freezes.start(WORKSPACE_A, reason="lifted"))
+    accept()
+    assert len(take(lease)) == 1
+
+
+def test_expired_and_suppressed_come_before_held(accept: Accept, lease: Lease) -> None:
+    """They are final: a freeze must not keep them, and what it says would be wrong."""
+    late, stopped = accept(), accept(to_email="bob@example.org")
+    Message.update(expires_at=ago(seconds=1)).where(Message.id == late.id).execute()
+    suppressions.add(WORKSPACE_A, "bob@example.org", reason="complaint", source="test")
+    freezes.start(WORKSPACE_A, reason="a test")
+    take(lease)
+    assert reload(late).status is Status.EXPIRED
+    assert reload(stopped).status is Status.SUPPRESSED
+
+
+def test_the_last_check_stops_what_was_suppressed_since_the_claim(
+    accept: Accept, lease: Lease
+) -> None:
+    stopped, good = accept(), accept(to_email="bob@example.org")
+    taken = take(lease)
+    assert claims.stop_forbidden(taken) == set()
+    suppressions.add(WORKSPACE_A, "ANN@example.org", reason="complaint", source="test")
+    assert claims.stop_forbidden(taken) == {stopped.id}
+    after = reload(stopped)
+    assert (after.status, after.attempt_count, after.worker_id) == (Status.SUPPRESSED, 0, None)
+    assert event_types(stopped) == [EventType.ACCEPTED, EventType.SUPPRESSED]
+    assert reload(good).status is Status.SENDING
+    assert Attempt.select().count() == 0
+
+
+def test_the_last_check_stops_nothing_for_what_is_over_or_of_another(
+    accept: Accept, lease: Lease
+) -> None:
+    accept()
+    taken = take(lease)
+    for workspace_id, stream, expires_at in (
+        (WORKSPACE_A, Stream.MARKETING, None),
+        (WORKSPACE_B, None, None),
+        (WORKSPACE_A, Stream.TRANSACTIONAL, ago(seconds=1)),
+    ):
+        freezes.start(workspace_id, reason="a test", stream=stream, expires_at=expires_at)
+        suppressions.add(
+            workspace_id,
+            "ann@example.org",
+            reason="complaint",
+            source="test",
+            stream=stream,
+            expires_at=expires_at,
+        )
+    freezes.lift(freezes.start(WORKSPACE_A, reason="lifted"))
+    assert claims.stop_forbidden(taken) == set()
+
+
+def test_the_last_check_gives_back_what_was_frozen_since_the_claim(
+    accept: Accept, lease: Lease
+) -> None:
+    message = accept()
+    taken = take(lease)
+    freezes.start(WORKSPACE_A, reason="a test", stream=Stream.TRANSACTIONAL)
+    assert claims.stop_forbidden(taken) == {message.id}
+    assert (reload(message).status, reload(message).attempt_count) == (Status.QUEUED, 0)
+    assert take(lease) == []
+    assert reload(message).status is Status.HELD, "and the next claim holds it"
+
+
+def test_the_last_check_leaves_alone_what_another_holds_by_now(
+    accept: Accept, lease: Lease
+) -> None:
+    message = accept()
+    taken = take(lease)
+    other = uuid.uuid4()
+    Worker.insert(id=other, host="other", pid=1).execute()
+    Message.update(worker_id=other).execute()
+    suppressions.add(WORKSPACE_A, "ann@example.org", reason="complaint", source="test")
+    assert claims.stop_forbidden(taken) == {message.id}, "not ours to send in any case"
+    assert (reload(message).status, reload(message).worker_id) == (Status.SENDING, other)
 
 
 def test_releasing_takes_the_attempt_back(accept: Accept, lease: Lease) -> None:
     message = accept()
-    batch = claims.claim(lease.worker_id, limit=10)
-    claims.release(batch)
+    claims.release(take(lease))
     released = reload(message)
     assert (released.status, released.attempt_count) == (Status.QUEUED, 0)
     assert timeline.list_attempts(message) == []
+    assert event_types(message) == [EventType.ACCEPTED, EventType.RELEASED]
+    assert [c.attempt_no for c in take(lease)] == [1], "and it is due at once"
 
 
-def test_releasing_what_was_rescued_meanwhile_changes_nothing(accept: Accept, lease: Lease) -> None:
+def test_releasing_what_another_has_taken_over_changes_nothing(
+    accept: Accept, lease: Lease
+) -> None:
     message = accept()
-    batch = claims.claim(lease.worker_id, limit=10)
-    kill(lease)
-    claims.rescue()
-    claims.release(batch)
+    taken = take(lease)
+    end(taken[0], LATER)
+    claims.release(taken)
     after = reload(message)
     assert (after.status, after.attempt_count) == (Status.QUEUED, 1)
-    assert [a.status for a in timeline.list_attempts(message)] == [AttemptStatus.INTERRUPTED]
-
-
-def test_what_the_worker_does_not_know_of_is_put_back(accept: Accept, lease: Lease) -> None:
-    """As when the answer to a claim is lost: Postgres thinks that this worker holds it."""
-    forgotten, held = accept(), accept()
-    claims.claim(lease.worker_id, limit=10)
-    lease.hold({held.id})
-    assert claims.rescue_forgotten(lease) == 0, "the answer to the claim may be under way"
-    Message.update(updated_at=datetime.now(UTC) - timedelta(minutes=1)).execute()
-    assert claims.rescue_forgotten(lease) == 1
-    assert reload(forgotten).status is Status.QUEUED
-    assert reload(held).status is Status.SENDING
-
-
-def test_a_second_rescue_waits_and_parts_the_batch(accept: Accept, lease: Lease) -> None:
-    """What was only claimed along with a message that kills workers must not die with it."""
-    made = [accept() for _ in range(10)]
-    for _ in range(2):
-        claims.claim(workers.enter().worker_id, limit=10)
-        kill(workers.current())
-        claims.rescue()
-    times = {reload(m).next_attempt_at for m in made}
-    assert len(times) == 10
-    assert min(times) > datetime.now(UTC) + timedelta(seconds=20)
+    assert event_types(message) == [EventType.ACCEPTED, EventType.DEFERRED]
 
 
 def test_releasing_keeps_what_the_last_attempt_said(accept: Accept, lease: Lease) -> None:
     message = accept()
     Message.update(last_error="451 later", error_class="greylisted").execute()
-    claims.release(claims.claim(lease.worker_id, limit=10))
+    claims.release(take(lease))
     assert (reload(message).last_error, reload(message).error_class) == ("451 later", "greylisted")
+
+
+def test_releasing_nothing_is_nothing(lease: Lease) -> None:
+    claims.release([])
+    assert claims.stop_forbidden([]) == set()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 50])
+def test_a_lane_full_of_forbidden_mail_is_worked_off(
+    limit: int, accept: Accept, lease: Lease
+) -> None:
+    """What goes elsewhere than to us counts as moved: the engine must see that there was work."""
+    for _ in range(5):
+        accept()
+    suppressions.add(WORKSPACE_A, "ann@example.org", reason="complaint", source="test")
+    good = accept(to_email="bob@example.org")
+    moved, claimed = 0, []
+    while True:
+        taken = claims.claim(
+            lease.worker_id, A_URGENT, account_id=0, account_name="default", limit=limit
+        )
+        if not taken.moved_count:
+            break
+        moved += taken.moved_count
+        claimed += taken.claims
+    assert moved == 6
+    assert [c.message_id for c in claimed] == [good.id]

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from maild.domain.lanes import Lane
 from maild.domain.states import Stream
 from maild.models import Message
 from maild.services import claims, health
 from maild.services.workers import Lease
+from tests.conftest import WORKSPACE_A
 
 Accept = Callable[..., Message]
 
@@ -21,7 +23,9 @@ def test_it_tells_what_is_due_from_what_comes_later_and_what_is_held(
     accept: Accept, lease: Lease
 ) -> None:
     accept()
-    claims.claim(lease.worker_id, limit=1)
+    claims.claim(
+        lease.worker_id, Lane(0, WORKSPACE_A), account_id=0, account_name="default", limit=1
+    )
     accept(scheduled_at=datetime.now(UTC) + timedelta(hours=1))
     for _ in range(3):
         accept()

@@ -1,45 +1,181 @@
-"""The sweep: it frees what the dead held, and only one does it at a time."""
+"""The sweep: everything that must happen every few seconds, and only one does it at a time."""
 
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import datetime
 
-from maild import db, scheduler
-from maild.domain.states import Status
-from maild.models import Message, Worker
-from maild.services import claims, locks, messages
+import pytest
+import redis
+
+from maild import db, queue, scheduler
+from maild.config import Settings
+from maild.domain.states import EventType, Status, Stream
+from maild.models import AccountTally, Event, Freeze, Message, PeriodicJob, Worker
+from maild.services import freezes, lifetimes, locks, messages, providers, rescues, workers
 from maild.services.workers import Lease
+from tests.conftest import WORKSPACE_A
+from tests.services.helpers import (
+    A_PATIENT,
+    Accept,
+    ago,
+    at_once,
+    end,
+    event_types,
+    kill,
+    reload,
+    take,
+    take_one,
+)
 
 
-def test_it_frees_what_the_dead_held_and_forgets_them(
-    accept: Callable[..., Message], lease: Lease
-) -> None:
+@pytest.fixture
+def bell(settings: Settings, database: None) -> Iterator[redis.Redis]:
+    """The run's Valkey, emptied, and the doorbell on it."""
+    with redis.Redis.from_url(settings.redis_url, protocol=2) as client:
+        client.flushall()
+        queue.init(settings.redis_url)
+        yield client
+
+
+def rings(bell: redis.Redis) -> int:
+    return int(bell.llen("huey.redis.maild"))
+
+
+def test_it_frees_what_the_dead_held_and_forgets_them(accept: Accept, lease: Lease) -> None:
     message = accept()
-    claims.claim(lease.worker_id, limit=1)
-    Worker.update(seen_at=datetime(2020, 1, 1, tzinfo=UTC)).execute()
+    take_one(lease)
+    kill(lease)
+    alive = workers.enter()
     scheduler.sweep()
-    assert messages.get(1, message.id).status is Status.QUEUED
-    assert Worker.select().count() == 0
+    assert reload(message).status is Status.UNKNOWN, "nothing tells what became of it"
+    assert [w.id for w in Worker.select()] == [alive.worker_id]
 
 
-def test_a_second_scheduler_stands_by(accept: Callable[..., Message], lease: Lease) -> None:
+def test_it_lets_go_what_freezes_held(accept: Accept, lease: Lease, bell: redis.Redis) -> None:
+    freeze = freezes.start(WORKSPACE_A, reason="a test")
     message = accept()
-    claims.claim(lease.worker_id, limit=1)
-    Worker.update(seen_at=datetime(2020, 1, 1, tzinfo=UTC)).execute()
+    take(lease)
+    bell.flushall()
+    scheduler.sweep()
+    assert (reload(message).status, rings(bell)) == (Status.HELD, 0)
+    freezes.lift(freeze)
+    scheduler.sweep()
+    assert reload(message).status is Status.QUEUED
+    assert rings(bell) == 1, "there is work"
+    assert bell.lindex("huey.redis.maild", 0)
+    assert messages.DELIVER.encode() in bell.lindex("huey.redis.maild", 0)
+
+
+def test_it_expires_what_waits_in_vain(accept: Accept, bell: redis.Redis) -> None:
+    message = accept()
+    bell.flushall()
+    Message.update(expires_at=ago(seconds=1)).execute()
+    scheduler.sweep()
+    assert reload(message).status is Status.EXPIRED
+    assert rings(bell) == 0, "nothing to send"
+
+
+def test_what_a_freeze_held_too_long_expires_instead_of_being_sent(
+    accept: Accept, lease: Lease
+) -> None:
+    freeze = freezes.start(WORKSPACE_A, reason="a test")
+    message = accept()
+    take(lease)
+    freezes.lift(freeze)
+    Message.update(expires_at=ago(seconds=1)).execute()
+    scheduler.sweep()
+    assert reload(message).status is Status.EXPIRED
+
+
+def test_it_forgets_old_counts_of_accounts(accept: Accept, lease: Lease) -> None:
+    accept()
+    end(take_one(lease))
+    assert AccountTally.select().count() == 1
+    scheduler.sweep()
+    assert AccountTally.select().count() == 1
+    AccountTally.update(slot_at=ago(days=2)).execute()
+    PeriodicJob.update(ran_at=ago(minutes=1)).execute()
+    scheduler.sweep()
+    assert AccountTally.select().count() == 0
+
+
+def test_a_second_scheduler_stands_by(accept: Accept, lease: Lease) -> None:
+    message = accept()
+    Message.update(expires_at=ago(seconds=1)).execute()
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
         with db.connection(), locks.only_one(locks.SWEEP) as is_ours:
             assert is_ours
             held.set()
-            done.wait(10)
+            done.wait(30)
 
     other = threading.Thread(target=hold)
     other.start()
-    assert held.wait(10)
+    assert held.wait(30)
     scheduler.sweep()
-    assert messages.get(1, message.id).status is Status.SENDING
+    assert reload(message).status is Status.QUEUED
     done.set()
     other.join()
     scheduler.sweep()
-    assert messages.get(1, message.id).status is Status.QUEUED
+    assert reload(message).status is Status.EXPIRED
+
+
+def test_many_schedulers_at_once_do_everything_once(accept: Accept, lease: Lease) -> None:
+    freeze = freezes.start(WORKSPACE_A, reason="a test", stream=Stream.MARKETING)
+    for _ in range(30):
+        accept()
+        accept(stream=Stream.MARKETING)
+    take(lease)
+    take(lease, A_PATIENT)
+    freezes.lift(freeze)
+    kill(lease)
+    at_once(*[scheduler.sweep] * 4)
+    scheduler.sweep()
+    told = Event.select().where(Event.type != EventType.ACCEPTED)
+    by_type = {kind: told.where(Event.type == kind).count() for kind in EventType}
+    assert by_type[EventType.HELD] == by_type[EventType.RELEASED] == 30
+    assert by_type[EventType.OUTCOME_UNKNOWN] == 30
+    assert told.count() == 90
+
+
+def test_one_sweep_catches_up_with_an_outage(
+    accept: Accept, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I24: however much has come together, and in however many batches."""
+    for module, name in (
+        (freezes, "RELEASE_BATCH"),
+        (lifetimes, "EXPIRE_BATCH"),
+        (rescues, "BATCH"),
+    ):
+        monkeypatch.setattr(module, name, 3)
+    freeze = freezes.start(WORKSPACE_A, reason="a test", stream=Stream.MARKETING)
+    held = [accept(stream=Stream.MARKETING) for _ in range(10)]
+    take(lease, A_PATIENT)
+    freezes.lift(freeze)
+    on_its_way = [accept() for _ in range(10)]
+    take(lease)
+    late = [accept() for _ in range(10)]
+    Message.update(expires_at=ago(hours=1)).where(Message.id << [m.id for m in late]).execute()
+    kill(lease)
+    scheduler.sweep()
+    assert {reload(m).status for m in held} == {Status.QUEUED}
+    assert {reload(m).status for m in on_its_way} == {Status.UNKNOWN}
+    assert {reload(m).status for m in late} == {Status.EXPIRED}
+    assert Worker.select().count() == 0
+
+
+def test_nothing_to_do_is_nothing(database: None, bell: redis.Redis) -> None:
+    scheduler.sweep()
+    assert rings(bell) == 0
+    assert providers.prune_tallies() == 0
+
+
+def test_a_freeze_that_ended_by_itself_is_noticed(accept: Accept, lease: Lease) -> None:
+    freezes.start(WORKSPACE_A, reason="a test")
+    message = accept()
+    take(lease)
+    ended: datetime = ago(seconds=1)
+    Freeze.update(expires_at=ended).execute()
+    scheduler.sweep()
+    assert event_types(message)[-1] == EventType.RELEASED

@@ -1,22 +1,26 @@
 """Delivery against a real SMTP server: what arrives, what is recorded, what happens on failure."""
 
 import dataclasses
+import socket
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-import peewee
 import pytest
 
-from maild import config
+from maild import config, db, marks
 from maild.config import Settings
 from maild.domain.mime import Attachment
 from maild.domain.states import AttemptStatus, EventType, Status, Stream
-from maild.models import Attempt, Event, Message, MessageBody, Worker
-from maild.services import claims, messages, outcomes, sending, smtp_accounts, timeline
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.models import Attempt, Breaker, Event, Message, MessageBody, Worker
+from maild.models.smtp_account import ENVIRONMENT
+from maild.services import messages, recorder, rescues, sending, suppressions, timeline, workers
+from maild.services.messages import NewMessage
+from maild.services.recorder import Recorder
 from maild.services.workers import Lease
-from tests.conftest import WORKSPACE_A, WORKSPACE_B, Inbox, free_ports
+from tests.conftest import WORKSPACE_A, WORKSPACE_B, Inbox
+from tests.services.conftest import MakeAccount, wait_until
 
 Accept = Callable[..., Message]
 Deliver = Callable[[], int]
@@ -194,156 +198,11 @@ def test_it_calls_an_outcome_unknown_when_contact_is_lost_after_the_final_dot(
     assert len(inbox.messages()) == 1
 
 
-def test_it_defers_when_the_server_cannot_be_reached(
-    accept: Accept, deliver: Deliver, use_settings: UseSettings
-) -> None:
-    [port] = free_ports(1)
-    smtp = dataclasses.replace(config.current().smtp, host="127.0.0.1", port=port, security="none")
-    use_settings(smtp=smtp)
-    message = accept()
-    deliver()
-
-    deferred = reload(message)
-    assert deferred.status is Status.QUEUED
-    assert deferred.error_class == "connection"
-    assert f"127.0.0.1:{port}" in deferred.last_error
-    [attempt] = timeline.list_attempts(message)
-    assert attempt.stage == "connect"
-
-
-def test_it_sends_through_the_active_account_of_the_workspace(
-    accept: Accept, deliver: Deliver, inbox: Inbox, use_settings: UseSettings
-) -> None:
-    """Only workspace A has an account; the environment's leads nowhere."""
-    account = NewSmtpAccount(
-        name="postal",
-        host=inbox.smtp.host,
-        port=inbox.smtp.port,
-        from_email="shop@example.com",
-        security="none",
-        username="user",
-        password="pässword",
-    )
-    smtp_accounts.save(WORKSPACE_A, account)
-    smtp_accounts.activate(WORKSPACE_A, name="postal")
-    [port] = free_ports(1)
-    use_settings(smtp=dataclasses.replace(config.current().smtp, port=port))
-    mine, other = accept(), accept(workspace_id=WORKSPACE_B)
-    deliver()
-
-    assert (reload(mine).status, reload(mine).smtp_account_name) == (Status.SENT, "postal")
-    assert (reload(other).status, reload(other).smtp_account_name) == (Status.QUEUED, "default")
-
-
-def test_it_defers_when_the_accounts_password_does_not_open(
-    accept: Accept, deliver: Deliver, inbox: Inbox, use_settings: UseSettings
-) -> None:
-    account = NewSmtpAccount(
-        name="postal",
-        host=inbox.smtp.host,
-        port=inbox.smtp.port,
-        from_email="shop@example.com",
-        username="user",
-        password="secret",
-    )
-    smtp_accounts.save(WORKSPACE_A, account)
-    smtp_accounts.activate(WORKSPACE_A, name="postal")
-    use_settings(encryption_key=b"another key of thirty-two bytes!")
-    message = accept()
-    deliver()
-    assert reload(message).status is Status.QUEUED
-    assert reload(message).error_class == "auth"
-
-
 def test_it_waits_for_the_scheduled_time(accept: Accept, deliver: Deliver, inbox: Inbox) -> None:
     at = datetime.now(UTC) + timedelta(hours=1)
     message = accept(scheduled_at=at)
     assert deliver() == 0
     assert reload(message).next_attempt_at == at
-
-
-def test_it_sends_transactional_mail_before_marketing(
-    accept: Accept, deliver: Deliver, inbox: Inbox
-) -> None:
-    for stream in ("marketing", "transactional", "marketing", "transactional"):
-        accept(stream=Stream(stream), subject=stream)
-    deliver()
-    order = [m["Subject"] for m in reversed(inbox.messages())]
-    assert order == ["transactional", "transactional", "marketing", "marketing"]
-
-
-def test_it_sends_each_message_once_when_many_threads_deliver(
-    accept: Accept, lease: Lease, inbox: Inbox
-) -> None:
-    for number in range(150):
-        accept(subject=f"{number}")
-    threads = [
-        threading.Thread(target=sending.deliver_due, args=(lease, outcomes.recorder()))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    subjects = sorted(int(m["Subject"]) for m in inbox.messages())
-    assert subjects == list(range(150))
-    assert Message.select().where(Message.status == Status.SENT).count() == 150
-    assert Attempt.select().count() == 150
-
-
-def test_it_gives_back_what_it_has_not_begun_when_the_worker_stops(
-    accept: Accept, lease: Lease, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The worker is told to stop while it talks to the provider about the second of five."""
-    made = [accept(subject=str(number)) for number in range(5)]
-    offer = sending._offer
-
-    def stop_at_the_second(connection: object, content: object) -> object:
-        if getattr(content, "subject", "") == "1":
-            lease.stopping.set()
-        return offer(connection, content)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(sending, "_offer", stop_at_the_second)
-    assert sending.deliver_due(lease, outcomes.recorder()) == 2
-
-    assert [reload(m).status for m in made] == [Status.SENT] * 2 + [Status.QUEUED] * 3
-    for message in made[2:]:
-        assert reload(message).attempt_count == 0, "an attempt that never began does not count"
-        assert timeline.list_attempts(message) == []
-        assert event_types(message) == [EventType.ACCEPTED, EventType.RELEASED]
-
-
-def test_it_dials_nothing_after_its_lease_has_run_out(
-    accept: Accept, lease: Lease, inbox: Inbox
-) -> None:
-    accept()
-    lease.renewed_at -= lease.seconds
-    assert sending.deliver_due(lease, outcomes.recorder()) == 0
-    Worker.delete().where(Worker.id == lease.worker_id).execute()
-    lease.renewed_at += lease.seconds
-    assert sending.deliver_due(lease, outcomes.recorder()) == 0, "nor when Postgres says it is dead"
-    assert inbox.messages() == []
-
-
-def test_a_late_result_does_not_overwrite_the_newer_state(
-    accept: Accept, lease: Lease, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While the message is on its way, the rescue takes it from this worker and queues it again."""
-    message = accept()
-    offer = sending._offer
-
-    def lose_it(connection: object, content: object) -> object:
-        Worker.update(seen_at=datetime(2020, 1, 1, tzinfo=UTC)).execute()
-        assert claims.rescue() == 1
-        return offer(connection, content)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(sending, "_offer", lose_it)
-    sending.deliver_due(lease, outcomes.recorder())
-    after = reload(message)
-    assert (after.status, after.attempt_count) == (Status.QUEUED, 1)
-    [attempt] = timeline.list_attempts(message)
-    assert attempt.status is AttemptStatus.INTERRUPTED
-    assert Event.select().where(Event.type == EventType.SENT).count() == 0
 
 
 def test_a_message_that_cannot_be_built_fails_alone(
@@ -370,46 +229,256 @@ def test_it_loads_large_messages_in_pieces(
     assert len(inbox.messages()) == 5
 
 
-def test_a_database_that_goes_away_in_a_batch_loses_nothing(
+def test_a_server_that_cannot_be_reached_costs_no_message_an_attempt(
+    accept: Accept, deliver: Deliver, unreachable: int
+) -> None:
+    message = accept()
+    assert deliver() == 0
+
+    waiting = reload(message)
+    assert (waiting.status, waiting.attempt_count) == (Status.QUEUED, 0)
+    breaker = Breaker.get_by_id(ENVIRONMENT)
+    assert breaker.error_class == "connection"
+    assert f"127.0.0.1:{unreachable}" in breaker.reason
+
+
+def test_it_sends_through_the_active_account_of_the_workspace(
+    accept: Accept, deliver: Deliver, inbox: Inbox, account: MakeAccount, unreachable: int
+) -> None:
+    """Only workspace A has an account; the environment's leads nowhere."""
+    account("postal", username="user", password="pässword", active=True)
+    mine, other = accept(), accept(workspace_id=WORKSPACE_B)
+    deliver()
+
+    assert (reload(mine).status, reload(mine).smtp_account_name) == (Status.SENT, "postal")
+    assert (reload(other).status, reload(other).attempt_count) == (Status.QUEUED, 0)
+
+
+def test_a_password_that_does_not_open_is_the_accounts_trouble(
+    accept: Accept, deliver: Deliver, account: MakeAccount, use_settings: UseSettings
+) -> None:
+    postal = account("postal", username="user", password="secret", active=True)
+    use_settings(encryption_key=b"another key of thirty-two bytes!")
+    message = accept()
+    deliver()
+    assert reload(message).status is Status.QUEUED
+    assert Breaker.get_by_id(postal.id).error_class == "auth"
+
+
+def test_it_sends_transactional_mail_before_marketing(
+    accept: Accept, deliver: Deliver, inbox: Inbox, use_settings: UseSettings
+) -> None:
+    use_settings(smtp=dataclasses.replace(config.current().smtp, max_connections=1))
+    for stream in ("marketing", "transactional") * 3:
+        accept(stream=Stream(stream), subject=stream)
+    deliver()
+    order = [m["Subject"] for m in reversed(inbox.messages())]
+    assert order == ["transactional"] * 3 + ["marketing"] * 3
+
+
+def test_it_sends_each_message_once_when_many_workers_deliver(accept: Accept, inbox: Inbox) -> None:
+    for number in range(150):
+        accept(subject=f"{number}")
+
+    def work() -> None:
+        with db.connection():
+            lease = workers.enter()
+        sending.deliver_due(lease, Recorder())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    subjects = sorted(int(m["Subject"]) for m in inbox.messages())
+    assert subjects == list(range(150))
+    assert Message.select().where(Message.status == Status.SENT).count() == 150
+    assert Attempt.select().count() == 150
+
+
+def test_it_gives_back_what_it_has_not_begun_when_the_worker_stops(
+    accept: Accept, lease: Lease, inbox: Inbox, use_settings: UseSettings
+) -> None:
+    """The provider takes its time over the first; then the worker is told to stop."""
+    use_settings(smtp=dataclasses.replace(config.current().smtp, max_connections=1))
+    first = accept(to_email="slow+2@example.org")
+    others = [accept(subject=str(number)) for number in range(5)]
+    engine = threading.Thread(target=sending.work, args=(lease, Recorder()))
+    engine.start()
+    wait_until(
+        lambda: (
+            marks.DOT in (marks.read(config.current().redis_url, lease.worker_id) or {}).values()
+        )
+    )
+    lease.stopping.set()
+    sending.wake()
+    engine.join()
+
+    assert reload(first).status is Status.SENT, "what is in flight is finished"
+    for message in others:
+        after = reload(message)
+        if after.status is Status.QUEUED:
+            assert after.attempt_count == 0, "an attempt that never began does not count"
+            assert timeline.list_attempts(message) == []
+    left = [m for m in others if reload(m).status is Status.QUEUED]
+    assert len(left) >= 4, "the one whose envelope had gone out is finished, the others are not"
+    assert lease.held == set()
+
+
+def test_it_sends_nothing_after_its_lease_has_run_out(
+    accept: Accept, lease: Lease, inbox: Inbox
+) -> None:
+    accept()
+    lease.renewed_at -= lease.seconds
+    assert sending.deliver_due(lease, recorder.current()) == 0
+    Worker.delete().where(Worker.id == lease.worker_id).execute()
+    lease.renewed_at += lease.seconds
+    assert sending.deliver_due(lease, recorder.current()) == 0, "nor when Postgres says it is dead"
+    assert inbox.messages() == []
+
+
+def test_a_worker_that_loses_its_lease_in_a_dialogue_sends_no_final_dot(
+    accept: Accept, lease: Lease, use_settings: UseSettings
+) -> None:
+    """The server takes its time before it asks for the content; meanwhile the lease runs out, the
+    rescue takes the message, and another worker may send it.
+    """
+    message = accept()
+    with HesitantServer() as server:
+        smtp = dataclasses.replace(config.current().smtp, port=server.port, security="none")
+        use_settings(smtp=smtp)
+        engine = threading.Thread(target=sending.work, args=(lease, Recorder()))
+        engine.start()
+        server.asked.wait()
+        Worker.update(seen_at=datetime(2020, 1, 1, tzinfo=UTC)).execute()
+        lease.renewed_at -= lease.seconds
+        assert rescues.rescue() == 1
+        server.go_ahead.set()
+        server.gone.wait()
+        lease.stopping.set()
+        sending.wake()
+        engine.join()
+        assert b"\r\n.\r\n" not in server.received
+
+    after = reload(message)
+    assert (after.status, after.attempt_count) == (Status.QUEUED, 1)
+    [attempt] = timeline.list_attempts(message)
+    assert attempt.status is AttemptStatus.INTERRUPTED
+    assert Event.select().where(Event.type == EventType.SENT).count() == 0
+
+
+def test_what_is_suppressed_while_it_waits_is_not_sent(
+    accept: Accept, lease: Lease, inbox: Inbox, use_settings: UseSettings
+) -> None:
+    """One connection is busy for longer than a check holds; what waits is looked at again."""
+    use_settings(smtp=dataclasses.replace(config.current().smtp, max_connections=1))
+    first = accept(to_email="slow+2@example.org")
+    accept(to_email="next@example.org")
+    wanted, unwanted = accept(to_email="bob@example.org"), accept(to_email="Ann@example.org")
+    engine = threading.Thread(target=sending.work, args=(lease, Recorder()))
+    engine.start()
+    wait_until(lambda: reload(unwanted).status is Status.SENDING)
+    suppressions.add(WORKSPACE_A, "ann@example.org", reason="asked us", source="test")
+    wait_until(lambda: reload(first).status is Status.SENT)
+    wait_until(lambda: reload(wanted).status is Status.SENT)
+    lease.stopping.set()
+    sending.wake()
+    engine.join()
+
+    after = reload(unwanted)
+    assert (after.status, after.attempt_count) == (Status.SUPPRESSED, 0)
+    assert event_types(unwanted) == [EventType.ACCEPTED, EventType.SUPPRESSED]
+    assert "Ann@example.org" not in {m["To"][0]["Address"] for m in inbox.messages()}
+
+
+def test_an_engine_that_crashes_is_started_again_and_loses_nothing(
     accept: Accept, lease: Lease, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is cut off between the claim and the sending; the sweep puts back what was claimed."""
+    """Its claim is committed, and then its thread meets an error that nobody expected."""
     made = [accept() for _ in range(5)]
-    load = sending._load_bodies
+    load = sending.Engine._load
+    crashed = threading.Event()
 
-    def cut_off(chunk: object) -> object:
-        monkeypatch.setattr(sending, "_load_bodies", load)
-        raise peewee.OperationalError("server closed the connection unexpectedly")
+    async def crash(*_: object) -> object:
+        monkeypatch.setattr(sending.Engine, "_load", load)
+        crashed.set()
+        raise RuntimeError("nobody expected this")
 
-    monkeypatch.setattr(sending, "_load_bodies", cut_off)
-    with pytest.raises(peewee.OperationalError):
-        sending.deliver_due(lease, outcomes.recorder())
-    assert lease.held == set()
+    monkeypatch.setattr(sending.Engine, "_load", crash)
+    monkeypatch.setattr(sending, "RESTART_SECONDS", 0.0)
+    engine = threading.Thread(target=sending.work, args=(lease, Recorder()))
+    engine.start()
+    crashed.wait()
+    wait_until(lambda: not lease.held)
     assert {reload(m).status for m in made} == {Status.SENDING}
-
     Message.update(updated_at=datetime.now(UTC) - timedelta(minutes=1)).execute()
-    sending.sweep(lease, outcomes.recorder())
-    assert {reload(m).status for m in made} == {Status.SENT}
+    assert rescues.rescue_forgotten(lease) == 5
+    sending.wake()
+    wait_until(lambda: {reload(m).status for m in made} == {Status.SENT})
+    lease.stopping.set()
+    sending.wake()
+    engine.join()
     assert len(inbox.messages()) == 5
+    assert {reload(m).attempt_count for m in made} == {1}
 
 
-def test_a_server_that_cannot_be_reached_is_dialled_once_a_batch(
-    accept: Accept, deliver: Deliver, use_settings: UseSettings, monkeypatch: pytest.MonkeyPatch
+def test_many_connections_carry_many_messages(
+    accept: Accept, deliver: Deliver, inbox: Inbox
 ) -> None:
-    """A silent one costs ten seconds a try: fifty messages must not wait for it one by one."""
-    [port] = free_ports(1)
-    smtp = dataclasses.replace(config.current().smtp, host="127.0.0.1", port=port, security="none")
-    use_settings(smtp=smtp)
-    dialled: list[object] = []
-    dial = sending.open_connection
+    """More than one connection may carry, so that connections end and others are opened."""
+    many = [NewMessage("a@example.com", f"b{n}@example.org", f"{n}", "x") for n in range(450)]
+    messages.accept_many(WORKSPACE_A, many)
+    assert deliver() == 450
+    assert sorted(int(m["Subject"]) for m in inbox.messages()) == list(range(450))
+    assert Attempt.select().where(Attempt.attempt_no == 1).count() == 450
 
-    def counted(server: object) -> object:
-        dialled.append(server)
-        return dial(server)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sending, "open_connection", counted)
-    for _ in range(5):
+def test_a_limit_per_second_is_kept(
+    accept: Accept, lease: Lease, inbox: Inbox, use_settings: UseSettings
+) -> None:
+    """Of five a second's burst, five go at once; the sixth waits for its token."""
+    use_settings(smtp=dataclasses.replace(config.current().smtp, max_per_second=5.0))
+    for _ in range(8):
         accept()
-    assert deliver() == 5
-    assert len(dialled) == 1
-    assert Message.select().where(Message.error_class == "connection").count() == 5
+    began = time.monotonic()
+    engine = threading.Thread(target=sending.work, args=(lease, Recorder()))
+    engine.start()
+    wait_until(lambda: Message.select().where(Message.status == Status.SENT).count() == 8)
+    assert time.monotonic() - began >= (8 - 5 - 1) / 5, "no faster than the limit allows"
+    lease.stopping.set()
+    sending.wake()
+    engine.join()
+
+
+class HesitantServer:
+    """An SMTP server that waits for `go_ahead` before it says 354, and keeps what it receives."""
+
+    def __init__(self) -> None:
+        self.asked, self.go_ahead, self.gone = (threading.Event() for _ in range(3))
+        self.received = b""
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> "HesitantServer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.go_ahead.set()
+        self._thread.join()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection, connection.makefile("rb") as lines:
+            connection.sendall(b"220 here\r\n")
+            for line in lines:
+                self.received += line
+                if line == b"DATA\r\n":
+                    self.asked.set()
+                    self.go_ahead.wait()
+                    connection.sendall(b"354 go ahead\r\n")
+                else:
+                    connection.sendall(b"250 ok\r\n")
+        self.gone.set()

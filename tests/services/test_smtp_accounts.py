@@ -1,11 +1,19 @@
-"""SMTP accounts: saved encrypted, replaced by name, one active."""
+"""SMTP accounts: saved encrypted, replaced by name, one active, paused and deleted; and their
+health.
+"""
+
+import uuid
+from datetime import timedelta
 
 import pytest
 
-from maild import config
-from maild.errors import DecryptionError, InvalidFields, NotFound
-from maild.models import SmtpAccount
-from maild.services import smtp_accounts
+from maild import clock, config
+from maild.domain.breaker import State
+from maild.domain.states import EventType
+from maild.errors import Conflict, DecryptionError, InvalidFields, NotFound
+from maild.models import AccountTally, Breaker, Event, SmtpAccount
+from maild.services import account_health, smtp_accounts
+from maild.services.account_health import Word
 from maild.services.smtp_accounts import NewSmtpAccount
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 
@@ -98,6 +106,12 @@ def test_an_unknown_workspace_is_not_found() -> None:
         ("host", "bücher.example"),
         ("port", 0),
         ("port", 65_536),
+        ("max_connections", 0),
+        ("max_connections", 1_001),
+        ("max_per_second", 0.0),
+        ("max_per_second", float("nan")),
+        ("priority", -1),
+        ("priority", 1_001),
         ("security", "ssl"),
         ("from_email", "not an address"),
         ("username", "a\r\nb"),
@@ -114,6 +128,137 @@ def test_it_refuses_what_cannot_work(field: str, value: object) -> None:
     assert SmtpAccount.select().count() == 0
 
 
-def test_without_one_the_environments_account_is_used() -> None:
-    server = smtp_accounts.get_server(None)
+def told() -> list[tuple[int | None, str, dict[str, object]]]:
+    rows = Event.select().order_by(Event.id)
+    return [(event.workspace_id, event.type, event.data) for event in rows]
+
+
+def test_a_pause_and_its_end_are_each_told_once() -> None:
+    smtp_accounts.save(WORKSPACE_A, new())
+    smtp_accounts.save(WORKSPACE_B, new())
+    for reason in ("too many bounces", "another reason"):
+        row = smtp_accounts.pause(WORKSPACE_A, name="postal", reason=reason)
+        assert row.paused_at is not None
+        assert row.pause_reason == "too many bounces"
+    for _ in range(2):
+        row = smtp_accounts.resume(WORKSPACE_A, name="postal")
+        assert (row.paused_at, row.pause_reason) == (None, None)
+    assert told() == [
+        (
+            WORKSPACE_A,
+            EventType.PAUSED.value,
+            {"smtp_account": "postal", "reason": "too many bounces"},
+        ),
+        (WORKSPACE_A, EventType.RESUMED.value, {"smtp_account": "postal"}),
+    ]
+    assert smtp_accounts.find(WORKSPACE_B, name="postal").paused_at is None
+
+
+def test_the_account_of_the_environment_cannot_be_paused() -> None:
+    with pytest.raises(InvalidFields, match="environment"):
+        smtp_accounts.pause(WORKSPACE_A, name="default", reason="r")
+
+
+def test_deleting_forgets_what_is_known_of_its_health() -> None:
+    gone, kept = (smtp_accounts.save(WORKSPACE_A, new(name)) for name in ("one", "two"))
+    for row in (gone, kept):
+        Breaker.insert(account_id=row.id, state=State.CLOSED).execute()
+        AccountTally.insert(
+            account_id=row.id,
+            slot_at=clock.now(),
+            worker_id=uuid.uuid4(),
+            try_count=1,
+            fault_count=0,
+        ).execute()
+    smtp_accounts.delete(WORKSPACE_A, name="one")
+    assert [row.name for row in smtp_accounts.list_all(WORKSPACE_A)] == ["two"]
+    assert [row.account_id for row in Breaker.select()] == [kept.id]
+    assert [row.account_id for row in AccountTally.select()] == [kept.id]
+    with pytest.raises(NotFound):
+        smtp_accounts.get_server(gone.id)
+
+
+def test_the_active_account_is_deleted_only_after_another_took_over() -> None:
+    smtp_accounts.save(WORKSPACE_A, new())
+    smtp_accounts.activate(WORKSPACE_A, name="postal")
+    with pytest.raises(Conflict, match="Activate another account first"):
+        smtp_accounts.delete(WORKSPACE_A, name="postal")
+    smtp_accounts.activate(WORKSPACE_A, name="default")
+    smtp_accounts.delete(WORKSPACE_A, name="postal")
+    assert SmtpAccount.select().count() == 0
+
+
+def test_what_was_mended_is_tried_at_once() -> None:
+    row = smtp_accounts.save(WORKSPACE_A, new())
+    later = clock.now() + timedelta(minutes=5)
+    Breaker.insert(account_id=row.id, state=State.OPEN, retry_at=later).execute()
+    smtp_accounts.save(WORKSPACE_A, new(password="right"))
+    assert Breaker.get_by_id(row.id).retry_at < later
+
+
+@pytest.fixture
+def saved() -> SmtpAccount:
+    return smtp_accounts.save(WORKSPACE_A, new())
+
+
+def word(saved: SmtpAccount) -> Word:
+    environment, own = account_health.list_all(WORKSPACE_A)
+    assert environment.account.name == "default"
+    assert own.account == saved
+    return own.word
+
+
+def test_an_account_of_which_nothing_is_known_is_healthy(saved: SmtpAccount) -> None:
+    assert word(saved) is Word.HEALTHY
+
+
+@pytest.mark.parametrize("field", ["last_fault_at", "slowed_at"])
+@pytest.mark.parametrize(("minutes", "expected"), [(9, Word.DEGRADED), (11, Word.HEALTHY)])
+def test_a_fault_or_throttling_degrades_it_for_ten_minutes(
+    saved: SmtpAccount, field: str, minutes: int, expected: Word
+) -> None:
+    at = clock.now() - timedelta(minutes=minutes)
+    Breaker.insert(account_id=saved.id, state=State.CLOSED, **{field: at}).execute()
+    assert word(saved) is expected
+
+
+@pytest.mark.parametrize("state", [State.OPEN, State.HALF_OPEN])
+def test_its_breaker_tells_more_than_its_faults(saved: SmtpAccount, state: State) -> None:
+    Breaker.insert(account_id=saved.id, state=state, last_fault_at=clock.now()).execute()
+    assert word(saved) == state.value
+    smtp_accounts.pause(WORKSPACE_A, name="postal", reason="r")
+    assert word(saved) is Word.PAUSED
+
+
+def test_counts_are_of_the_last_hour(saved: SmtpAccount) -> None:
+    for minutes, tries, faults in ((1, 10, 0), (30, 5, 2), (61, 100, 100)):
+        AccountTally.insert(
+            account_id=saved.id,
+            slot_at=clock.now() - timedelta(minutes=minutes),
+            worker_id=uuid.uuid4(),
+            try_count=tries,
+            fault_count=faults,
+        ).execute()
+    _, own = account_health.list_all(WORKSPACE_A)
+    assert (own.try_count, own.fault_count, own.word) == (15, 2, Word.HEALTHY)
+
+
+def test_the_account_of_the_environment_is_active_without_another(saved: SmtpAccount) -> None:
+    def active() -> list[str]:
+        found = account_health.list_all(WORKSPACE_A)
+        return [health.account.name for health in found if health.account.is_active]
+
+    assert active() == ["default"]
+    smtp_accounts.activate(WORKSPACE_A, name="postal")
+    assert active() == ["postal"]
+
+
+def test_an_unknown_workspace_has_no_accounts() -> None:
+    with pytest.raises(NotFound):
+        account_health.list_all(99)
+
+
+@pytest.mark.parametrize("account_id", [None, 0])
+def test_without_one_the_environments_account_is_used(account_id: int | None) -> None:
+    server = smtp_accounts.get_server(account_id)
     assert (server.host, server.port) == (config.current().smtp.host, config.current().smtp.port)

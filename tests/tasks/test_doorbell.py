@@ -91,6 +91,42 @@ def drain(consumer: Consumer, until: threading.Event) -> None:
         worker.loop()
 
 
+def test_a_process_that_serves_requests_does_not_wait_for_the_ring(valkey: redis.Redis) -> None:
+    queue.start_ringer()
+    for _ in range(3):
+        queue.enqueue(DELIVER)
+        assert valkey.brpop([QUEUE_KEY], timeout=10) is not None
+        valkey.delete(f"maild:pending:{DELIVER}")  # as a worker that begins
+
+
+def test_what_was_asked_for_is_rung_before_the_end(valkey: redis.Redis) -> None:
+    queue.start_ringer()
+    for name in ("one", "two", "three"):
+        queue.enqueue(name)
+    queue.close()
+    assert valkey.llen(QUEUE_KEY) == 3
+
+
+def test_a_ring_that_goes_wrong_is_not_the_last(
+    valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring, failures = queue._ring, [ValueError("broken")]
+
+    def flaky(name: str) -> None:
+        if name == "lost" and failures:
+            raise failures.pop()
+        ring(name)
+
+    monkeypatch.setattr(queue, "_ring", flaky)
+    queue.start_ringer()
+    queue.enqueue("lost")
+    queue.enqueue("heard")
+    queue.close()
+    assert not failures
+    hints = [json.loads(hint)["name"] for hint in valkey.lrange(QUEUE_KEY, 0, -1)]
+    assert "maild.queue.heard" in hints
+
+
 def test_a_redis_that_is_away_costs_next_to_nothing(
     valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,3 +143,44 @@ def test_a_redis_that_is_away_costs_next_to_nothing(
     for _ in range(100):
         queue.enqueue(DELIVER)
     assert len(calls) == 1, "after a failure it is left alone for a moment"
+
+
+def next_hint(valkey: redis.Redis) -> str:
+    """Take the next hint, as a worker does that begins with it; waits for it."""
+    found = valkey.brpop([QUEUE_KEY], timeout=30)
+    assert found is not None, "no hint came"
+    name = json.loads(found[1])["name"].rpartition(".")[2]
+    valkey.delete(queue._pending_key(name))
+    return str(name)
+
+
+def test_the_ringer_loses_no_hint(valkey: redis.Redis) -> None:
+    queue.start_ringer()
+    for _ in range(50):
+        queue.enqueue(DELIVER)
+        assert next_hint(valkey) == DELIVER
+
+
+def test_the_ringer_rings_for_everything_it_was_asked_for(valkey: redis.Redis) -> None:
+    queue.start_ringer()
+    names = {f"hint{number}" for number in range(20)}
+    threads = [threading.Thread(target=queue.enqueue, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {next_hint(valkey) for _ in names} == names
+
+
+def test_the_ringer_waits_for_the_commit_and_not_for_what_was_rolled_back(
+    valkey: redis.Redis,
+) -> None:
+    queue.start_ringer()
+    with db.atomic() as transaction:
+        queue.enqueue(DELIVER)
+        transaction.rollback()
+    with db.atomic():
+        queue.enqueue("later")
+        queue.enqueue("other")
+    assert {next_hint(valkey), next_hint(valkey)} == {"later", "other"}
+    assert valkey.llen(QUEUE_KEY) == 0

@@ -1,4 +1,5 @@
-"""Servers to talk to: a real one (aiosmtpd), one that plays a script, and certificates for both."""
+"""Servers to talk to (aiosmtpd, and one that plays a script), certificates for both, and a client:
+an owner with one connection, which a test drives step by step."""
 
 import asyncio
 import contextlib
@@ -7,6 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,9 +67,11 @@ class Peer:
     """The server's end of one scripted connection."""
 
     def __init__(self, connection: socket.socket) -> None:
+        # Each reply leaves at once, even when a reset follows.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connection = connection
         self.commands: list[str] = []
-        self._received = b""
+        self._received = bytearray()
 
     def say(self, *lines: str) -> None:
         self.connection.sendall("".join(f"{line}\r\n" for line in lines).encode())
@@ -84,7 +88,7 @@ class Peer:
         self.say(*lines)
 
     def greet(self, *extensions: str) -> None:
-        """Banner and EHLO."""
+        """Banner and EHLO. Where nothing is said, PIPELINING is not offered."""
         self.say("220 mx.example.com ESMTP")
         lines = ["mx.example.com", *extensions]
         self.expect("EHLO")
@@ -95,6 +99,26 @@ class Peer:
         self.answer("MAIL", "250 OK")
         self.answer("RCPT", "250 OK")
         self.answer("DATA", "354 Go on")
+
+    def take_group(self, *verbs: str, after: bytes = b"") -> None:
+        """All of these commands, behind the end of a message, before any of them is answered."""
+        group = self._read_until(f"{verbs[-1]}\r\n".encode(), keep=True)
+        assert group.startswith(after)
+        commands = group[len(after) :].decode().splitlines()
+        self.commands += commands
+        assert [command.split()[0] for command in commands] == list(verbs)
+        self.expect_nothing_more()
+
+    def expect_nothing_more(self) -> None:
+        """Nothing came with what has been read."""
+        assert self._received == b""
+
+    def take_octets(self, count: int) -> bytes:
+        """Exactly so much of a message."""
+        while len(self._received) < count:
+            self._receive()
+        found, self._received = self._received[:count], self._received[count:]
+        return bytes(found)
 
     def take_body(self) -> bytes:
         """What follows DATA, as it came over the wire, final dot included."""
@@ -127,11 +151,14 @@ class Peer:
 
     def _read_until(self, mark: bytes, *, keep: bool = False) -> bytes:
         while mark not in self._received:
-            chunk = self.connection.recv(65536)
-            assert chunk, f"the client left; it had said {self._received!r}"
-            self._received += chunk
+            self._receive()
         found, _, self._received = self._received.partition(mark)
-        return found + mark if keep else found
+        return bytes(found + mark if keep else found)
+
+    def _receive(self) -> None:
+        chunk = self.connection.recv(65536)
+        assert chunk, f"the client left; it had said {self._received!r}"
+        self._received += chunk
 
 
 Script = Callable[[Peer], None]
@@ -147,7 +174,8 @@ def play() -> Iterator[Callable[..., int]]:
     faults: list[BaseException] = []
 
     def start(*scripts: Script, host: str = "127.0.0.1") -> int:
-        listener = socket.create_server((host, 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, 0), family=family)
         listener.settimeout(PATIENCE)
 
         def serve() -> None:
@@ -265,22 +293,150 @@ def server_at() -> Callable[..., smtp.Server]:
     return server
 
 
+MESSAGE = b"Subject: Hi\r\n\r\nHello\r\n"
+
+
+class Client:
+    """The owner of one connection. It notes what it is told (`events`, `outcomes`), and answers a
+    go-ahead with `at_go_ahead`, which sends the message and begins the next one of `queue`."""
+
+    connection: smtp.Connection
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._news = asyncio.Event()
+        self.queue: list[smtp.Offer] = []
+        self.events: list[str] = []
+        self.outcomes: dict[smtp.Offer, smtp.Outcome] = {}
+        self.at_go_ahead: Callable[[smtp.Connection, smtp.Offer], None] = self.finish
+
+    def offer(
+        self,
+        message: bytes = MESSAGE,
+        *,
+        mail_from: str = "ann@example.com",
+        rcpt_to: str = "bob@example.org",
+        name: str = "",
+    ) -> smtp.Offer:
+        return smtp.Offer(mail_from, rcpt_to, message, name)
+
+    def send(self, message: bytes = MESSAGE, **envelope: str) -> smtp.Outcome:
+        """Send one message; returns when the connection is idle or closed again."""
+        return self.send_all(self.offer(message, **envelope))[0]
+
+    def send_all(self, *offers: smtp.Offer) -> list[smtp.Outcome]:
+        """Begin the first message, and each other one with the end of the one before it."""
+        self.begin(*offers)
+        self.settle()
+        return [self.outcomes[offer] for offer in offers if offer in self.outcomes]
+
+    def begin(self, *offers: smtp.Offer) -> None:
+        """Begin the first message; the others wait in `queue` for a go-ahead."""
+        self.queue.extend(offers[1:])
+        self.do(lambda: self.connection.begin(offers[0]))
+
+    def finish(self, connection: smtp.Connection, _: smtp.Offer) -> None:
+        connection.finish(self.queue.pop(0) if self.queue else None)
+
+    def do(self, action: Callable[[], None]) -> None:
+        """Call something where it has to be called: in the loop."""
+
+        async def act() -> None:
+            action()
+
+        self._loop.run_until_complete(act())
+
+    def settle(self) -> None:
+        """Run until nothing is under way any more."""
+        self.run_until(lambda: not self.connection.is_usable or self.connection.is_idle)
+        if not self.connection.is_usable:
+            self.run_until(lambda: "closed" in self.events)
+
+    def run_until(self, is_true: Callable[[], bool]) -> None:
+        async def wait() -> None:
+            async with asyncio.timeout(PATIENCE):
+                while not is_true():
+                    self._news.clear()
+                    await self._news.wait()
+
+        self._loop.run_until_complete(wait())
+
+    def wait_for(self, event: threading.Event) -> None:
+        """Run until the server has set an event."""
+        with ThreadPoolExecutor(1) as threads:
+            waiting = self._loop.run_in_executor(threads, event.wait, PATIENCE)
+            assert self._loop.run_until_complete(waiting)
+
+    def quit(self) -> None:
+        """Leave, politely where there is somebody to take leave of."""
+        if self.connection.is_idle:
+            self.do(self.connection.quit)
+        else:
+            self.do(self.connection.abort)
+        self.run_until(lambda: "closed" in self.events)
+
+    def on_go_ahead(self, connection: smtp.Connection, offer: smtp.Offer) -> None:
+        self._note("go ahead", offer)
+        self.at_go_ahead(connection, offer)
+
+    def on_done(
+        self, connection: smtp.Connection, offer: smtp.Offer, outcome: smtp.Outcome
+    ) -> None:
+        assert offer not in self.outcomes
+        self.outcomes[offer] = outcome
+        self._note("done", offer)
+
+    def on_idle(self, connection: smtp.Connection) -> None:
+        assert connection.is_idle
+        self._note("idle")
+
+    def on_closed(self, connection: smtp.Connection) -> None:
+        assert not connection.is_usable
+        self._note("closed")
+
+    def _note(self, event: str, offer: smtp.Offer | None = None) -> None:
+        assert "closed" not in self.events
+        self.events.append(f"{event} {offer.context}".rstrip() if offer else event)
+        self._news.set()
+
+
 @pytest.fixture
-def connect(play, smtpd, server_at) -> Iterator[Callable[..., smtp.Connection]]:
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop for the client's side. What goes wrong in it unseen fails the test."""
+    faults = []
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, context: faults.append(context))
+    yield loop
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    assert faults == []
+
+
+@pytest.fixture
+def connect(play, smtpd, server_at, loop) -> Iterator[Callable[..., Client]]:
     """`connect(port, ...)` opens a connection, closed before the servers are stopped."""
-    with contextlib.ExitStack() as stack:
+    clients: list[Client] = []
 
-        def opened(
-            port: int,
-            *,
-            timeouts: smtp.Timeouts = smtp.Timeouts(),  # noqa: B008 - frozen
-            ssl_context: ssl.SSLContext | None = None,
-            **changes,
-        ) -> smtp.Connection:
-            server = server_at(port, **changes)
-            return stack.enter_context(smtp.open_connection(server, timeouts, ssl_context))
+    def opened(
+        port: int,
+        *,
+        timeouts: smtp.Timeouts = smtp.Timeouts(),  # noqa: B008 - frozen
+        ssl_context: ssl.SSLContext | None = None,
+        **changes,
+    ) -> Client:
+        client = Client(loop)
+        client.connection = loop.run_until_complete(
+            smtp.open_connection(
+                server_at(port, **changes), client, timeouts=timeouts, ssl_context=ssl_context
+            )
+        )
+        clients.append(client)
+        return client
 
-        yield opened
+    yield opened
+    for client in clients:
+        if "closed" not in client.events:
+            client.quit()
 
 
 @pytest.fixture

@@ -1,18 +1,14 @@
 """Opening a session: names, encryption, sign-in, and everything that can stand in the way."""
 
+import asyncio
 import base64
 import socket
+import threading
 
 import pytest
 
+from maild.transports import smtp
 from maild.transports.smtp import Capabilities, ConnectFailed, ErrorClass, Stage, Timeouts
-
-MESSAGE = b"Subject: Hi\r\n\r\nHello\r\n"
-
-
-def send(connection):
-    return connection.send("ann@example.com", "bob@example.org", lambda capabilities: MESSAGE)
-
 
 # Encryption
 
@@ -20,24 +16,24 @@ def send(connection):
 @pytest.mark.parametrize("security", ["auto", "starttls"])
 def test_it_upgrades_to_tls(smtpd, connect, certificates, security):
     server = smtpd(tls_context=certificates.server, require_starttls=True)
-    connection = connect(server.port, security=security, ssl_context=certificates.client)
-    outcome = send(connection)
+    client = connect(server.port, security=security, ssl_context=certificates.client)
+    outcome = client.send()
     assert outcome.accepted
     assert "tls" in outcome.timings
 
 
 def test_it_speaks_tls_from_the_first_octet(smtpd, connect, certificates):
     server = smtpd(ssl=certificates.server)
-    connection = connect(server.port, security="tls", ssl_context=certificates.client)
-    assert send(connection).accepted
-    assert send(connection).accepted
+    client = connect(server.port, security="tls", ssl_context=certificates.client)
+    assert client.send().accepted
+    assert client.send().accepted
 
 
 def test_it_stays_in_the_clear_where_that_was_chosen(smtpd, connect, certificates):
     server = smtpd(tls_context=certificates.server)
-    connection = connect(server.port, security="none")
-    assert connection.capabilities.starttls
-    assert "tls" not in send(connection).timings
+    client = connect(server.port, security="none")
+    assert client.connection.capabilities.starttls
+    assert "tls" not in client.send().timings
 
 
 def test_it_insists_on_starttls(smtpd, connect):
@@ -93,8 +89,8 @@ def test_it_forgets_what_was_offered_before_tls(play, connect, certificates):
         peer.answer("EHLO", "250-mx.example.com", "250 SIZE 2000")
         peer.part()
 
-    connection = connect(play(script), ssl_context=certificates.client)
-    assert connection.capabilities == Capabilities(size_limit=2000)
+    client = connect(play(script), ssl_context=certificates.client)
+    assert client.connection.capabilities == Capabilities(size_limit=2000)
 
 
 @pytest.mark.parametrize(
@@ -124,10 +120,10 @@ def test_it_signs_in(smtpd, connect, certificates, authenticator, excluded):
         authenticator=authenticator,
         auth_exclude_mechanism=excluded,
     )
-    connection = connect(
+    client = connect(
         server.port, username="ann", password="sécret", ssl_context=certificates.client
     )
-    outcome = send(connection)
+    outcome = client.send()
     assert outcome.accepted
     assert "auth" in outcome.timings
 
@@ -189,7 +185,54 @@ def test_it_shows_no_password_to_the_network(play, connect, monkeypatch, securit
     assert (caught.value.stage, caught.value.error_class) == (Stage.AUTH, ErrorClass.TLS)
 
 
-@pytest.mark.parametrize("offer", ["AUTH CRAM-MD5 XOAUTH2", "SIZE 10"])
+@pytest.mark.parametrize(
+    ("security", "is_private", "offer"),
+    [
+        ("auto", False, "AUTH PLAIN LOGIN CRAM-MD5"),
+        ("none", False, "AUTH PLAIN LOGIN CRAM-MD5"),
+        ("auto", True, "AUTH CRAM-MD5"),
+    ],
+)
+def test_it_signs_in_without_showing_the_password(
+    play, connect, monkeypatch, security, is_private, offer
+):
+    if not is_private:
+        monkeypatch.setattr("ipaddress.IPv4Address.is_loopback", False)
+    # The example of RFC 2195 3.
+    challenge = base64.b64encode(b"<1896.697170952@postoffice.reston.mci.net>").decode()
+    answer = base64.b64encode(b"tim b913a602c7eda7a495b4e6e7334d3890").decode()
+
+    def script(peer):
+        peer.greet(offer)
+        peer.answer("AUTH CRAM-MD5", f"334 {challenge}")
+        assert peer.expect("") == answer
+        peer.say("235 2.7.0 Welcome")
+        peer.part()
+
+    connect(play(script), security=security, username="tim", password="tanstaaftanstaaf")
+
+
+def test_it_prefers_a_password_where_nobody_listens(play, connect):
+    def script(peer):
+        peer.greet("AUTH CRAM-MD5 LOGIN PLAIN")
+        peer.answer("AUTH PLAIN", "235 2.7.0 Welcome")
+        peer.part()
+
+    connect(play(script), username="ann", password="secret")
+
+
+def test_it_reports_a_challenge_that_makes_no_sense(play, connect):
+    def script(peer):
+        peer.greet("AUTH CRAM-MD5")
+        peer.answer("AUTH CRAM-MD5", "334 not base64!")
+        peer.wait_until_closed()
+
+    with pytest.raises(ConnectFailed, match="challenge") as caught:
+        connect(play(script), username="ann", password="secret")
+    assert (caught.value.stage, caught.value.error_class) == (Stage.AUTH, ErrorClass.PROTOCOL)
+
+
+@pytest.mark.parametrize("offer", ["AUTH XOAUTH2 DIGEST-MD5", "SIZE 10"])
 def test_it_reports_a_server_without_a_known_way_to_sign_in(play, connect, offer):
     def script(peer):
         peer.greet(offer)
@@ -229,9 +272,9 @@ def test_it_falls_back_to_helo(play, connect):
         peer.take_message()
         peer.part()
 
-    connection = connect(play(script))
-    assert connection.capabilities == Capabilities()
-    assert send(connection).accepted
+    client = connect(play(script))
+    assert client.connection.capabilities == Capabilities()
+    assert client.send().accepted
 
 
 @pytest.mark.parametrize(
@@ -337,7 +380,7 @@ def test_it_tries_every_address(play, connect, monkeypatch, free_port):
         for number in (free_port, port)
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: found)
-    assert connect(port).is_usable
+    assert connect(port).connection.is_usable
 
 
 @pytest.mark.parametrize("host", ["does-not-exist.invalid", "a..example.com"])
@@ -350,6 +393,83 @@ def test_it_reports_a_name_that_does_not_exist(connect, monkeypatch, host):
     with pytest.raises(ConnectFailed, match=host) as caught:
         connect(25, host=host)
     assert (caught.value.stage, caught.value.error_class) == (Stage.DNS, ErrorClass.DNS)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this Python knows no IPv6")
+def test_it_speaks_ipv6(play, connect):
+    try:
+        port = play(lambda peer: (peer.greet("AUTH PLAIN"), welcome(peer), peer.part()), host="::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+
+    def welcome(peer):
+        peer.answer("AUTH PLAIN", "235 2.7.0 Welcome")
+
+    # It is this machine, so the password may be shown.
+    client = connect(port, host="::1", username="ann", password="secret")
+    assert client.connection.remote == f"[::1]:{port}"
+
+
+def test_it_does_not_wait_for_ever_for_an_address(play, connect, monkeypatch):
+    addresses = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+        for port in (1, play(lambda peer: (peer.greet(), peer.part())))
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: addresses)
+
+    async def dial(loop, connection, address):
+        if address[1] == 1:  # a host that drops what it gets
+            await asyncio.Event().wait()
+        await sock_connect(loop, connection, address)
+
+    sock_connect = asyncio.SelectorEventLoop.sock_connect
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", dial)
+    assert connect(25, timeouts=Timeouts(connect=0.5)).connection.is_usable
+    addresses.pop()
+    with pytest.raises(ConnectFailed, match="no answer in time") as caught:
+        connect(25, timeouts=Timeouts(connect=0.1))
+    assert (caught.value.stage, caught.value.error_class) == (Stage.CONNECT, ErrorClass.TIMEOUT)
+
+
+def test_it_does_not_wait_for_ever_for_a_name(connect, monkeypatch):
+    def getaddrinfo(*arguments, **options):
+        assert is_over.wait(10)
+        return []
+
+    is_over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(ConnectFailed, match="not resolved in time") as caught:
+        connect(25, timeouts=Timeouts(connect=0.1))
+    is_over.set()
+    assert (caught.value.stage, caught.value.error_class) == (Stage.DNS, ErrorClass.DNS)
+
+
+def test_it_reports_a_server_that_says_too_much(play, connect):
+    def script(peer):
+        peer.say("220 mx.example.com")
+        peer.answer("EHLO", "250 mx.example.com", "250 mx.example.com")
+        peer.wait_until_closed()
+
+    with pytest.raises(ConnectFailed, match="out of turn") as caught:
+        connect(play(script))
+    assert (caught.value.stage, caught.value.error_class) == (Stage.EHLO, ErrorClass.PROTOCOL)
+
+
+def test_an_opening_can_be_given_up(play, server_at, loop):
+    def script(peer):
+        is_there.set()
+        peer.wait_until_closed()
+
+    async def open_and_give_up():
+        opening = asyncio.create_task(smtp.open_connection(server_at(port), None))
+        await asyncio.to_thread(is_there.wait, 10)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+
+    is_there = threading.Event()
+    port = play(script)
+    loop.run_until_complete(open_and_give_up())
 
 
 # Values
@@ -407,4 +527,4 @@ def test_port_465_means_tls_from_the_first_octet(monkeypatch, play, connect, cer
     # The port that says so cannot be had without privileges, so the script's port stands in.
     port = play(script)
     monkeypatch.setattr("maild.transports.smtp_session._SUBMISSIONS_PORT", port)
-    assert connect(port, security="auto", ssl_context=certificates.client).is_usable
+    assert connect(port, security="auto", ssl_context=certificates.client).connection.is_usable

@@ -83,6 +83,8 @@ def move(database: None) -> Callable[..., None]:
             update(status=Status.SENT, worker_id=None)
         held = {} if status is Status.SENDING else {"worker_id": None}
         due = {} if status is Status.QUEUED else {"next_attempt_at": None}
+        if status is Status.HELD:
+            fields.setdefault("hold_reason", "a person said so")
         update(status=status, **held, **due, **fields)
 
     return make

@@ -25,6 +25,7 @@ def attempt(database):
             status=status,
             worker_id=uuid.uuid4(),
             smtp_account_name="eu",
+            finished_at=clock.now(),
             **fields,
         ).execute()
         if event:

@@ -1,31 +1,34 @@
-"""The shapes of /v1: what requests may hold and what answers do. OpenAPI is generated from these.
-
-Types only. What a value must be beyond its type (an address, a header name, a size) is decided by
-the services, for every way in.
-"""
+"""Messages: submitting, reading, searching, following."""
 
 import base64
-import re
 import uuid
-from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Literal
+from datetime import datetime
+from typing import Annotated, Any
 
 from pydantic import (
-    AfterValidator,
-    AwareDatetime,
     Base64Encoder,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     EncodedBytes,
     Field,
-    StrictInt,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    WrapValidator,
 )
 
+from maild.api.schemas.base import (
+    Input,
+    Query,
+    SearchText,
+    Timestamp,
+    WorkspaceId,
+    WorkspaceQuery,
+)
 from maild.domain import submission
 from maild.domain.states import AttemptStatus, Status, Stream
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
+LIMIT_MAX = 200
+BATCH_MAX = 500
 
 
 class _StrictBase64(Base64Encoder):
@@ -37,47 +40,6 @@ class _StrictBase64(Base64Encoder):
             return base64.b64decode(b"".join(data.split()), validate=True)
         except ValueError:
             raise ValueError("must be base64 (RFC 4648 4)") from None
-
-
-def _check_time_text(value: Any) -> Any:
-    """Pydantic would take a number too, and guess whether it means seconds or milliseconds."""
-    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-        raise ValueError("must be a time such as 2026-01-31T09:30:00Z")
-    return value
-
-
-def _to_utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must lie in the years 1 to 9999 in UTC") from None
-
-
-def _refuse_nul(value: str) -> str:
-    if "\0" in value:
-        raise ValueError("must not contain NUL characters")
-    return value
-
-
-Timestamp = Annotated[AwareDatetime, BeforeValidator(_check_time_text), AfterValidator(_to_utc)]
-SearchText = Annotated[str, Field(min_length=1), AfterValidator(_refuse_nul)]
-WorkspaceId = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
-LIMIT_MAX = 200
-
-
-class Input(BaseModel):
-    """A JSON body: no unknown fields, so that a misspelt one is an error and not a surprise."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    missing_is_400: ClassVar[bool] = False
-    """Whether a missing required field is answered 400, as for sending, or 422."""
-
-
-class Query(BaseModel):
-    """A query string: texts are turned into what the fields say; unknown names are refused."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class AttachmentIn(Input):
@@ -110,6 +72,55 @@ class MessageIn(Input):
     scheduled_at: Timestamp | None = Field(
         None, description="Not sent before this time (RFC 3339, with a zone)."
     )
+    expires_at: Timestamp | None = Field(
+        None,
+        description="Not sent after this time. Without it the stream's lifetime decides, from"
+        " when the message may be sent.",
+    )
+
+
+def _keep_going(
+    value: Any, handler: ModelWrapValidatorHandler[MessageIn]
+) -> MessageIn | ValidationError:
+    """One bad entry does not spoil the rest: what is wrong with it stands in its place."""
+    try:
+        return handler(value)
+    except ValidationError as error:
+        return error
+
+
+class BatchIn(Input):
+    workspace_id: WorkspaceId | None = Field(None, description="Of all entries; 1 unless given.")
+    messages: list[Annotated[MessageIn, WrapValidator(_keep_going)]] = Field(
+        min_length=1,
+        max_length=BATCH_MAX,
+        description="Each as for a message of its own; one bad entry does not spoil the rest.",
+    )
+
+
+class BatchAccepted(BaseModel):
+    index: int
+    id: uuid.UUID
+    status: Status
+
+
+class FieldProblem(BaseModel):
+    field: str
+    message: str
+
+
+class BatchRejected(BaseModel):
+    index: int
+    error: str
+    code: str
+    errors: list[FieldProblem]
+
+
+class BatchOut(BaseModel):
+    workspace_id: int
+    accepted: int
+    rejected: int
+    results: list[BatchAccepted | BatchRejected]
 
 
 class MessageSummary(BaseModel):
@@ -125,8 +136,13 @@ class MessageSummary(BaseModel):
     tags: list[str]
     metadata: dict[str, Any]
     attempt_count: int
+    excused_count: int = Field(
+        description="How many of the attempts do not count against the message."
+    )
     next_attempt_at: datetime | None
     scheduled_at: datetime | None
+    expires_at: datetime
+    hold_reason: str | None = Field(description="Why it is held.")
     last_error: str | None
     error_class: str | None
     smtp_account: str | None = Field(description="The SMTP account of the latest attempt.")
@@ -171,10 +187,6 @@ class LogPage(BaseModel):
     next_cursor: str | None
 
 
-class WorkspaceQuery(Query):
-    workspace_id: int | None = Field(None, ge=1, le=2**31 - 1)
-
-
 class TimelineQuery(WorkspaceQuery):
     message_id: str
 
@@ -188,6 +200,7 @@ class AttemptOut(BaseModel):
     finished_at: datetime | None
     duration_ms: int | None
     success: bool
+    excused: bool = Field(description="Not the message's doing: it does not count against it.")
     stage: str | None = Field(description="The step of the SMTP dialogue that decided.")
     smtp_code: int | None
     enhanced_code: str | None
@@ -207,61 +220,3 @@ class TimelineOut(BaseModel):
     message: MessageOut
     attempts: list[AttemptOut]
     events: list[EventOut]
-
-
-class SmtpAccountIn(Input):
-    name: str
-    host: str
-    port: StrictInt
-    from_email: str
-    username: str | None = None
-    password: str | None = Field(None, description="Kept encrypted; never comes back.")
-    security: Literal["auto", "starttls", "tls", "none"] = "auto"
-    workspace_id: WorkspaceId | None = None
-
-
-class SmtpAccountOut(BaseModel):
-    workspace_id: int
-    name: str
-    host: str
-    port: int
-    username: str | None
-    from_email: str
-    security: str
-    active: bool
-    created_at: datetime
-    updated_at: datetime
-
-
-class SmtpAccountSaved(SmtpAccountOut):
-    status: Literal["saved_encrypted"] = "saved_encrypted"
-
-
-class SmtpAccountList(BaseModel):
-    workspace_id: int
-    count: int
-    accounts: list[SmtpAccountOut]
-
-
-class SmtpAccountName(Input):
-    name: SearchText = Field(description="`default` is the account of the environment.")
-    workspace_id: WorkspaceId | None = None
-
-
-class SmtpAccountActivated(BaseModel):
-    workspace_id: int
-    name: str
-    status: Literal["active"] = "active"
-
-
-class Problem(BaseModel):
-    """RFC 9457, with maild's additions."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
-    error: str
-    errors: list[dict[str, str]] | None = None

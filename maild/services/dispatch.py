@@ -1,0 +1,350 @@
+"""Dispatch: from a path's ready messages over its connections to their outcomes.
+
+In charge of connections (when to open, use and close them), of the marks and the fence around each
+message, and of what is learned from how it ended. Not in charge of what is claimed (`sending`), nor
+of the dialogue (`transports.smtp`, whose `Owner` this is).
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from maild import config, log, marks
+from maild.domain.breaker import CANARY_MESSAGES
+from maild.domain.smtp_reply import ErrorClass, Stage, of_contact
+from maild.errors import DecryptionError, NotFound
+from maild.services import claims, outcomes, providers, rescues, smtp_accounts, workers
+from maild.services.aside import Aside
+from maild.services.claims import Claim
+from maild.services.gate import Gate
+from maild.services.mail import make_offer
+from maild.services.outcomes import Result
+from maild.services.paths import Parcel, Path
+from maild.services.providers import Account, Fault
+from maild.services.recorder import Recorder
+from maild.services.workers import Lease
+from maild.transports.smtp import ConnectFailed, Connection, Offer, Outcome, open_connection
+
+logger = log.get(__name__)
+
+MESSAGES_PER_CONNECTION = 100
+"""Then a connection is closed: providers dislike those that never end."""
+STALE_MAX = 3
+"""How often a message is passed on to another connection within one attempt."""
+
+
+class Dispatcher:
+    """The paths of one worker, and everything on them. For one event loop."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        recorder: Recorder,
+        aside: Aside,
+        *,
+        call_for_work: Callable[[], None],
+        on_health_changed: Callable[[], None],
+    ) -> None:
+        """`call_for_work()` is called where a path has room for more, `on_health_changed()` where a
+        canary came back.
+        """
+        self.paths: dict[int, Path] = {}
+        self.gate = Gate(config.current().redis_url, self._set_has_marks)
+        self.tried_count = 0
+        self._lease = lease
+        self._recorder = recorder
+        self._aside = aside
+        self._call_for_work = call_for_work
+        self._on_health_changed = on_health_changed
+        self._path_of: dict[Connection, Path] = {}
+        recorder.on_recorded = self._on_recorded
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is ready, on its way or being opened."""
+        return self.gate.is_quiet and all(path.is_quiet for path in self.paths.values())
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether outcomes are still to come."""
+        return not self.gate.is_quiet or any(path.begun for path in self.paths.values())
+
+    @property
+    def connection_count(self) -> int:
+        return len(self._path_of)
+
+    async def close(self) -> None:
+        """Cut every connection, and forget the marks' client."""
+        self._recorder.on_recorded = None
+        for connection in list(self._path_of):
+            connection.abort()
+        await self.gate.close()
+
+    def pump(self, path: Path) -> None:
+        """Give ready messages to idle connections, and open more where they do not suffice."""
+        now = time.monotonic()
+        may_begin = self._lease.is_fresh() and not self._lease.stopping.is_set()
+        while may_begin and path.idle and (parcel := path.take(now)) is not None:
+            connection = next(iter(path.idle))
+            del path.idle[connection]
+            self.gate.mark(_mark_of(parcel), marks.BEGUN)
+            self.gate.when_written(partial(self._begin, connection, parcel))
+        if path.ready_count:
+            self.dial_wanted(path, now)
+            if not path.is_checking and path.needs_check(now):
+                path.is_checking = True
+                self._aside.start(self._check(path))
+        if path.is_low(now):
+            self._call_for_work()
+
+    async def _check(self, path: Path) -> None:
+        """Look again whether what waits may still be sent."""
+        now = time.monotonic()
+        parcels = {parcel.claim.message_id: parcel for parcel in path.unchecked(now)}
+        try:
+            stopped = await self._aside.ask(
+                claims.stop_forbidden, [parcel.claim for parcel in parcels.values()]
+            )
+        finally:
+            path.is_checking = False
+        for parcel in parcels.values():
+            parcel.checked_at = now
+        if stopped:
+            path.remove({parcels[message_id] for message_id in stopped})
+            self._lease.let_go(stopped)
+        self.pump(path)
+
+    # Connections
+
+    def dial_wanted(self, path: Path, now: float) -> None:
+        """Open as many connections as the path could use, and may have."""
+        open_count = len(self._path_of) + sum(p.opening for p in self.paths.values())
+        free = config.current().worker_connections - open_count
+        for _ in range(min(path.dials_wanted(now), free)):
+            path.opening += 1
+            path.dialled_at = now
+            self._aside.start(self._dial(path))
+
+    async def _dial(self, path: Path) -> None:
+        try:
+            server = await self._aside.ask(smtp_accounts.get_server, path.account.id or None)
+            connection = await open_connection(server, self)
+        except ConnectFailed as failure:
+            self._failed_to_dial(path, failure.error_class, failure.text)
+        except (DecryptionError, NotFound) as error:
+            self._failed_to_dial(path, ErrorClass.AUTH, error.detail)
+        else:
+            path.dialled()
+            path.connections.add(connection)
+            self._path_of[connection] = path
+            self.on_idle(connection)
+        finally:
+            path.opening -= 1
+            self._call_for_work()
+
+    def _failed_to_dial(self, path: Path, error_class: ErrorClass, text: str) -> None:
+        path.failed_to_dial(time.monotonic())
+        fault = Fault(
+            worker_id=self._lease.worker_id,
+            account_id=path.account.id,
+            account_name=path.account.name,
+            workspace_id=path.account.workspace_id,
+            error_class=error_class.value,
+            text=text,
+            is_down=path.is_down(after=config.current().auto_failover.min_faults),
+        )
+        self._recorder.put(fault)
+        logger.warning("provider.dial_failed", smtp_account=path.account.name, text=text)
+        if path.is_canary:
+            self._end_canary(path, fault)
+        if not path.connections:
+            self._aside.start(self.release([parcel.claim for parcel in path.drain()]))
+
+    def close_idle(self, path: Path, *, older_than: float) -> None:
+        """Take leave of the servers that nothing was sent to for so many seconds."""
+        now = time.monotonic()
+        for connection in list(path.idle):
+            if now - connection.idle_since >= older_than:
+                del path.idle[connection]
+                connection.quit()
+
+    # What connections tell (`transports.smtp.Owner`)
+
+    def on_idle(self, connection: Connection) -> None:
+        """Nothing is begun here: take the next message, or end after so many."""
+        path = self._path_of.get(connection)
+        if path is None:
+            return
+        is_wanted = len(path.connections) <= path.limit(time.monotonic())
+        if connection.done_count >= MESSAGES_PER_CONNECTION or not is_wanted:
+            connection.quit()
+            return
+        path.idle[connection] = None
+        self.pump(path)
+
+    def on_go_ahead(self, connection: Connection, offer: Offer) -> None:
+        """The server waits for the content. Mark it, and begin the next one along with it."""
+        path = self._path_of[connection]
+        following: Parcel | None = None
+        if (
+            connection.capabilities.pipelining
+            and connection.done_count + 1 < MESSAGES_PER_CONNECTION
+            and self._lease.may_claim()
+        ):
+            following = path.take(time.monotonic())
+            if path.is_low(time.monotonic()):
+                self._call_for_work()
+        self.gate.mark(_mark_of(offer.context), marks.DOT)
+        if following is not None:
+            self.gate.mark(_mark_of(following), marks.BEGUN)
+        self.gate.when_written(partial(self._finish, connection, offer, following))
+
+    def on_done(self, connection: Connection, offer: Offer, outcome: Outcome) -> None:
+        """A message's outcome is in."""
+        path = self._path_of[connection]
+        parcel: Parcel = offer.context
+        path.begun -= 1
+        if outcome.is_stale:
+            parcel.stale_count += 1
+            if parcel.stale_count <= STALE_MAX:
+                self._put_back(path, parcel)
+                return
+            outcome = outcomes.not_offered(
+                outcome.stage,
+                ErrorClass.CONNECTION,
+                outcome.text,
+                verdict=of_contact(ErrorClass.CONNECTION),
+                remote=outcome.remote,
+            )
+        elif outcome.reply is not None and outcome.stage is Stage.FINAL_DOT:
+            self.gate.mark(_mark_of(parcel), rescues.write_mark(outcome))
+        self._conclude(path, parcel, outcome)
+
+    def on_closed(self, connection: Connection) -> None:
+        """The connection is gone."""
+        path = self._path_of.pop(connection)
+        path.connections.discard(connection)
+        path.idle.pop(connection, None)
+        self.pump(path)
+        self._call_for_work()
+
+    # One message
+
+    def _begin(self, connection: Connection, parcel: Parcel) -> None:
+        path = self._path_of.get(connection)
+        if path is None or not connection.is_idle or not self._may_send(parcel):
+            self._take_back(parcel)
+            if path is not None and connection.is_idle:
+                self.on_idle(connection)
+            return
+        offer = self._build(connection, path, parcel)
+        if offer is None:
+            self.on_idle(connection)
+        else:
+            connection.begin(offer)
+
+    def _finish(self, connection: Connection, offer: Offer, following: Parcel | None) -> None:
+        path = self._path_of.get(connection)
+        if path is None or not self._may_send(offer.context):
+            if following is not None:
+                self._take_back(following)
+            if path is not None:
+                connection.abort()
+            return
+        connection.finish(
+            self._build(connection, path, following) if following is not None else None
+        )
+
+    def _may_send(self, parcel: Parcel) -> bool:
+        """The fence: the lease holds, and it is the one under which this was claimed."""
+        return self._lease.is_fresh() and parcel.claim.worker_id == self._lease.worker_id
+
+    def _take_back(self, parcel: Parcel) -> None:
+        """This was taken and not begun."""
+        path = self.paths[parcel.claim.account_id]
+        path.begun -= 1
+        self._put_back(path, parcel)
+
+    def _put_back(self, path: Path, parcel: Parcel) -> None:
+        if parcel.claim.worker_id == self._lease.worker_id:
+            path.put_back(parcel)
+            self._call_for_work()
+        else:  # it is the rescue's
+            self._lease.let_go({parcel.claim.message_id})
+
+    def _build(self, connection: Connection, path: Path, parcel: Parcel) -> Offer | None:
+        """The message for this server; None where it has no way to it, which is its outcome."""
+        try:
+            offer = make_offer(parcel, connection.capabilities)
+            refusal = connection.refuse(offer)
+        except ValueError as error:
+            text = f"This message cannot be put into SMTP: {error}"
+            refusal = outcomes.not_offered(
+                Stage.MAIL_FROM, ErrorClass.PROTOCOL, text, is_permanent=True
+            )
+        except Exception:
+            logger.exception("attempt.crashed", message_id=str(parcel.claim.message_id))
+            text = "maild itself failed while building this message; the worker's log says how."
+            refusal = outcomes.not_offered(Stage.MAIL_FROM, ErrorClass.UNKNOWN, text)
+        if refusal is None:
+            return offer
+        path.begun -= 1
+        self._conclude(path, parcel, refusal)
+        return None
+
+    def _conclude(self, path: Path, parcel: Parcel, outcome: Outcome) -> None:
+        """Hand an outcome to the recorder, and learn from it."""
+        self.tried_count += 1
+        now = time.monotonic()
+        milliseconds = round((now - parcel.begun_at) * 1000)
+        result = outcomes.decide(parcel.claim, outcome, duration_ms=milliseconds)
+        self._recorder.put(result)
+        if result.is_path_fault and _is_throttling(outcome) and path.throttled(now):
+            rate = path.pace.slowed_to
+            if rate is not None:
+                self._aside.start(self._tell_slowed(path.account, rate, outcome.text))
+        if path.is_canary:
+            if result.fault is not None:
+                self._end_canary(path, result.fault)
+            elif not result.is_path_fault:
+                path.canary_passed += 1
+                if path.canary_passed >= CANARY_MESSAGES:
+                    self._end_canary(path, None)
+
+    async def _tell_slowed(self, account: Account, rate: float, text: str) -> None:
+        await self._aside.ask(providers.note_slowed, account, rate=rate, text=text)
+
+    def _end_canary(self, path: Path, fault: Fault | None) -> None:
+        path.is_canary, path.canary_passed = False, 0
+        self._aside.start(self._report_canary(path.account, fault))
+
+    async def _report_canary(self, account: Account, fault: Fault | None) -> None:
+        await self._aside.ask(providers.end_canary, account, self._lease.worker_id, fault=fault)
+        self._on_health_changed()
+
+    def _on_recorded(self, results: Sequence[Result]) -> None:
+        """On the recorder's thread: these outcomes are in Postgres."""
+        names = [marks.field(r.claim.message_id, r.claim.attempt_no) for r in results]
+        self._aside.call(self.gate.unmark, names)
+
+    async def release(self, released: Sequence[Claim]) -> None:
+        """Give claims back to the queue. Raises Unavailable."""
+        if released:
+            try:
+                await self._aside.ask(claims.release, released)
+                self.gate.unmark([marks.field(c.message_id, c.attempt_no) for c in released])
+            finally:
+                # What Postgres could not be told of is nobody's, and the sweep puts it back.
+                self._lease.let_go({claim.message_id for claim in released})
+
+    async def _set_has_marks(self, worker_id: uuid.UUID, has_marks: bool) -> None:
+        await self._aside.ask(workers.set_has_marks, worker_id, has_marks)
+
+
+def _mark_of(parcel: Parcel) -> str:
+    return marks.field(parcel.claim.message_id, parcel.claim.attempt_no)
+
+
+def _is_throttling(outcome: Outcome) -> bool:
+    return outcome.reply is not None and outcome.reply.code in {421, 450, 451, 452, 454}

@@ -1,0 +1,402 @@
+"""What a person does to messages by hand: retry, cancel, hold, release, resolve.
+
+Every move is guarded: of two people at once one wins, and the other is told. Messages come and go
+in bulk, without a query for each. What a person may not override is checked again here: whoever
+asked not to be mailed stays unmailed, however often somebody presses "retry".
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import peewee
+
+from maild import config, queue
+from maild.db import database
+from maild.domain import ids, submission
+from maild.domain.states import EventType, Status, Stream
+from maild.errors import FieldError, InvalidFields, summarise
+from maild.models import Freeze, Message, Suppression
+from maild.services import addresses, message_log, transitions, workspaces
+from maild.services.messages import DELIVER
+from maild.services.transitions import Move
+
+IDS_MAX = 500
+FILTER_MAX = 10_000
+"""As many messages one call with a filter looks at."""
+SAMPLES = 10
+OUTCOMES_MAX = 500
+CHUNK = 1_000
+"""Messages moved in one transaction."""
+REASON_MAX_CHARS = 500
+
+NOT_FOUND = "not found"
+TOO_LATE = "has changed meanwhile: somebody else was quicker"
+
+_RETRIABLE = (Status.FAILED, Status.UNKNOWN)
+
+
+class Source(StrEnum):
+    """Where the messages of a retry came from."""
+
+    IDS = "ids"
+    LATEST_FAILED = "latest_failed"
+    FILTER = "filter"
+
+
+class OutcomeStatus(StrEnum):
+    """What became of one message of the request."""
+
+    RETRIED = "retried"
+    CANCELLED = "cancelled"
+    HELD = "held"
+    RELEASED = "released"
+    RESOLVED = "resolved"
+    SKIPPED = "skipped"
+    """It is there, and was left as it is; `error` says why."""
+    FAILED = "failed"
+    """There is no such message in this workspace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`message_id` is as it was given, which need not be an id at all."""
+
+    message_id: str
+    status: OutcomeStatus
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one call came to, in the order of the request."""
+
+    outcomes: list[Outcome]
+
+    def count(self, *statuses: OutcomeStatus) -> int:
+        return sum(outcome.status in statuses for outcome in self.outcomes)
+
+    @property
+    def skipped_count(self) -> int:
+        return self.count(OutcomeStatus.SKIPPED)
+
+    @property
+    def failed_count(self) -> int:
+        return self.count(OutcomeStatus.FAILED)
+
+    @property
+    def done_count(self) -> int:
+        return len(self.outcomes) - self.skipped_count - self.failed_count
+
+
+@dataclass(frozen=True, slots=True)
+class RetryResult:
+    """As `Result`, of all that were looked at; `is_truncated` where more match the filter."""
+
+    result: Result
+    source: Source
+    is_dry_run: bool
+    is_truncated: bool
+
+    @property
+    def shown(self) -> list[Outcome]:
+        """The outcomes to tell one by one."""
+        if self.source is not Source.FILTER:
+            return self.result.outcomes
+        return self.result.outcomes[: SAMPLES if self.is_dry_run else OUTCOMES_MAX]
+
+
+class _Found(NamedTuple):
+    """A message as these verbs look at it."""
+
+    id: Any
+    status: Status
+    stream: Stream
+    to_email: str
+    seconds_to_schedule: float
+    suppression: str | None
+    freeze: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Verb:
+    """How one kind of intervention treats a message that it finds.
+
+    `why_not` gives the words for one that must be left alone; `move` the move for the others.
+    """
+
+    done: OutcomeStatus
+    why_not: Callable[[_Found], str | None]
+    move: Callable[[_Found], Move]
+    rings: bool = False
+
+
+def retry(
+    workspace_id: int,
+    *,
+    message_ids: Sequence[str] | None = None,
+    limit: int | None = None,
+    filter_: message_log.Filter | None = None,
+    dry_run: bool = False,
+    by: str,
+    reason: str | None = None,
+) -> RetryResult:
+    """Queue failed and unknown messages again, with all their attempts and a renewed lifetime.
+
+    Exactly one of the three says which: ids, so many of the newest failed ones, or a filter, whose
+    `status` narrows it to one of the two. `dry_run` only tells what would happen. Raises
+    InvalidFields, NotFound (the workspace), Unavailable (the search takes too long).
+    """
+    if sum(given is not None for given in (message_ids, limit, filter_)) != 1:
+        raise _invalid("message_ids", "give exactly one of message_ids, limit and filter")
+    verb = _retrying(workspace_id, _why(by, reason))
+    if message_ids is not None:
+        texts, found = _find_by_ids(workspace_id, message_ids)
+        source, is_truncated = Source.IDS, False
+    else:
+        if filter_ is None:
+            wanted, at_most = message_log.Filter(status=Status.FAILED), limit or 0
+            source = Source.LATEST_FAILED
+        else:
+            wanted, at_most, source = filter_, FILTER_MAX, Source.FILTER
+        rows = _find_newest(workspace_id, wanted, limit=at_most + 1)
+        is_truncated = source is Source.FILTER and len(rows) > at_most
+        found = {str(row.id): row for row in rows[:at_most]}
+        texts = list(found)
+    result = _carry_out(texts, found, verb, dry_run=dry_run)
+    return RetryResult(result, source, dry_run, is_truncated)
+
+
+def cancel(
+    workspace_id: int, message_ids: Sequence[str], *, by: str, reason: str | None = None
+) -> Result:
+    """Withdraw messages that wait or are held. Raises InvalidFields, NotFound (the workspace)."""
+    why = _why(by, reason)
+    verb = _Verb(
+        OutcomeStatus.CANCELLED,
+        lambda m: None if m.status in {Status.QUEUED, Status.HELD} else _too_late_to_stop(m),
+        lambda m: _move(workspace_id, m, Status.CANCELLED, EventType.CANCELLED, why),
+    )
+    return _carry_out(*_find_by_ids(workspace_id, message_ids), verb)
+
+
+def hold(workspace_id: int, message_ids: Sequence[str], *, by: str, reason: str) -> Result:
+    """Keep waiting messages back until they are released. Raises as `cancel`."""
+    why = _why(by, reason)
+
+    def move(m: _Found) -> Move:
+        held = _move(workspace_id, m, Status.HELD, EventType.HELD, why)
+        return replace(held, hold_reason=reason)
+
+    def why_not(m: _Found) -> str | None:
+        if m.status is Status.HELD:
+            return "is held already"
+        return None if m.status is Status.QUEUED else _too_late_to_stop(m)
+
+    verb = _Verb(OutcomeStatus.HELD, why_not, move)
+    return _carry_out(*_find_by_ids(workspace_id, message_ids), verb)
+
+
+def release(
+    workspace_id: int, message_ids: Sequence[str], *, by: str, reason: str | None = None
+) -> Result:
+    """Let held messages go: at once, or at the time for which they are scheduled. Raises as
+    `cancel`.
+    """
+    why = _why(by, reason)
+
+    def why_not(m: _Found) -> str | None:
+        if m.status is not Status.HELD:
+            return f"is {m.status.value}, not held"
+        # The next claim would only hold it again.
+        return f"a freeze is in force, lift it first: {m.freeze}" if m.freeze else None
+
+    def move(m: _Found) -> Move:
+        released = _move(workspace_id, m, Status.QUEUED, EventType.RELEASED, why)
+        return replace(released, next_attempt_in=m.seconds_to_schedule)
+
+    verb = _Verb(OutcomeStatus.RELEASED, why_not, move, rings=True)
+    return _carry_out(*_find_by_ids(workspace_id, message_ids), verb)
+
+
+def resolve(
+    workspace_id: int, message_ids: Sequence[str], *, was_sent: bool, by: str, reason: str
+) -> Result:
+    """Say what became of messages whose outcome is unknown: sent, or not, and then queued again
+    as by `retry`. Raises as `cancel`.
+    """
+    why = _why(by, reason)
+    if was_sent:
+        verb = _Verb(
+            OutcomeStatus.RESOLVED,
+            lambda m: None,
+            lambda m: _move(workspace_id, m, Status.SENT, EventType.ASSUMED_SENT, why),
+        )
+    else:
+        verb = replace(_retrying(workspace_id, why), done=OutcomeStatus.RESOLVED)
+    safe = verb.why_not
+
+    def why_not(m: _Found) -> str | None:
+        if m.status is not Status.UNKNOWN:
+            return f"is {m.status.value}: only an unknown outcome can be resolved"
+        return safe(m)
+
+    verb = replace(verb, why_not=why_not)
+    return _carry_out(*_find_by_ids(workspace_id, message_ids), verb)
+
+
+def _retrying(workspace_id: int, why: dict[str, Any]) -> _Verb:
+    settings = config.current()
+
+    def why_not(m: _Found) -> str | None:
+        if m.status not in _RETRIABLE:
+            return f"is {m.status.value}: only failed and unknown messages can be retried"
+        if m.suppression is not None:
+            return f"the recipient is suppressed: {m.suppression}"
+        domain = addresses.parse(m.to_email).domain
+        if submission.is_blocked_domain(domain, settings.blocked_recipient_domains):
+            return f"mail to {domain} is blocked"
+        return None
+
+    def move(m: _Found) -> Move:
+        again = _move(workspace_id, m, Status.QUEUED, EventType.RETRIED, why)
+        lifetime = settings.lifetime_seconds(m.stream)
+        return replace(again, next_attempt_in=0.0, lifetime_seconds=lifetime)
+
+    return _Verb(OutcomeStatus.RETRIED, why_not, move, rings=True)
+
+
+def _move(workspace_id: int, m: _Found, new: Status, event: EventType, why: dict[str, Any]) -> Move:
+    return Move(m.id, workspace_id, old=m.status, new=new, event=event, data=why)
+
+
+def _too_late_to_stop(m: _Found) -> str:
+    if m.status is Status.SENDING:
+        return "is being sent right now"
+    return f"is {m.status.value} already"
+
+
+def _carry_out(
+    texts: Sequence[str], found: dict[str, _Found], verb: _Verb, *, dry_run: bool = False
+) -> Result:
+    """Make the moves that the verb allows, and tell of each message of the request."""
+    errors = {text: verb.why_not(m) for text, m in found.items()}
+    going = [found[text] for text in texts if text in found and errors[text] is None]
+    gone = {m.id for m in going} if dry_run else _apply([verb.move(m) for m in going], verb)
+    outcomes = []
+    for text in texts:
+        if text not in found:
+            outcomes.append(Outcome(text, OutcomeStatus.FAILED, NOT_FOUND))
+        elif error := errors[text]:
+            outcomes.append(Outcome(text, OutcomeStatus.SKIPPED, error))
+        elif found[text].id in gone:
+            outcomes.append(Outcome(text, verb.done))
+        else:
+            outcomes.append(Outcome(text, OutcomeStatus.SKIPPED, TOO_LATE))
+    return Result(outcomes)
+
+
+def _apply(moves: list[Move], verb: _Verb) -> set[Any]:
+    gone: set[Any] = set()
+    for start in range(0, len(moves), CHUNK):
+        with database.atomic():
+            gone |= transitions.apply(moves[start : start + CHUNK])
+            if verb.rings:
+                queue.enqueue(DELIVER)
+    return gone
+
+
+def _find_by_ids(workspace_id: int, texts: Sequence[str]) -> tuple[list[str], dict[str, _Found]]:
+    """The request without repetitions, and what is there of it. Raises InvalidFields, NotFound
+    (the workspace).
+    """
+    if not 1 <= len(texts) <= IDS_MAX:
+        raise _invalid("message_ids", f"must have 1 to {IDS_MAX} entries")
+    wanted = list(dict.fromkeys(texts))
+    parsed = {text: ids.parse_id(text) for text in wanted}
+    known = [message_id for message_id in parsed.values() if message_id]
+    query = _select().where(Message.workspace == workspace_id, Message.id << known)
+    rows = {row.id: row for row in _rows(query)} if known else {}
+    if not rows:
+        workspaces.require(workspace_id)
+    return wanted, {text: rows[i] for text, i in parsed.items() if i in rows}
+
+
+def _find_newest(workspace_id: int, filter_: message_log.Filter, *, limit: int) -> list[_Found]:
+    if filter_.status is not None and filter_.status not in _RETRIABLE:
+        raise _invalid("filter.status", "must be failed or unknown")
+    query = (
+        _select()
+        .where(*message_log.conditions(workspace_id, filter_), Message.status << _RETRIABLE)
+        .order_by(Message.created_at.desc(), Message.id.desc())
+        .limit(limit)
+    )
+    with message_log.bounded():
+        rows = _rows(query)
+        if not rows:
+            workspaces.require(workspace_id)
+    return rows
+
+
+def _select() -> Any:
+    wait = peewee.fn.extract(
+        peewee.NodeList((peewee.SQL("epoch FROM"), Message.scheduled_at - peewee.fn.now()))
+    )
+    now = peewee.fn.now()
+    suppression = (
+        Suppression.select(Suppression.reason)
+        .where(
+            Suppression.workspace == Message.workspace,
+            # Lower case as suppressions are kept, beyond ASCII too.
+            Suppression.email == peewee.fn.lower(Message.to_email.collate("pg_c_utf8")),
+            Suppression.stream.is_null() | (Suppression.stream == Message.stream),
+            Suppression.expires_at.is_null() | (Suppression.expires_at > now),
+        )
+        .limit(1)
+    )
+    freeze = (
+        Freeze.select(Freeze.reason)
+        .where(
+            Freeze.workspace == Message.workspace,
+            Freeze.stream.is_null() | (Freeze.stream == Message.stream),
+            Freeze.lifted_at.is_null(),
+            Freeze.expires_at.is_null() | (Freeze.expires_at > now),
+        )
+        .limit(1)
+    )
+    return Message.select(
+        Message.id,
+        Message.status,
+        Message.stream,
+        Message.to_email,
+        peewee.fn.greatest(0, peewee.fn.coalesce(wait, 0)),
+        suppression,
+        freeze,
+    )
+
+
+def _rows(query: Any) -> list[_Found]:
+    return [
+        _Found(r[0], Status(r[1]), Stream(r[2]), r[3], float(r[4]), r[5], r[6])
+        for r in query.tuples()
+    ]
+
+
+def _why(by: str, reason: str | None) -> dict[str, Any]:
+    """Who did it and why, as the event keeps it. Raises InvalidFields."""
+    if reason is None:
+        return {"by": by}
+    if not reason.strip():
+        raise _invalid("reason", "must not be empty")
+    problems: Iterable[submission.Complaint] = submission.check_line(
+        "reason", reason, max_chars=REASON_MAX_CHARS
+    )
+    for name, message in problems:
+        raise _invalid(name, message)
+    return {"by": by, "reason": reason}
+
+
+def _invalid(field: str, message: str) -> InvalidFields:
+    errors = [FieldError(field, message)]
+    return InvalidFields(summarise(errors), errors=errors)

@@ -1,0 +1,40 @@
+"""From a message as it is stored to the bytes that suit one server."""
+
+from datetime import UTC, datetime
+
+from maild.domain.address import to_wire
+from maild.domain.ids import message_id_header
+from maild.domain.mime import Attachment, Content, build
+from maild.services.paths import Parcel
+from maild.transports.smtp import Capabilities, Offer
+
+
+def make_offer(parcel: Parcel, server: Capabilities) -> Offer:
+    """The message as this server can take it. Raises ValueError where it cannot be put into
+    SMTP.
+    """
+    content = _content(parcel)
+    message = build(
+        content,
+        eight_bit=server.eight_bit,
+        utf8_headers=content.needs_utf8_headers and server.smtputf8,
+    )
+    return Offer(content.from_email, content.to[0], message, parcel)
+
+
+def _content(parcel: Parcel) -> Content:
+    claim, stored = parcel.claim, parcel.content
+    from_email = to_wire(claim.from_email)
+    return Content(
+        message_id=message_id_header(claim.message_id, from_email.rpartition("@")[2]),
+        date=datetime.fromtimestamp(claim.created_at_epoch, UTC),
+        from_email=from_email,
+        from_name=stored.from_name,
+        to=(to_wire(claim.to_email),),
+        reply_to=to_wire(stored.reply_to) if stored.reply_to else None,
+        subject=claim.subject,
+        body_text=stored.body_text,
+        body_html=stored.body_html,
+        headers=tuple((name, value) for name, value in stored.headers),
+        attachments=tuple(Attachment(*attachment) for attachment in parcel.attachments),
+    )

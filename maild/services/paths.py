@@ -1,0 +1,191 @@
+"""A path: what one worker has to do with one SMTP account at the moment.
+
+The messages that are ready for it, the connections that are open, its pace, and whether it is only
+a canary's. No network and no database here: the engine (`services/sending.py`) moves things in and
+out, on its one thread.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+from maild.domain.pacing import Pace
+from maild.domain.states import Stream
+from maild.services.claims import Claim, Content
+from maild.services.providers import Account
+from maild.transports.smtp import Connection
+
+CHECK_SECONDS = 0.5
+"""How old the last look at suppressions and freezes may be when a message is offered."""
+BUFFER_SECONDS = 0.25
+"""How much work a path keeps ready, at its speed of the moment."""
+BUFFER_MAX = 400
+DIALS_AT_ONCE = 8
+FIRST_DIALS_MAX = 5
+"""Dials at once where no connection stands."""
+SLOW_DIAL_SECONDS = 2.0
+FIRST_DIAL_WAIT_SECONDS = 0.25
+LAST_DIAL_WAIT_SECONDS = 10.0
+REGROW_SECONDS = 5.0
+"""After throttling, a connection more is dared once in this time."""
+
+
+@dataclass(slots=True, eq=False)
+class Parcel:
+    """A message in this worker's hands: claimed, loaded, and checked at `checked_at`."""
+
+    claim: Claim
+    content: Content
+    attachments: list[tuple[str, str, bytes, str | None]]
+    checked_at: float
+    begun_at: float = 0.0
+    stale_count: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Path:
+    """Everything this worker knows about sending through one account."""
+
+    account: Account
+    pace: Pace
+    urgent: deque[Parcel] = field(default_factory=deque)
+    patient: deque[Parcel] = field(default_factory=deque)
+    connections: set[Connection] = field(default_factory=set)
+    idle: dict[Connection, None] = field(default_factory=dict)
+    """Connections that wait for work, the one that waits longest first."""
+    opening: int = 0
+    begun: int = 0
+    """Messages handed to connections whose outcome is not in."""
+    connection_limit: int = 1
+    """This worker's share of the account's connections."""
+    slow_limit: float = math.inf
+    slow_limit_at: float = 0.0
+    dial_failures: int = 0
+    next_dial_at: float = 0.0
+    dialled_at: float = 0.0
+    is_canary: bool = False
+    canary_passed: int = 0
+    is_checking: bool = False
+
+    @property
+    def ready_count(self) -> int:
+        return len(self.urgent) + len(self.patient)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is ready, on its way or being opened."""
+        return not (self.ready_count or self.begun or self.opening)
+
+    def limit(self, now: float) -> int:
+        """Connections that may be open now."""
+        if self.slow_limit < self.connection_limit and now - self.slow_limit_at > REGROW_SECONDS:
+            self.slow_limit, self.slow_limit_at = self.slow_limit + 1, now
+        return int(min(self.connection_limit, self.slow_limit))
+
+    def room(self, now: float) -> int:
+        """How many more messages may be claimed for this path.
+
+        None before a first connection stands: a server that cannot be reached costs no message an
+        attempt. Otherwise as many as leave soon at the speed of the moment.
+        """
+        if not self.connections or not self.connection_limit:
+            return 0
+        if self.is_canary:
+            return 0 if self.ready_count or self.begun else 1
+        wanted = max(2.0 * self.limit(now), self.pace.measured(now) * BUFFER_SECONDS)
+        if not math.isinf(self.pace.per_second):
+            wanted = min(wanted, max(1.0, self.pace.available(now)))
+        return max(0, int(min(wanted, BUFFER_MAX)) - self.ready_count)
+
+    def is_low(self, now: float) -> bool:
+        """Whether it is time to claim more."""
+        return self.room(now) >= max(1, self.ready_count)
+
+    def put(self, parcel: Parcel) -> None:
+        """A message is ready."""
+        self._queue_of(parcel).append(parcel)
+
+    def put_back(self, parcel: Parcel) -> None:
+        """A message that a connection gave back goes first."""
+        self._queue_of(parcel).appendleft(parcel)
+
+    def take(self, now: float) -> Parcel | None:
+        """The next message that may be offered now: checked lately, and within the pace."""
+        queue = self.urgent or self.patient
+        if not queue or now - queue[0].checked_at > CHECK_SECONDS or not self.pace.take(now):
+            return None
+        self.begun += 1
+        parcel = queue.popleft()
+        parcel.begun_at = now
+        return parcel
+
+    def drain(self) -> list[Parcel]:
+        """Take out everything that is ready."""
+        parcels = [*self.urgent, *self.patient]
+        self.urgent.clear()
+        self.patient.clear()
+        return parcels
+
+    def remove(self, parcels: set[Parcel]) -> None:
+        """Take these out."""
+        self.urgent = deque(p for p in self.urgent if p not in parcels)
+        self.patient = deque(p for p in self.patient if p not in parcels)
+
+    def unchecked(self, now: float) -> list[Parcel]:
+        """What is ready and should be looked at again before it is offered."""
+        age = CHECK_SECONDS / 2
+        return [p for p in (*self.urgent, *self.patient) if now - p.checked_at > age]
+
+    def needs_check(self, now: float) -> bool:
+        """Whether what is first in line is about to be too long unchecked."""
+        age = CHECK_SECONDS / 2
+        return any(q and now - q[0].checked_at > age for q in (self.urgent, self.patient))
+
+    def dials_wanted(self, now: float) -> int:
+        """How many more connections to open."""
+        if now < self.next_dial_at:
+            return 0
+        standing = len(self.connections) + self.opening
+        if not self.connections:
+            return min(self._first_dials_wanted(now), self.limit(now) - standing)
+        wanted = self.ready_count - len(self.idle) - self.opening
+        return max(0, min(wanted, self.limit(now) - standing, DIALS_AT_ONCE - self.opening))
+
+    def _first_dials_wanted(self, now: float) -> int:
+        """How many more to try where none stands: one; a few where that was in vain, or takes its
+        time, so that a server that is gone, or silent, is soon known to be.
+        """
+        if self.is_canary:
+            return 0 if self.opening else 1
+        if self.dial_failures:
+            return FIRST_DIALS_MAX - self.opening
+        is_slow = self.opening and now - self.dialled_at > SLOW_DIAL_SECONDS
+        return 1 if (not self.opening or is_slow) and self.opening < FIRST_DIALS_MAX else 0
+
+    def is_down(self, *, after: int) -> bool:
+        """Whether `after` dials in a row were in vain, and nothing stands."""
+        return not self.connections and self.dial_failures >= after
+
+    def dialled(self) -> None:
+        """A connection stands."""
+        self.dial_failures, self.next_dial_at = 0, 0.0
+
+    def failed_to_dial(self, now: float) -> None:
+        """It does not; wait for longer each time."""
+        wait = FIRST_DIAL_WAIT_SECONDS * 2.0 ** min(self.dial_failures, 16)
+        self.dial_failures += 1
+        self.next_dial_at = now + min(wait, LAST_DIAL_WAIT_SECONDS)
+
+    def throttled(self, now: float) -> bool:
+        """The provider says that we are too fast: fewer connections, and a slower pace. True where
+        that changed something.
+        """
+        if not self.pace.throttled(now):
+            return False
+        self.slow_limit = max(1.0, min(self.slow_limit, float(len(self.connections))) // 2)
+        self.slow_limit_at = now
+        return True
+
+    def _queue_of(self, parcel: Parcel) -> deque[Parcel]:
+        is_urgent = parcel.claim.stream is Stream.TRANSACTIONAL
+        return self.urgent if is_urgent else self.patient

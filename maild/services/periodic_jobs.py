@@ -1,0 +1,18 @@
+"""Periodic jobs: what is done once in a slot of time, however many schedulers there are."""
+
+from maild.db import database
+
+# Slots begin at the same moments for everybody, by Postgres' clock.
+_TAKE = """
+INSERT INTO periodic_jobs AS j (name, ran_at) VALUES (%(name)s, now())
+ON CONFLICT (name) DO UPDATE SET ran_at = now()
+WHERE date_bin(%(slot)s * interval '1 second', j.ran_at, 'epoch')
+    < date_bin(%(slot)s * interval '1 second', now(), 'epoch')
+RETURNING name
+"""
+
+
+def take_slot(name: str, *, seconds: int) -> bool:
+    """Whether this caller is the one that does the job in the present slot."""
+    row = database.execute_sql(_TAKE, {"name": name, "slot": seconds}).fetchone()
+    return row is not None

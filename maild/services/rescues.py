@@ -1,0 +1,165 @@
+"""Rescuing what a dead worker held, by the marks that it left in Redis (`maild.marks`).
+
+A message without a mark was only claimed: it is queued again, and its attempt not used. One that
+was begun, and whose final dot was not written, was certainly not sent. One whose reply was marked
+is recorded with it. What remains may have been sent: its outcome is unknown.
+"""
+
+import contextlib
+import dataclasses
+import json
+import uuid
+from collections.abc import Sequence
+
+from maild import config, log, marks
+from maild.db import database
+from maild.domain.smtp_reply import Reply, Stage, classify
+from maild.domain.states import Stream
+from maild.errors import Unavailable
+from maild.services import outcomes, workers
+from maild.services.claims import Claim
+from maild.services.outcomes import Result
+from maild.services.workers import Lease
+from maild.transports.smtp import Outcome
+
+logger = log.get(__name__)
+
+BATCH = 500
+WAIT_FOR_REDIS_SECONDS = 60
+"""How long a dead worker's messages wait for a Redis that is away to tell of them."""
+FORGOTTEN_AFTER_SECONDS = 5
+"""Longer than the answer to a claim can be under way."""
+
+_CLAIMS = """
+SELECT m.worker_id, m.id, m.workspace_id, m.attempt_count, m.excused_count, m.path_fault_count,
+m.stream, m.from_email, m.to_email, m.subject, m.size_bytes, extract(epoch FROM m.created_at)::float8,
+extract(epoch FROM m.expires_at - now())::float8, coalesce(a.id, 0), m.smtp_account_name
+FROM messages m
+LEFT JOIN smtp_accounts a ON a.workspace_id = m.workspace_id AND a.name = m.smtp_account_name
+WHERE m.status = 'sending' AND m.worker_id = %s
+"""
+_DEAD = """
+SELECT d.worker_id, coalesce(w.has_marks, false),
+    coalesce(extract(epoch FROM now() - w.seen_at)::float8, 'infinity')
+FROM (SELECT DISTINCT worker_id FROM messages WHERE status = 'sending') AS d
+LEFT JOIN workers w ON w.id = d.worker_id
+WHERE w.id IS NULL OR w.seen_at <= now() - %s * interval '1 second'
+"""
+_HELD = _CLAIMS + "ORDER BY m.id LIMIT %s"
+_FORGOTTEN = _CLAIMS + "AND m.updated_at < now() - %s * interval '1 second'"
+
+
+def rescue() -> int:
+    """Settle everything that dead workers held, and return how many messages that was."""
+    settings = config.current()
+    rescued = 0
+    dead = database.execute_sql(_DEAD, (settings.lease_seconds,)).fetchall()
+    for worker_id, has_marks, silent_seconds in dead:
+        known: dict[str, str] | None = None
+        if has_marks:
+            try:
+                known = marks.read(settings.redis_url, worker_id)
+            except Unavailable as error:
+                if silent_seconds < settings.lease_seconds + WAIT_FOR_REDIS_SECONDS:
+                    logger.warning("rescue.waits_for_redis", detail=error.detail)
+                    continue
+        rescued += _rescue_worker(worker_id, known)
+    return rescued
+
+
+def _rescue_worker(worker_id: uuid.UUID, known: dict[str, str] | None) -> int:
+    rescued = 0
+    while True:
+        # Not locked: whoever settles a message first wins, by the guard of its transition.
+        rows = database.execute_sql(_HELD, (worker_id, BATCH)).fetchall()
+        outcomes.record([_settle(_claim(row), known) for row in rows])
+        rescued += len(rows)
+        if len(rows) < BATCH:
+            break
+    with contextlib.suppress(Unavailable):  # they end by themselves
+        marks.drop(config.current().redis_url, worker_id)
+    return rescued
+
+
+def rescue_forgotten(lease: Lease) -> int:
+    """Put back what Postgres thinks this worker holds, and the worker does not know of.
+
+    An error between the claim and the outcome leaves such messages: the answer to the claim was
+    lost, or the outcome could not be written. Returns how many there were.
+    """
+    rows = database.execute_sql(_FORGOTTEN, (lease.worker_id, FORGOTTEN_AFTER_SECONDS)).fetchall()
+    forgotten = [row for row in rows if row[1] not in lease.held]
+    if not forgotten:
+        return 0
+    known: dict[str, str] | None = None
+    if workers.has_marks(lease.worker_id):
+        try:
+            known = marks.read(config.current().redis_url, lease.worker_id)
+        except Unavailable:
+            return 0  # the next sweep asks again
+    outcomes.record([_settle(_claim(row), known) for row in forgotten])
+    return len(forgotten)
+
+
+def _claim(row: Sequence[object]) -> Claim:
+    claim = Claim(*row)  # type: ignore[arg-type] # the columns are the fields
+    return dataclasses.replace(claim, stream=Stream(claim.stream))
+
+
+def _settle(claim: Claim, known: dict[str, str] | None) -> Result:
+    """What becomes of a message that its worker died with. `known` None: nobody can tell."""
+    if known is None:
+        text = "The worker died, and the marks that tell whether this message was out are lost."
+        return outcomes.decide(claim, outcomes.lost_contact(text), duration_ms=0)
+    mark = known.get(marks.field(claim.message_id, claim.attempt_no))
+    if mark is None or mark == marks.BEGUN:
+        return outcomes.interrupted(claim, is_begun=mark is not None)
+    if mark == marks.DOT:
+        text = (
+            "The worker died between the final dot and the reply; the message may have been taken."
+        )
+        return outcomes.decide(claim, outcomes.lost_contact(text), duration_ms=0)
+    try:
+        outcome = read_mark(mark)
+    except (ValueError, TypeError, AttributeError):  # of another version of maild
+        outcome = outcomes.lost_contact(
+            f"The worker died, and left a mark that says {mark[:100]!r}."
+        )
+    return outcomes.decide(claim, outcome, duration_ms=0)
+
+
+def write_mark(outcome: Outcome) -> str:
+    """A reply to the final dot, as a mark."""
+    reply = outcome.reply
+    assert reply is not None
+    return json.dumps([reply.code, reply.enhanced_code, reply.text[:500], outcome.remote])
+
+
+def read_mark(mark: str) -> Outcome:
+    """The outcome that `write_mark` kept."""
+    code, enhanced_code, text, remote = json.loads(mark)
+    if not isinstance(code, int):
+        raise ValueError("not a mark")
+    reply = Reply(code, enhanced_code, text)
+    if code // 100 == 2:
+        return Outcome(
+            accepted=True,
+            stage=Stage.FINAL_DOT,
+            reply=reply,
+            error_class=None,
+            is_permanent=False,
+            is_unknown=False,
+            is_stale=False,
+            text=f"accepted: {reply}",
+            remote=remote,
+        )
+    verdict = classify(reply, Stage.FINAL_DOT)
+    return outcomes.not_offered(
+        Stage.FINAL_DOT,
+        verdict.error_class,
+        str(reply),
+        verdict=verdict,
+        reply=reply,
+        remote=remote,
+        is_permanent=verdict.is_permanent,
+    )

@@ -1,0 +1,146 @@
+"""Kinds of settings: from the text of an environment variable to its value.
+
+Each function takes the text and raises ValueError with a sentence about it; `config` names the
+setting. Nothing is read here.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+ENCRYPTION_KEY_BYTES = 32  # AES-256
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 5.6.2 token
+_DURATION = re.compile(r"(\d+)(s|m|h|d)?")
+_UNIT_SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DOMAIN = re.compile(r"(\*\.)?([a-z0-9-]+\.)+[a-z0-9-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Addr:
+    """A place to listen on or to reach: `host:port`."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def addr(text: str) -> Addr:
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:
+        raise ValueError("must be host:port, such as 127.0.0.1:8080")
+    return Addr(host.strip("[]"), int(port))
+
+
+def host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:-]+", text):
+        raise ValueError("must be a host name or an IP address, without a port")
+    return text
+
+
+def ehlo_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f.:]+\]", text):  # RFC 5321 4.1.1.1
+        raise ValueError("must be a domain name or an address literal such as [192.0.2.1]")
+    return text
+
+
+def email(text: str) -> str:
+    if not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", text):
+        raise ValueError("must be an e-mail address")
+    return text
+
+
+def header_name(text: str) -> str:
+    if not _HEADER_NAME.fullmatch(text):
+        raise ValueError("must be an HTTP header name")
+    return text
+
+
+def api_key(text: str) -> str:
+    if not re.fullmatch(r"[!-~]+", text):  # it travels in an HTTP header, RFC 9110 5.5
+        raise ValueError("must be ASCII letters, digits and signs, without spaces")
+    return text
+
+
+def boolean(text: str) -> bool:
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in known:
+        raise ValueError("must be true or false")
+    return known[text.lower()]
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError("must be one of " + ", ".join(allowed))
+        return text
+
+    return parse
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,12}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def rate(text: str) -> float | None:
+    """Messages a second; 0 is no limit."""
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text):
+        raise ValueError("must be a number such as 14 or 0.5, or 0 for no limit")
+    return float(text) or None
+
+
+def duration(text: str) -> int:
+    match = _DURATION.fullmatch(text)
+    seconds = int(match[1]) * _UNIT_SECONDS[match[2]] if match else 0
+    if not 1 <= seconds <= 30 * 86_400:
+        raise ValueError("must be a duration such as 90s, 5m, 2h or 1d")
+    return seconds
+
+
+def durations(text: str) -> tuple[int, ...]:
+    return tuple(duration(part.strip()) for part in text.split(","))
+
+
+def domains(text: str) -> tuple[str, ...]:
+    if text == "none":
+        return ()
+    domains = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    for domain in domains:
+        if not _DOMAIN.fullmatch(domain):
+            raise ValueError(f"{domain!r} is not a domain such as example.com or *.example.com")
+    return domains
+
+
+def encryption_key(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("must be base64") from None
+    if len(key) != ENCRYPTION_KEY_BYTES:
+        raise ValueError("must be the base64 of exactly 32 bytes: openssl rand -base64 32")
+    return key
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        try:
+            scheme = urlsplit(text).scheme
+        except ValueError:
+            scheme = ""
+        if scheme not in schemes:
+            raise ValueError(
+                "must be a URL starting with " + " or ".join(f"{s}://" for s in schemes)
+            )
+        return text
+
+    return parse
