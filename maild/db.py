@@ -69,7 +69,9 @@ def connection() -> Iterator[None]:
     try:
         database.connect()
         yield
-    except _AWAY as error:
+    except (peewee.PeeweeException, MaxConnectionsExceeded) as error:
+        if not is_away(error):
+            raise
         raise Unavailable(_why(error), retry_after_seconds=RETRY_AFTER_SECONDS) from error
     finally:
         database.close()
@@ -105,6 +107,14 @@ def execute_prepared(name: str, sql: str, parameters: Sequence[Any]) -> list[tup
         f"EXECUTE maild_{name} ({places})", parameters
     ).fetchall()
     return rows
+
+
+def is_away(error: Exception) -> bool:
+    """Whether an error means that Postgres is away, not that we asked for something wrong.
+
+    psycopg2 has no class of its own for some ways in which a server that stops cuts a connection.
+    """
+    return isinstance(error, _AWAY) or type(error) is peewee.DatabaseError
 
 
 # InternalError is, among others, a server that takes no writes in the middle of a fail-over.

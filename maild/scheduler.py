@@ -73,7 +73,9 @@ def _run(job: Callable[[], object]) -> int:
         moved = job()
     except Unavailable:
         raise
-    except Exception:
+    except Exception as error:
+        if db.is_away(error):
+            raise
         logger.exception("scheduler.job_crashed", job=job.__name__)
         return 0
     return moved if isinstance(moved, int) else 0

@@ -47,9 +47,9 @@ def run(settings: config.Settings) -> None:
     engine = threading.Thread(
         target=lambda: sending.work(lease, recorder.current()), name="engine", daemon=True
     )
-    engine.start()
     consumer.start()
     stop_requested = _catch_signals()  # after Huey, whose own ideas of SIGINT and SIGHUP lose mail
+    engine.start()
     logger.info("worker.ready", worker_id=str(lease.worker_id))
     while not stop_requested():
         lease.stopping.wait(SIGNAL_SECONDS)

@@ -218,7 +218,7 @@ class Dispatcher:
                 remote=outcome.remote,
             )
         elif outcome.reply is not None and outcome.stage is Stage.FINAL_DOT:
-            self.gate.mark(_mark_of(parcel), rescues.write_mark(outcome))
+            self.gate.note(_mark_of(parcel), rescues.write_mark(outcome))
         self._conclude(path, parcel, outcome)
 
     def on_closed(self, connection: Connection) -> None:

@@ -70,6 +70,11 @@ class Gate:
         self._known[name] = value
         self._set += (name, value)
 
+    def note(self, name: str, value: str) -> None:
+        """Set a mark soon; nobody waits for it."""
+        self.mark(name, value)
+        self._wake.set()
+
     def unmark(self, names: list[str]) -> None:
         """Remove marks with the next write: the outcome of these messages is in Postgres."""
         for name in names:

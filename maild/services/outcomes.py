@@ -238,9 +238,11 @@ WHERE attempts.worker_id = excluded.worker_id
 """
 
 
-def record(results: Sequence[Result], *, faults: Sequence[Fault] = ()) -> None:
+def record(results: Sequence[Result], *, faults: Sequence[Fault] = ()) -> list[Fault]:
     """Write finished attempts, and count them for the health of their accounts, in one transaction;
     `faults` are those of dials, which belong to no message.
+
+    Returns all faults, for `providers.judge`, which is no part of the transaction.
 
     A message that another has taken over keeps its state; but one whose outcome was given up as
     unknown is known to be sent, when its reply comes in late.
@@ -258,13 +260,12 @@ def record(results: Sequence[Result], *, faults: Sequence[Fault] = ()) -> None:
             database.execute_sql(_ATTEMPTS, (json.dumps([_attempt(r) for r in written]),))
         blames = [r.fault for r in results if r.fault is not None]
         providers.add_counts(_counts(results, [*blames, *faults]))
-    if blames or faults:
-        providers.judge([*blames, *faults])
     for result in results:
         if result.claim.message_id not in moved and result not in learned:
             logger.warning("attempt.lost_its_lease", **log_fields(result))
         elif result.status is not AttemptStatus.SENT:
             logger.info(f"attempt.{result.status}", **log_fields(result))
+    return [*blames, *faults]
 
 
 def _counts(results: Sequence[Result], faults: Sequence[Fault]) -> Counts:

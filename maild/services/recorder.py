@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from maild import db, log
 from maild.errors import Unavailable
-from maild.services import workers
+from maild.services import providers, workers
 from maild.services.outcomes import Result, log_fields, record
 from maild.services.providers import Fault
 
@@ -119,7 +119,7 @@ class Recorder:
         while True:
             try:
                 with db.connection():
-                    record(results, faults=faults)
+                    blames = record(results, faults=faults)
             except Unavailable as error:
                 logger.warning(
                     "outcomes.waiting_for_database", waiting=len(results), error=error.detail
@@ -139,8 +139,21 @@ class Recorder:
                 # Only now: on this word the mark is removed that tells what became of a message.
                 if self.on_recorded is not None and results:
                     self.on_recorded(results)
+                self._judge(blames)
                 break
         workers.let_go({result.claim.message_id for result in results})
+
+    def _judge(self, blames: Sequence[Fault]) -> None:
+        """See whether an account is to be left; the next fault asks again."""
+        if not blames:
+            return
+        try:
+            with db.connection():
+                providers.judge(blames)
+        except Unavailable as error:
+            logger.warning("delivery.database_away", detail=error.detail)
+        except Exception:
+            logger.exception("provider.cannot_be_judged")
 
 
 _recorder: Recorder | None = None

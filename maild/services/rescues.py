@@ -32,8 +32,8 @@ FORGOTTEN_AFTER_SECONDS = 5
 
 _CLAIMS = """
 SELECT m.worker_id, m.id, m.workspace_id, m.attempt_count, m.excused_count, m.path_fault_count,
-m.stream, m.from_email, m.to_email, m.subject, m.size_bytes, extract(epoch FROM m.created_at)::float8,
-extract(epoch FROM m.expires_at - now())::float8, coalesce(a.id, 0), m.smtp_account_name
+m.stream, m.from_email, m.to_email, m.subject, m.size_bytes,
+extract(epoch FROM m.created_at)::float8, extract(epoch FROM m.expires_at - now())::float8, coalesce(a.id, 0), m.smtp_account_name
 FROM messages m
 LEFT JOIN smtp_accounts a ON a.workspace_id = m.workspace_id AND a.name = m.smtp_account_name
 WHERE m.status = 'sending' AND m.worker_id = %s
@@ -87,8 +87,10 @@ def rescue_forgotten(lease: Lease) -> int:
     An error between the claim and the outcome leaves such messages: the answer to the claim was
     lost, or the outcome could not be written. Returns how many there were.
     """
-    rows = database.execute_sql(_FORGOTTEN, (lease.worker_id, FORGOTTEN_AFTER_SECONDS)).fetchall()
-    forgotten = [row for row in rows if row[1] not in lease.held]
+    with lease.claiming:
+        values = (lease.worker_id, FORGOTTEN_AFTER_SECONDS)
+        rows = database.execute_sql(_FORGOTTEN, values).fetchall()
+        forgotten = [row for row in rows if row[1] not in lease.held]
     if not forgotten:
         return 0
     known: dict[str, str] | None = None

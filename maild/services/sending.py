@@ -180,21 +180,29 @@ class Engine:
         """Claim a slice, and make it ready. Returns how many messages left the queue."""
         checked_at = time.monotonic()
         lease, account = self._lease, path.account
+        worker_id = self._dispatcher.gate.worker_id  # whose marks are ready
+        assert worker_id is not None
 
         def take() -> Claimed:
-            claimed = claims.claim(
-                lease.worker_id,
-                lane,
-                account_id=account.id,
-                account_name=account.name,
-                limit=limit,
-            )
-            lease.hold({claim.message_id for claim in claimed.claims})
+            with lease.claiming:
+                claimed = claims.claim(
+                    worker_id,
+                    lane,
+                    account_id=account.id,
+                    account_name=account.name,
+                    limit=limit,
+                )
+                lease.hold({claim.message_id for claim in claimed.claims})
             return claimed
 
         claimed = await self._query(take)
         self._rotation.served(lane)
-        loaded, left = await self._load(claimed.claims, claimed.contents)
+        try:
+            loaded, left = await self._load(claimed.claims, claimed.contents)
+        except BaseException:
+            # Nobody's now: the mending puts back what Postgres thinks is ours.
+            lease.let_go({claim.message_id for claim in claimed.claims})
+            raise
         for parcel in loaded:
             parcel.checked_at = checked_at
             path.put(parcel)

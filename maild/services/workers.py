@@ -51,6 +51,8 @@ class Lease:
     rank: int = 0
     count: int = 1
     held: set[uuid.UUID] = field(default_factory=set)
+    claiming: threading.Lock = field(default_factory=threading.Lock)
+    """Held from a claim until its messages are in `held`; whoever compares the two waits for it."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def hold(self, message_ids: set[uuid.UUID]) -> None:
@@ -82,6 +84,7 @@ def enter() -> Lease:
     global _current  # noqa: PLW0603 - a process is one worker
     _current = Lease(uuid.uuid4(), float(config.current().lease_seconds))
     _insert(_current.worker_id)
+    renew(_current)  # which tells how many there are
     return _current
 
 

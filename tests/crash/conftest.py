@@ -20,6 +20,7 @@ import redis
 from maild.config import Addr, child_environment
 from maild.local import home as homes
 from tests.conftest import ADMIN_KEY, OPERATOR_KEY, free_ports
+from tests.crash import rig as rigs
 
 PATIENCE_SECONDS = 60.0
 """How long a condition may take; far more than it needs, so that a slow machine fails nothing."""
@@ -52,8 +53,8 @@ class Stack:
             OPERATOR_API_KEY=OPERATOR_KEY,
             LEASE_DURATION="6s",
             SWEEP_INTERVAL="1s",
-            RETRY_DELAYS="2s",
-            APP_MAX_ATTEMPTS="5",
+            RETRY_DELAYS="1s",
+            APP_MAX_ATTEMPTS="3",
         )
         self._process: subprocess.Popen[str] | None = None
 
@@ -190,3 +191,10 @@ def stack() -> Iterator[Stack]:
             yield running
         finally:
             running.stop()
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[rigs.Rig]:
+    """Processes that can be killed one by one; the tests of a module share them."""
+    with rigs.running() as running:
+        yield running

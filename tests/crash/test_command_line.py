@@ -31,5 +31,5 @@ def test_it_sends_and_finds_everything_well(stack: Stack) -> None:
     wait_until(lambda: stack.received_total() == 26, "all have arrived")
     assert set(stack.received().values()) == {1}
     checks = maild(stack, "doctor").splitlines()
-    assert len(checks) == 5
+    assert len(checks) == 6
     assert all(line.startswith("ok") for line in checks)

@@ -25,15 +25,12 @@ def submit_many(stack: Stack, count: int) -> tuple[threading.Thread, list[dict[s
     return thread, answers
 
 
-def interrupted_count(stack: Stack, answers: list[dict[str, Any]]) -> int:
-    """How many attempts a kill has cut off: each may have put a copy on the wire."""
-    log = [stack.get(f"/v1/messages/timeline?message_id={a['id']}") for a in answers]
-    return sum(t["status"] == "interrupted" for entry in log for t in entry["attempts"])
-
-
 def test_everything_arrives_when_the_worker_then_valkey_are_killed_and_valkey_is_flushed(
     stack: Stack,
 ) -> None:
+    """What was after its final dot at the kill is `unknown`, as the rule says by itself; nothing is
+    lost, and nothing sent twice.
+    """
     total = 600
     submitting, answers = submit_many(stack, total)
 
@@ -47,25 +44,27 @@ def test_everything_arrives_when_the_worker_then_valkey_are_killed_and_valkey_is
     wait_until(stack.flush_redis, "Valkey is back, and forgets everything once more")
     submitting.join()
 
-    wait_until(lambda: stack.count_by_status() == {"sent": total}, "all are sent")
+    wait_until(lambda: set(stack.count_by_status()) <= {"sent", "unknown"}, "all have ended")
+    counts = stack.count_by_status()
     received = stack.received()
-    assert set(received) == {a["message_id_header"].strip("<>") for a in answers}
-    copies = sum(received.values()) - total
-    assert copies <= interrupted_count(stack, answers)
+    assert counts.total() == total
+    assert set(received.values()) == {1}
+    assert received.keys() <= {a["message_id_header"].strip("<>") for a in answers}
+    assert counts["sent"] <= len(received) <= counts["sent"] + counts["unknown"]
 
 
-def test_a_thousand_messages_arrive_exactly_once_and_survive_a_restart(stack: Stack) -> None:
-    submitting, answers = submit_many(stack, 1000)
+def test_five_hundred_messages_arrive_exactly_once_and_survive_a_restart(stack: Stack) -> None:
+    submitting, answers = submit_many(stack, 500)
     submitting.join()
-    wait_until(lambda: stack.count_by_status() == {"sent": 1000}, "all are sent")
+    wait_until(lambda: stack.count_by_status() == {"sent": 500}, "all are sent")
     received = stack.received()
     assert set(received.values()) == {1}
-    assert len(received) == 1000
+    assert len(received) == 500
 
     assert stack.stop(signal.SIGINT) == 0
     stack.output = ""
     stack.start()
-    assert stack.count_by_status() == {"sent": 1000}, "yesterday's data is there"
+    assert stack.count_by_status() == {"sent": 500}, "yesterday's data is there"
     assert stack.get(f"/v1/messages/{answers[0]['id']}")["status"] == "sent"
 
 
@@ -107,8 +106,8 @@ def test_failures_are_rehearsed_in_the_inbox(stack: Stack) -> None:
     wait_until(lambda: stack.get(f"/v1/messages/{greylisted['id']}")["status"] == "sent", "sent")
     wait_until(lambda: stack.get(f"/v1/messages/{deferred['id']}")["status"] == "failed", "gave up")
     timeline = stack.get(f"/v1/messages/timeline?message_id={deferred['id']}")
-    assert [a["smtp_code"] for a in timeline["attempts"]] == [451] * 5
-    assert [e["type"] for e in timeline["events"]][1:] == ["message.deferred"] * 4 + [
+    assert [a["smtp_code"] for a in timeline["attempts"]] == [451] * 3
+    assert [e["type"] for e in timeline["events"]][1:] == ["message.deferred"] * 2 + [
         "message.failed"
     ]
 
