@@ -28,25 +28,37 @@ logger = log.get(__name__)
 
 def run(settings: config.Settings) -> None:
     """Sweep until SIGTERM or SIGINT. Raises MigrationPending, Unavailable at the start."""
-    processes.start(settings, name="scheduler", pool_size=2)
+    processes.start(settings, name="scheduler", pool_size=3)
     processes.require_schema()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     logger.info("scheduler.ready", every_seconds=settings.sweep_seconds)
-    while not stopping.is_set():
-        try:
-            sweep()
-        except Unavailable as error:
-            logger.warning("scheduler.database_away", detail=error.detail)
-        except Exception:
-            logger.exception("scheduler.crashed")
-        stopping.wait(settings.sweep_seconds)
+    jobs = [
+        threading.Thread(target=_repeat, args=(job, settings.sweep_seconds, stopping))
+        for job in (sweep, take_stock)
+    ]
+    for thread in jobs:
+        thread.start()
+    for thread in jobs:
+        thread.join()
     logger.info("scheduler.stopped")
 
 
+def _repeat(job: Callable[[], None], seconds: float, stopping: threading.Event) -> None:
+    """Do the job every few seconds, whatever it raises, until the process ends."""
+    while not stopping.is_set():
+        try:
+            job()
+        except Unavailable as error:
+            logger.warning("scheduler.database_away", detail=error.detail)
+        except Exception:
+            logger.exception("scheduler.crashed", job=job.__name__)
+        stopping.wait(seconds)
+
+
 def sweep() -> None:
-    """Settle what dead workers held, let go what is free to go, and once a minute take stock."""
+    """Settle what dead workers held, and let go what is free to go."""
     with db.connection(), locks.only_one(locks.SWEEP) as is_ours:
         if not is_ours:
             return
@@ -60,6 +72,11 @@ def sweep() -> None:
             queue.enqueue(DELIVER)
         _run(lifetimes.expire_overdue)
         _run(workers.prune_dead)
+
+
+def take_stock() -> None:
+    """Once a minute, count everything; beside the sweep, which must not wait for it."""
+    with db.connection():
         if periodic_jobs.take_slot("stock-taking", seconds=60):
             _run(providers.prune_tallies)
             _run(conservation.check)

@@ -44,6 +44,7 @@ CREATE TABLE breakers (
     open_count integer NOT NULL DEFAULT 0,
     canary_worker_id uuid,
     canary_until timestamptz,
+    passed_count integer NOT NULL DEFAULT 0,
     last_fault_at timestamptz,
     slowed_to double precision,
     slowed_at timestamptz,
@@ -189,7 +190,8 @@ ALTER TABLE smtp_accounts
     DROP COLUMN paused_at, DROP COLUMN pause_reason;
 ALTER TABLE workers DROP COLUMN has_marks;
 
-DROP TABLE conservation_checks, periodic_jobs, accepted_tallies, account_tallies, breakers, freezes, suppressions;
+DROP TABLE conservation_checks, periodic_jobs, accepted_tallies,
+    account_tallies, breakers, freezes, suppressions;
 
 CREATE FUNCTION messages_refuse_illegal_move() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

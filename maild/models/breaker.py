@@ -29,6 +29,8 @@ class Breaker(BaseModel):
     """The one worker that tries while it is half open."""
     canary_until = DateTimeTZField(null=True)
     """When another worker may take the canary over."""
+    passed_count = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")])
+    """How many messages have passed since it is half open."""
     last_fault_at = DateTimeTZField(null=True)
     slowed_to = peewee.DoubleField(null=True)
     """Messages a second to which a worker has slowed down last, after throttling."""

@@ -266,25 +266,22 @@ FROM messages m WHERE m.id = ANY(%s::uuid[])
 """
 
 
-def stop_forbidden(claims: Sequence[Claim]) -> set[uuid.UUID]:
-    """The last check before messages are offered: what was suppressed or frozen since its claim
-    is taken out of sending, and its ids are returned.
+def find_forbidden(claims: Sequence[Claim]) -> tuple[set[uuid.UUID], set[uuid.UUID]]:
+    """The last check before messages are offered: the ids of those that were suppressed, and of
+    those whose lane was frozen, since their claim. Changes nothing.
     """
-    by_id = {claim.message_id: claim for claim in claims}
-    suppressed, frozen = [], []
-    for message_id, is_suppressed, is_frozen in database.execute_sql(
-        _STOPPED, ([str(message_id) for message_id in by_id],)
-    ).fetchall():
-        if is_suppressed:
-            suppressed.append(by_id[message_id])
-        elif is_frozen:
-            frozen.append(by_id[message_id])
-    if suppressed:
-        with database.atomic():
-            transitions.apply([_suppress(claim) for claim in suppressed])
-    if frozen:
-        release(frozen)  # and the next claim holds them
-    return {claim.message_id for claim in (*suppressed, *frozen)}
+    ids = [str(claim.message_id) for claim in claims]
+    rows = database.execute_sql(_STOPPED, (ids,)).fetchall()
+    suppressed = {message_id for message_id, is_suppressed, _ in rows if is_suppressed}
+    return suppressed, {message_id for message_id, _, is_frozen in rows if is_frozen} - suppressed
+
+
+def suppress(claims: Sequence[Claim]) -> None:
+    """Take messages that were offered to no server out of sending: their recipients are
+    suppressed.
+    """
+    with database.atomic():
+        transitions.apply([_suppress(claim) for claim in claims])
 
 
 def _suppress(claim: Claim) -> Move:

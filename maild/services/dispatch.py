@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from maild import config, log, marks
-from maild.domain.breaker import CANARY_MESSAGES
 from maild.domain.smtp_reply import ErrorClass, Stage, of_contact
-from maild.errors import DecryptionError, NotFound
+from maild.errors import DecryptionError, NotFound, Unavailable
 from maild.services import claims, outcomes, providers, rescues, smtp_accounts, workers
 from maild.services.aside import Aside
 from maild.services.claims import Claim
@@ -86,8 +85,7 @@ class Dispatcher:
         now = time.monotonic()
         may_begin = self._lease.is_fresh() and not self._lease.stopping.is_set()
         while may_begin and path.idle and (parcel := path.take(now)) is not None:
-            connection = next(iter(path.idle))
-            del path.idle[connection]
+            connection, _ = path.idle.popitem()  # the one used last: the others may grow old
             self.gate.mark(_mark_of(parcel), marks.BEGUN)
             self.gate.when_written(partial(self._begin, connection, parcel))
         if path.ready_count:
@@ -99,44 +97,77 @@ class Dispatcher:
             self._call_for_work()
 
     async def _check(self, path: Path) -> None:
-        """Look again whether what waits may still be sent."""
+        """Look again whether what waits may still be sent.
+
+        What a connection has taken meanwhile was checked lately enough, and is left alone.
+        """
         now = time.monotonic()
-        parcels = {parcel.claim.message_id: parcel for parcel in path.unchecked(now)}
+        parcels = path.unchecked(now)
         try:
-            stopped = await self._aside.ask(
-                claims.stop_forbidden, [parcel.claim for parcel in parcels.values()]
+            suppressed, frozen = await self._aside.ask(
+                claims.find_forbidden, [parcel.claim for parcel in parcels]
             )
         finally:
             path.is_checking = False
-        for parcel in parcels.values():
+        waiting = path.ready & set(parcels)
+        for parcel in waiting:
             parcel.checked_at = now
-        if stopped:
-            path.remove({parcels[message_id] for message_id in stopped})
-            self._lease.let_go(stopped)
+        stopped = {p for p in waiting if p.claim.message_id in suppressed | frozen}
+        path.remove(stopped)
         self.pump(path)
+        unwanted = [p.claim for p in stopped if p.claim.message_id in suppressed]
+        try:
+            if unwanted:
+                await self._aside.ask(claims.suppress, unwanted)
+        finally:
+            self._lease.let_go({claim.message_id for claim in unwanted})
+        # And the next claim holds them.
+        await self.release([p.claim for p in stopped if p.claim.message_id in frozen])
 
     # Connections
 
     def dial_wanted(self, path: Path, now: float) -> None:
-        """Open as many connections as the path could use, and may have."""
-        open_count = len(self._path_of) + sum(p.opening for p in self.paths.values())
-        free = config.current().worker_connections - open_count
-        for _ in range(min(path.dials_wanted(now), free)):
+        """Open as many connections as the path could use, and may have.
+
+        The worker's connections are shared by the paths that have work; one without any may always
+        open its first.
+        """
+        wanted = path.dials_wanted(now)
+        if not wanted:
+            return
+        everybody = self.paths.values()
+        total = config.current().worker_connections
+        share = max(1, total // max(1, sum(1 for p in everybody if p.ready_count or p.begun)))
+        mine = len(path.connections) + path.opening
+        free = total - len(self._path_of) - sum(p.opening for p in everybody)
+        least = 0 if mine else 1
+        for _ in range(min(wanted, max(least, min(free, share - mine)))):
             path.opening += 1
             path.dialled_at = now
             self._aside.start(self._dial(path))
 
     async def _dial(self, path: Path) -> None:
+        account = path.account
         try:
-            server = await self._aside.ask(smtp_accounts.get_server, path.account.id or None)
+            server = await self._aside.ask(smtp_accounts.get_server, account.id or None)
             connection = await open_connection(server, self)
         except ConnectFailed as failure:
-            self._failed_to_dial(path, failure.error_class, failure.text)
+            if path.connections and failure.reply is not None and failure.reply.code < 500:
+                # It serves us, only not over so many connections.
+                path.has_enough(time.monotonic())
+            else:
+                self._failed_to_dial(path, failure.error_class, failure.text)
         except (DecryptionError, NotFound) as error:
             self._failed_to_dial(path, ErrorClass.AUTH, error.detail)
+        except Unavailable:
+            raise
+        except Exception:
+            logger.exception("provider.dial_crashed", smtp_account=account.name)
+            text = "maild itself failed while connecting; the worker's log says how."
+            self._failed_to_dial(path, ErrorClass.CONNECTION, text)
         else:
             path.dialled()
-            path.connections.add(connection)
+            path.connections[connection] = account.revision
             self._path_of[connection] = path
             self.on_idle(connection)
         finally:
@@ -156,8 +187,7 @@ class Dispatcher:
         )
         self._recorder.put(fault)
         logger.warning("provider.dial_failed", smtp_account=path.account.name, text=text)
-        if path.is_canary:
-            self._end_canary(path, fault)
+        self._report_canary(path, fault)
         if not path.connections:
             self._aside.start(self.release([parcel.claim for parcel in path.drain()]))
 
@@ -176,8 +206,9 @@ class Dispatcher:
         path = self._path_of.get(connection)
         if path is None:
             return
-        is_wanted = len(path.connections) <= path.limit(time.monotonic())
-        if connection.done_count >= MESSAGES_PER_CONNECTION or not is_wanted:
+        if connection.done_count >= MESSAGES_PER_CONNECTION or not path.wants(
+            connection, time.monotonic()
+        ):
             connection.quit()
             return
         path.idle[connection] = None
@@ -190,6 +221,7 @@ class Dispatcher:
         if (
             connection.capabilities.pipelining
             and connection.done_count + 1 < MESSAGES_PER_CONNECTION
+            and path.wants(connection, time.monotonic())
             and self._lease.may_claim()
         ):
             following = path.take(time.monotonic())
@@ -224,7 +256,7 @@ class Dispatcher:
     def on_closed(self, connection: Connection) -> None:
         """The connection is gone."""
         path = self._path_of.pop(connection)
-        path.connections.discard(connection)
+        path.connections.pop(connection, None)
         path.idle.pop(connection, None)
         self.pump(path)
         self._call_for_work()
@@ -298,30 +330,38 @@ class Dispatcher:
         self.tried_count += 1
         now = time.monotonic()
         milliseconds = round((now - parcel.begun_at) * 1000)
-        result = outcomes.decide(parcel.claim, outcome, duration_ms=milliseconds)
+        result = outcomes.decide(
+            parcel.claim, outcome, duration_ms=milliseconds, has_other_path=path.has_other
+        )
         self._recorder.put(result)
         if result.is_path_fault and _is_throttling(outcome) and path.throttled(now):
             rate = path.pace.slowed_to
             if rate is not None:
-                self._aside.start(self._tell_slowed(path.account, rate, outcome.text))
-        if path.is_canary:
-            if result.fault is not None:
-                self._end_canary(path, result.fault)
-            elif not result.is_path_fault:
-                path.canary_passed += 1
-                if path.canary_passed >= CANARY_MESSAGES:
-                    self._end_canary(path, None)
+                self._aside.start(self._tell_slowed(path.account, rate, result.blame.text))
+        if result.is_path_fault or outcome.is_unknown:
+            path.canary_faults += 1
+            # One message that makes every server hang up proves nothing; two in a row do.
+            if result.fault is not None or path.canary_faults > 1:
+                self._report_canary(path, result.blame)
+        else:
+            path.canary_faults = 0
+            self._report_canary(path, None)
 
     async def _tell_slowed(self, account: Account, rate: float, text: str) -> None:
         await self._aside.ask(providers.note_slowed, account, rate=rate, text=text)
 
-    def _end_canary(self, path: Path, fault: Fault | None) -> None:
-        path.is_canary, path.canary_passed = False, 0
-        self._aside.start(self._report_canary(path.account, fault))
+    def _report_canary(self, path: Path, fault: Fault | None) -> None:
+        """A try of a canary came back; after a fault nothing more is tried until its next turn."""
+        if path.is_canary and not path.is_canary_over:
+            path.is_canary_over = fault is not None
+            self._aside.start(self._tell_of_canary(path.account, fault))
 
-    async def _report_canary(self, account: Account, fault: Fault | None) -> None:
-        await self._aside.ask(providers.end_canary, account, self._lease.worker_id, fault=fault)
-        self._on_health_changed()
+    async def _tell_of_canary(self, account: Account, fault: Fault | None) -> None:
+        is_over = await self._aside.ask(
+            providers.report_canary, account, self._lease.worker_id, fault=fault
+        )
+        if is_over:
+            self._on_health_changed()
 
     def _on_recorded(self, results: Sequence[Result]) -> None:
         """On the recorder's thread: these outcomes are in Postgres."""

@@ -37,8 +37,8 @@ class Gate:
         """What Postgres has been told of that; None where it may be either."""
         self._retry_at = self._say_at = 0.0
         self._known: dict[str, str] = {}
-        self._set: list[str] = []
-        self._gone: list[str] = []
+        self._changed: dict[str, None] = {}
+        """The names whose marks are not in Redis as they are in `_known`, or not there."""
         self._waiting: list[Callable[[], None]] = []
         self._wake = asyncio.Event()
         self._is_stopping = False
@@ -56,8 +56,7 @@ class Gate:
             await self._marks.close()
         self._marks = Marks(self._redis_url, worker_id)
         self._known.clear()
-        self._set.clear()
-        self._gone.clear()
+        self._changed.clear()
         self._has_marks = False
         self._said = False  # as a worker's row begins
         self._retry_at = self._say_at = 0.0
@@ -68,7 +67,7 @@ class Gate:
     def mark(self, name: str, value: str) -> None:
         """Set a mark with the next write; `when_written` waits for it."""
         self._known[name] = value
-        self._set += (name, value)
+        self._changed[name] = None
 
     def note(self, name: str, value: str) -> None:
         """Set a mark soon; nobody waits for it."""
@@ -79,7 +78,7 @@ class Gate:
         """Remove marks with the next write: the outcome of these messages is in Postgres."""
         for name in names:
             self._known.pop(name, None)
-        self._gone += names
+            self._changed[name] = None
         self._wake.set()
 
     def when_written(self, action: Callable[[], None]) -> None:
@@ -98,12 +97,10 @@ class Gate:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if self._is_stopping:
+            if self._is_stopping and not self._changed:
                 return
             waiting, self._waiting = self._waiting, []
-            marks, self._set = self._set, []
-            gone, self._gone = self._gone, []
-            await self._write(marks, gone)
+            await self._write_changes()
             if self._is_stopping:
                 return
             for action in waiting:
@@ -119,8 +116,13 @@ class Gate:
         if self._marks is not None:
             await self._marks.close()
 
-    async def _write(self, marks: list[str], gone: list[str]) -> None:
+    async def _write_changes(self) -> None:
         assert self._marks is not None
+        changed, self._changed = self._changed, {}
+        marks: list[str] = []
+        for name in changed.keys() & self._known.keys():
+            marks += (name, self._known[name])
+        gone = list(changed.keys() - self._known.keys())
         if not self._has_marks:
             await self._restore()  # which takes in what is to be set now
         else:

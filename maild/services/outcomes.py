@@ -16,6 +16,7 @@ from maild.db import database
 from maild.domain import retry
 from maild.domain.smtp_reply import ErrorClass, Reply, Stage, Verdict
 from maild.domain.states import AttemptStatus, EventType, Status
+from maild.models.smtp_account import ENVIRONMENT
 from maild.services import providers, transitions
 from maild.services.claims import Claim
 from maild.services.providers import Counts, Fault
@@ -47,19 +48,36 @@ class Result:
         return verdict is not None and verdict.is_path_fault
 
     @property
+    def is_blamable(self) -> bool:
+        """Whether the path failed: the provider was at fault, or contact was lost after the dot."""
+        return self.is_path_fault or (self.outcome.is_unknown and bool(self.outcome.remote))
+
+    @property
     def fault(self) -> Fault | None:
-        """What this says against the provider's health."""
-        claim = self.claim
-        if not self.is_path_fault or claim.path_fault_count >= BLAMED_TRIES:
-            return None
-        error_class = self.outcome.error_class
+        """What this says against the provider's health; a message says it once."""
+        is_new = self.claim.path_fault_count < BLAMED_TRIES
+        return self.blame if self.is_blamable and is_new and self.claim.account_id >= 0 else None
+
+    @property
+    def blame(self) -> Fault:
+        """The trouble of this attempt as the account's.
+
+        That of the environment's account is seen by every workspace that uses it: it says nothing
+        of whose message it was.
+        """
+        claim, outcome = self.claim, self.outcome
+        text = outcome.text
+        if claim.account_id == ENVIRONMENT:
+            reply = outcome.reply
+            parts = (str(reply.code), reply.enhanced_code or "") if reply else ("lost contact",)
+            text = " ".join([*filter(None, parts), f"({outcome.stage.words})"])
         return Fault(
             worker_id=claim.worker_id,
             account_id=claim.account_id,
             account_name=claim.account_name,
             workspace_id=claim.workspace_id if claim.account_id else None,
-            error_class=error_class.value if error_class else None,
-            text=self.outcome.text,
+            error_class=outcome.error_class.value if outcome.error_class else None,
+            text=_storable(text),
         )
 
 
@@ -118,9 +136,11 @@ def lost_contact(text: str) -> Outcome:
     )
 
 
-def decide(claim: Claim, outcome: Outcome, *, duration_ms: int) -> Result:
-    """The result of an attempt."""
-    following = _SENT if outcome.accepted else _after_trouble(claim, outcome)
+def decide(
+    claim: Claim, outcome: Outcome, *, duration_ms: int, has_other_path: bool = False
+) -> Result:
+    """The result of an attempt. `has_other_path`: another account could take the message."""
+    following = _SENT if outcome.accepted else _after_trouble(claim, outcome, has_other_path)
     reply = outcome.reply
     error = _storable(following.error) if following.error else None
     error_class = outcome.error_class.value if outcome.error_class else None
@@ -152,7 +172,7 @@ def decide(claim: Claim, outcome: Outcome, *, duration_ms: int) -> Result:
     return Result(claim, move, following.attempt, outcome, duration_ms)
 
 
-def _after_trouble(claim: Claim, outcome: Outcome) -> _Next:
+def _after_trouble(claim: Claim, outcome: Outcome, has_other_path: bool) -> _Next:
     settings = config.current()
     verdict = outcome.verdict
     if outcome.is_unknown:
@@ -164,7 +184,7 @@ def _after_trouble(claim: Claim, outcome: Outcome) -> _Next:
         delay = retry.excused_delay_seconds(claim.path_fault_count + 1, jitter=random.uniform)
         # What a path asks for says nothing about the message, which may not die of it: the path
         # may change, or have time sooner than it says.
-        asked = min(asked, max(0, round(claim.seconds_left / 2)))
+        asked = 0 if has_other_path else min(asked, max(0, round(claim.seconds_left / 2)))
         is_excused = True
     else:
         counted = claim.attempt_no - claim.excused_count
@@ -274,7 +294,8 @@ def _counts(results: Sequence[Result], faults: Sequence[Fault]) -> Counts:
     """
     counts: Counts = {}
     for result in results:
-        if result.outcome.remote and not result.is_path_fault:
+        is_known = result.outcome.remote and result.claim.account_id >= 0
+        if is_known and not result.is_blamable:
             key = result.claim.account_id, result.claim.worker_id
             counts.setdefault(key, [0, 0])[0] += 1
     for fault in faults:

@@ -9,6 +9,7 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
+from maild.domain.lanes import SLICE
 from maild.domain.pacing import Pace
 from maild.domain.states import Stream
 from maild.services.claims import Claim, Content
@@ -20,6 +21,8 @@ CHECK_SECONDS = 0.5
 BUFFER_SECONDS = 0.25
 """How much work a path keeps ready, at its speed of the moment."""
 BUFFER_MAX = 400
+READY_MAX_BYTES = 32 * 1024 * 1024
+"""Contents that a path holds ready before it claims no more."""
 DIALS_AT_ONCE = 8
 FIRST_DIALS_MAX = 5
 """Dials at once where no connection stands."""
@@ -50,7 +53,11 @@ class Path:
     pace: Pace
     urgent: deque[Parcel] = field(default_factory=deque)
     patient: deque[Parcel] = field(default_factory=deque)
-    connections: set[Connection] = field(default_factory=set)
+    ready_bytes: int = 0
+    claim_limit: int = SLICE
+    """Messages of one claim: fewer where they are large."""
+    connections: dict[Connection, str] = field(default_factory=dict)
+    """Each with the revision of the account that it was opened for."""
     idle: dict[Connection, None] = field(default_factory=dict)
     """Connections that wait for work, the one that waits longest first."""
     opening: int = 0
@@ -63,13 +70,21 @@ class Path:
     dial_failures: int = 0
     next_dial_at: float = 0.0
     dialled_at: float = 0.0
+    has_other: bool = False
+    """Whether the mail that takes it could take another one as well."""
     is_canary: bool = False
-    canary_passed: int = 0
+    is_canary_over: bool = False
+    """It met a fault; the path waits for its next turn."""
+    canary_faults: int = 0
     is_checking: bool = False
 
     @property
     def ready_count(self) -> int:
         return len(self.urgent) + len(self.patient)
+
+    @property
+    def ready(self) -> set[Parcel]:
+        return {*self.urgent, *self.patient}
 
     @property
     def is_quiet(self) -> bool:
@@ -90,8 +105,10 @@ class Path:
         """
         if not self.connections or not self.connection_limit:
             return 0
+        if self.ready_bytes > READY_MAX_BYTES:
+            return 0
         if self.is_canary:
-            return 0 if self.ready_count or self.begun else 1
+            return 0 if self.is_canary_over or self.ready_count or self.begun else 1
         wanted = max(2.0 * self.limit(now), self.pace.measured(now) * BUFFER_SECONDS)
         if not math.isinf(self.pace.per_second):
             wanted = min(wanted, max(1.0, self.pace.available(now)))
@@ -103,10 +120,12 @@ class Path:
 
     def put(self, parcel: Parcel) -> None:
         """A message is ready."""
+        self.ready_bytes += parcel.claim.size_bytes
         self._queue_of(parcel).append(parcel)
 
     def put_back(self, parcel: Parcel) -> None:
         """A message that a connection gave back goes first."""
+        self.ready_bytes += parcel.claim.size_bytes
         self._queue_of(parcel).appendleft(parcel)
 
     def take(self, now: float) -> Parcel | None:
@@ -116,6 +135,7 @@ class Path:
             return None
         self.begun += 1
         parcel = queue.popleft()
+        self.ready_bytes -= parcel.claim.size_bytes
         parcel.begun_at = now
         return parcel
 
@@ -124,10 +144,12 @@ class Path:
         parcels = [*self.urgent, *self.patient]
         self.urgent.clear()
         self.patient.clear()
+        self.ready_bytes = 0
         return parcels
 
     def remove(self, parcels: set[Parcel]) -> None:
-        """Take these out."""
+        """Take these out, which are all ready."""
+        self.ready_bytes -= sum(parcel.claim.size_bytes for parcel in parcels)
         self.urgent = deque(p for p in self.urgent if p not in parcels)
         self.patient = deque(p for p in self.patient if p not in parcels)
 
@@ -165,6 +187,15 @@ class Path:
     def is_down(self, *, after: int) -> bool:
         """Whether `after` dials in a row were in vain, and nothing stands."""
         return not self.connections and self.dial_failures >= after
+
+    def wants(self, connection: Connection, now: float) -> bool:
+        """Whether a connection may go on: not one too many, and of the account as it is now."""
+        is_current = self.connections.get(connection) == self.account.revision
+        return is_current and len(self.connections) <= self.limit(now)
+
+    def has_enough(self, now: float) -> None:
+        """The server takes no more connections than stand."""
+        self.slow_limit, self.slow_limit_at = max(1.0, float(len(self.connections))), now
 
     def dialled(self) -> None:
         """A connection stands."""

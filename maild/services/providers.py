@@ -184,7 +184,7 @@ def judge(faults: Sequence[Fault]) -> None:
     rules = config.current().auto_failover
     for fault in {fault.account_id: fault for fault in faults}.values():
         with database.atomic():
-            evidence = {"error_class": fault.error_class, "reason": fault.text}
+            evidence = {"error_class": fault.error_class, "reason": _storable(fault.text)}
             database.execute_sql(_NOTE_FAULT, {"account": fault.account_id, **evidence})
             try_count, fault_count = database.execute_sql(
                 _SUM, {"account": fault.account_id, "window": rules.window_seconds}
@@ -235,15 +235,23 @@ def start_canary(account: Account, worker_id: uuid.UUID) -> bool:
 
 
 _REOPEN = """
-UPDATE breakers SET state = 'open', open_count = open_count + 1, opened_at = now(),
-    error_class = %(error_class)s, reason = %(reason)s, last_fault_at = now(), updated_at = now(),
+UPDATE breakers SET state = 'open', open_count = open_count + 1, passed_count = 0,
+    opened_at = now(), error_class = %(error_class)s, reason = %(reason)s,
+    last_fault_at = now(), updated_at = now(),
     canary_worker_id = NULL, canary_until = NULL,
     retry_at = now() + interval '1 second' * least(%(last)s, %(first)s * 2 ^ least(open_count, 16))
 WHERE account_id = %(account)s AND state = 'half_open' AND canary_worker_id = %(worker)s
 RETURNING extract(epoch FROM retry_at - now())::int
 """
+_PASS = """
+UPDATE breakers SET passed_count = passed_count + 1,
+    canary_until = now() + %(lease)s * interval '1 second'
+WHERE account_id = %(account)s AND state = 'half_open' AND canary_worker_id = %(worker)s
+RETURNING passed_count
+"""
 _CLOSE = """
-UPDATE breakers SET state = 'closed', open_count = 0, updated_at = now(), closed_at = now(),
+UPDATE breakers SET state = 'closed', open_count = 0, passed_count = 0,
+    updated_at = now(), closed_at = now(),
     retry_at = NULL,
     canary_worker_id = NULL, canary_until = NULL
 WHERE account_id = %(account)s AND state = 'half_open' AND canary_worker_id = %(worker)s
@@ -251,23 +259,29 @@ RETURNING extract(epoch FROM now() - opened_at)::int
 """
 
 
-def end_canary(account: Account, worker_id: uuid.UUID, *, fault: Fault | None) -> None:
-    """The canary came back: the account is trusted again, or (`fault`) not yet."""
+def report_canary(account: Account, worker_id: uuid.UUID, *, fault: Fault | None) -> bool:
+    """A message of the canary passed, or met a fault of the path. Returns whether that decides:
+    after enough that passed the account is trusted again, after a fault not yet.
+    """
     values = {"account": account.id, "worker": str(worker_id)}
     with database.atomic():
-        if fault is None:
-            closed = database.execute_sql(_CLOSE, values).fetchone()
-            if closed:
-                data = {"open_seconds": closed[0]}
-                _tell(EventType.BREAKER_CLOSED, account.name, account.workspace_id, data)
-                _tell_of_fail_back(account)
-            return
-        evidence = {"error_class": fault.error_class, "reason": fault.text}
-        waits = {"first": breaker.FIRST_WAIT_SECONDS, "last": breaker.LAST_WAIT_SECONDS}
-        opened = database.execute_sql(_REOPEN, {**values, **waits, **evidence}).fetchone()
-        if opened:
-            data = {**evidence, "retry_in_seconds": opened[0]}
-            _tell(EventType.BREAKER_OPENED, account.name, account.workspace_id, data)
+        if fault is not None:
+            evidence = {"error_class": fault.error_class, "reason": _storable(fault.text)}
+            waits = {"first": breaker.FIRST_WAIT_SECONDS, "last": breaker.LAST_WAIT_SECONDS}
+            opened = database.execute_sql(_REOPEN, {**values, **waits, **evidence}).fetchone()
+            if opened:
+                data = {**evidence, "retry_in_seconds": opened[0]}
+                _tell(EventType.BREAKER_OPENED, account.name, account.workspace_id, data)
+            return True
+        passed = database.execute_sql(_PASS, {**values, "lease": CANARY_LEASE_SECONDS}).fetchone()
+        if passed is None or passed[0] < breaker.CANARY_MESSAGES:
+            return passed is None  # another worker's by now
+        closed = database.execute_sql(_CLOSE, values).fetchone()
+        if closed:
+            data = {"open_seconds": closed[0]}
+            _tell(EventType.BREAKER_CLOSED, account.name, account.workspace_id, data)
+            _tell_of_fail_back(account)
+        return True
 
 
 _SLOWED = """
@@ -286,7 +300,7 @@ def note_slowed(account: Account, *, rate: float, text: str) -> None:
             _SLOWED, {"account": account.id, "rate": round(rate, 2)}
         ).fetchone()
         if told:
-            data = {"rate": round(rate, 2), "reason": text}
+            data = {"rate": round(rate, 2), "reason": _storable(text)}
             _tell(EventType.SLOWED, account.name, account.workspace_id, data)
 
 
@@ -296,6 +310,11 @@ def prune_tallies() -> int:
         "DELETE FROM account_tallies WHERE slot_at < now() - %s::interval", (KEEP_TALLIES,)
     )
     return int(cursor.rowcount)
+
+
+def _storable(text: str) -> str:
+    """A server's words without NUL, which PostgreSQL does not hold."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 _EVENT = "INSERT INTO events (workspace_id, type, data) VALUES (%s, %s, %s)"

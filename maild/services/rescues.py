@@ -33,7 +33,8 @@ FORGOTTEN_AFTER_SECONDS = 5
 _CLAIMS = """
 SELECT m.worker_id, m.id, m.workspace_id, m.attempt_count, m.excused_count, m.path_fault_count,
 m.stream, m.from_email, m.to_email, m.subject, m.size_bytes,
-extract(epoch FROM m.created_at)::float8, extract(epoch FROM m.expires_at - now())::float8, coalesce(a.id, 0), m.smtp_account_name
+extract(epoch FROM m.created_at)::float8, extract(epoch FROM m.expires_at - now())::float8,
+coalesce(a.id, CASE m.smtp_account_name WHEN 'default' THEN 0 ELSE -1 END), m.smtp_account_name
 FROM messages m
 LEFT JOIN smtp_accounts a ON a.workspace_id = m.workspace_id AND a.name = m.smtp_account_name
 WHERE m.status = 'sending' AND m.worker_id = %s

@@ -10,16 +10,17 @@ recorder.
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 import uuid
 from collections.abc import Sequence
 
-from maild import config, log
+from maild import config, db, log
 from maild.domain.breaker import State
 from maild.domain.lanes import SLICE, Lane, Rotation
 from maild.domain.pacing import Pace
 from maild.errors import Unavailable
-from maild.services import claims, providers
+from maild.services import claims, providers, workers
 from maild.services.aside import Aside
 from maild.services.claims import Claim, Claimed, Content
 from maild.services.dispatch import Dispatcher
@@ -43,6 +44,8 @@ told of.
 """
 LOAD_MAX_BYTES = 32 * 1024 * 1024
 """Large contents of one slice that are held in memory at once; the others go back."""
+PATIENT_FAULTS = 2
+"""Faults of a path that a message puts up with before it tries the next account by itself."""
 QUIT_SECONDS = 3.0
 RESTART_SECONDS = 1.0
 
@@ -153,7 +156,7 @@ class Engine:
             if lane is None:
                 break
             path = open_lanes[lane]
-            limit = min(SLICE, path.room(time.monotonic()))
+            limit = min(path.claim_limit, path.room(time.monotonic()))
             moved_count = await self._claim(lane, path, limit)
             if moved_count < limit:
                 lanes.discard(lane)  # for this round
@@ -203,12 +206,15 @@ class Engine:
             # Nobody's now: the mending puts back what Postgres thinks is ours.
             lease.let_go({claim.message_id for claim in claimed.claims})
             raise
+        path.claim_limit = max(1, len(loaded)) if left else min(SLICE, path.claim_limit * 2)
         for parcel in loaded:
             parcel.checked_at = checked_at
-            path.put(parcel)
+            self._find_way(parcel, path).put(parcel)
         if left:
             await self._dispatcher.release(left)
-        self._dispatcher.pump(path)
+        for used in list(self._dispatcher.paths.values()):
+            if used is path or used.ready_count:
+                self._dispatcher.pump(used)
         return claimed.moved_count
 
     async def _load(
@@ -264,8 +270,11 @@ class Engine:
             if candidate.may_try and not candidate.is_paused
         }
         for account in retried.values():
-            if await self._query(providers.start_canary, account, self._lease.worker_id):
-                self._path(account).is_canary = True
+            path = self._path(account)
+            if path.connection_limit and await self._query(
+                providers.start_canary, account, self._lease.worker_id
+            ):
+                path.is_canary_over, path.canary_faults = False, 0
         if retried:
             found = await self._query(providers.list_routes, missing)
         for workspace_id, route in found.items():
@@ -273,23 +282,44 @@ class Engine:
 
     def _choose(self, workspace_id: int) -> Path | None:
         """The path that this workspace's mail takes now; None where none is in order."""
-        for candidate in self._routes[workspace_id][1]:
+        route = self._routes[workspace_id][1]
+        for candidate in route:
             if candidate.is_paused:
                 continue
             if candidate.state is State.CLOSED:
                 path = self._path(candidate.account)
-                path.is_canary = False
+                path.is_canary = path.is_canary_over = False
+                path.has_other = len(_list_usable(route)) > 1
                 return path
             if (
                 candidate.state is State.HALF_OPEN
                 and candidate.canary_worker_id == self._lease.worker_id
             ):
                 path = self._path(candidate.account)
+                path.is_canary = True
+                if path.is_canary_over:
+                    continue
+                path.has_other = bool(_list_usable(route))
                 if not path.connections:
                     self._dispatcher.dial_wanted(path, time.monotonic())
                 elif path.room(time.monotonic()):
                     return path  # a trickle; what is more takes the next account
         return None
+
+    def _find_way(self, parcel: Parcel, path: Path) -> Path:
+        """The path of one message: that of its lane, unless it met with faults there before, and
+        there are others. Few messages open no breaker, and must not wait for that.
+        """
+        claim = parcel.claim
+        turn = claim.path_fault_count // PATIENT_FAULTS
+        usable = _list_usable(self._routes[claim.workspace_id][1])
+        if not turn or len(usable) < 2 or path.is_canary:
+            return path
+        other = self._path(usable[turn % len(usable)].account)
+        parcel.claim = dataclasses.replace(
+            claim, account_id=other.account.id, account_name=other.account.name
+        )
+        return other
 
     def _path(self, account: Account) -> Path:
         path = self._dispatcher.paths.get(account.id)
@@ -358,6 +388,10 @@ class Engine:
             await asyncio.sleep(TICK_SECONDS / 10)
 
 
+def _list_usable(route: Sequence[Candidate]) -> list[Candidate]:
+    return [c for c in route if not c.is_paused and c.state is State.CLOSED]
+
+
 _current: Engine | None = None
 
 
@@ -368,9 +402,21 @@ def work(lease: Lease, recorder: Recorder) -> None:
         _current = Engine(lease, recorder)
         try:
             _current.run()
-        except Exception:
+        except BaseException:
             logger.exception("engine.crashed")
-            lease.let_go(set(lease.held))  # nobody's now: the mending settles them by their marks
+            _begin_anew(lease)
+            lease.stopping.wait(RESTART_SECONDS)
+
+
+def _begin_anew(lease: Lease) -> None:
+    """Go on under another id, and leave what the old one held, and its marks, to the rescue."""
+    lease.let_go(set(lease.held))
+    while not lease.stopping.is_set():
+        try:
+            with db.connection():
+                workers.begin_anew(lease)
+                return
+        except Unavailable:
             lease.stopping.wait(RESTART_SECONDS)
 
 

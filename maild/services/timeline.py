@@ -4,6 +4,7 @@ import peewee
 
 from maild.domain.states import UNFINISHED, AttemptStatus, Status
 from maild.models import Attempt, Event, Message
+from maild.models.smtp_account import DEFAULT_ACCOUNT
 
 EVENTS_MAX = 1_000
 PROVIDER_EVENTS_MAX = 50
@@ -49,7 +50,10 @@ def _list_provider_events(message: Message) -> list[Event]:
     until = message.updated_at if is_over else peewee.fn.now()
     found = []
     # One after the other: an index serves each of the two, and neither serves both.
-    for owner in (Event.workspace == message.workspace_id, Event.workspace.is_null()):
+    owners = [Event.workspace == message.workspace_id]
+    if message.smtp_account_name in (None, DEFAULT_ACCOUNT):  # the instance's account
+        owners.append(Event.workspace.is_null())
+    for owner in owners:
         found += list(
             Event.select()
             .where(

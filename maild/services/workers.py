@@ -140,6 +140,20 @@ def set_has_marks(worker_id: uuid.UUID, has_marks: bool) -> None:
     Worker.update(has_marks=has_marks).where(Worker.id == worker_id).execute()
 
 
+def begin_anew(lease: Lease) -> None:
+    """Go on under a new id; the old one is dead from now on, and what it held is for the rescue."""
+    old_id = lease.worker_id
+    new_id = uuid.uuid4()
+    with database.atomic():
+        _insert(new_id)
+        database.execute_sql(
+            "UPDATE workers SET seen_at = now() - %s * interval '1 second' WHERE id = %s",
+            (lease.seconds, str(old_id)),
+        )
+    lease.worker_id = new_id
+    renew(lease)
+
+
 def has_marks(worker_id: uuid.UUID) -> bool:
     """Whether it does."""
     row: Worker | None = Worker.get_or_none(Worker.id == worker_id)

@@ -11,6 +11,8 @@ import os
 import socket
 import ssl
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from time import monotonic
 from typing import Any, cast
 
@@ -31,16 +33,38 @@ _CLOSED = (
 async def resolve(host: str, port: int, seconds: float) -> list[Address]:
     """Every address of a host, in the resolver's order (RFC 6724); raises WireError (DNS)."""
     loop = asyncio.get_running_loop()
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
-        async with asyncio.timeout(seconds):
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        if _is_ip_address(host):
+            found = look_up()  # asks nobody, and must not wait behind those who do
+        else:
+            async with asyncio.timeout(seconds):
+                found = await loop.run_in_executor(_resolvers(), look_up)
     except socket.gaierror as error:
         raise WireError(ErrorClass.DNS, f"{host} cannot be resolved: {error.strerror}") from error
     except TimeoutError as error:
         raise WireError(ErrorClass.DNS, f"{host} is not resolved in time") from error
     except UnicodeError as error:
         raise WireError(ErrorClass.DNS, f"{host} is not a host name") from error
+    except OSError as error:
+        raise WireError(ErrorClass.DNS, f"{host} cannot be looked up: {error}") from error
     return [(family, address) for family, _, _, _, address in found]
+
+
+@cache
+def _resolvers() -> ThreadPoolExecutor:
+    """Threads that wait for the system's resolver. Many: a name that nobody answers for keeps one
+    for as long as the system is patient, whatever our own time limit.
+    """
+    return ThreadPoolExecutor(64, "resolver")
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def connect(addresses: list[Address], seconds: float) -> "Wire":

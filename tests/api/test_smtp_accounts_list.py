@@ -50,8 +50,8 @@ def test_at_first_there_is_the_account_of_the_environment(api):
             "retry_at": None,
         },
         "last_fault_at": None,
-        "tries_last_hour": 0,
-        "faults_last_hour": 0,
+        "tries_last_hour": None,
+        "faults_last_hour": None,
     }
 
 

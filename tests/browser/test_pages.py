@@ -50,6 +50,7 @@ def paths(settled, fail_message):
         response=LONG_REPLY,
         error_class="greylisted",
         timings={"connect": 1.2, "ehlo": 3.4, "rcpt_to": 431.0},
+        finished_at=dt.datetime.now(dt.UTC),
     ).execute()
     Event.insert(
         workspace=1,

@@ -299,9 +299,11 @@ def test_the_last_check_stops_what_was_suppressed_since_the_claim(
 ) -> None:
     stopped, good = accept(), accept(to_email="bob@example.org")
     taken = take(lease)
-    assert claims.stop_forbidden(taken) == set()
+    assert claims.find_forbidden(taken) == (set(), set())
     suppressions.add(WORKSPACE_A, "ANN@example.org", reason="complaint", source="test")
-    assert claims.stop_forbidden(taken) == {stopped.id}
+    assert claims.find_forbidden(taken) == ({stopped.id}, set())
+    assert reload(stopped).status is Status.SENDING, "it only looks"
+    claims.suppress([claim for claim in taken if claim.message_id == stopped.id])
     after = reload(stopped)
     assert (after.status, after.attempt_count, after.worker_id) == (Status.SUPPRESSED, 0, None)
     assert event_types(stopped) == [EventType.ACCEPTED, EventType.SUPPRESSED]
@@ -329,7 +331,7 @@ def test_the_last_check_stops_nothing_for_what_is_over_or_of_another(
             expires_at=expires_at,
         )
     freezes.lift(freezes.start(WORKSPACE_A, reason="lifted"))
-    assert claims.stop_forbidden(taken) == set()
+    assert claims.find_forbidden(taken) == (set(), set())
 
 
 def test_the_last_check_gives_back_what_was_frozen_since_the_claim(
@@ -338,7 +340,8 @@ def test_the_last_check_gives_back_what_was_frozen_since_the_claim(
     message = accept()
     taken = take(lease)
     freezes.start(WORKSPACE_A, reason="a test", stream=Stream.TRANSACTIONAL)
-    assert claims.stop_forbidden(taken) == {message.id}
+    assert claims.find_forbidden(taken) == (set(), {message.id})
+    claims.release(taken)
     assert (reload(message).status, reload(message).attempt_count) == (Status.QUEUED, 0)
     assert take(lease) == []
     assert reload(message).status is Status.HELD, "and the next claim holds it"
@@ -353,7 +356,7 @@ def test_the_last_check_leaves_alone_what_another_holds_by_now(
     Worker.insert(id=other, host="other", pid=1).execute()
     Message.update(worker_id=other).execute()
     suppressions.add(WORKSPACE_A, "ann@example.org", reason="complaint", source="test")
-    assert claims.stop_forbidden(taken) == {message.id}, "not ours to send in any case"
+    claims.suppress(taken)
     assert (reload(message).status, reload(message).worker_id) == (Status.SENDING, other)
 
 
@@ -388,7 +391,8 @@ def test_releasing_keeps_what_the_last_attempt_said(accept: Accept, lease: Lease
 
 def test_releasing_nothing_is_nothing(lease: Lease) -> None:
     claims.release([])
-    assert claims.stop_forbidden([]) == set()
+    claims.suppress([])
+    assert claims.find_forbidden([]) == (set(), set())
 
 
 @pytest.mark.parametrize("limit", [1, 2, 50])

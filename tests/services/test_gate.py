@@ -374,7 +374,7 @@ def test_who_waits_when_it_is_stopped_is_not_called_any_more(lease: Lease, line:
             gate.when_written(lambda: called.append("too late"))
             gate.stop()
         assert called == []
-        assert marks.read(line.url, lease.worker_id) == {ONE: BEGUN}
+        assert marks.read(line.url, lease.worker_id) == {ONE: DOT}, "what was set is written"
 
     run(main())
 

@@ -27,7 +27,7 @@ def make(
     account = Account(1, "postal", 1, connections, per_second, "1")
     path = Path(account, Pace(per_second, now=NOW), connection_limit=connections)
     for _ in range(connections if open_count is None else open_count):
-        path.connections.add(cast(Connection, object()))
+        path.connections[cast(Connection, object())] = "1"
     return path
 
 
@@ -46,7 +46,7 @@ def test_nothing_is_claimed_before_a_connection_stands() -> None:
     path = make(open_count=0)
     assert path.room(NOW) == 0
     assert not path.is_low(NOW)
-    path.connections.add(cast(Connection, object()))
+    path.connections[cast(Connection, object())] = "1"
     assert path.room(NOW) > 0
     assert path.is_low(NOW)
 

@@ -27,11 +27,11 @@ def test_another_job_has_slots_of_its_own(database: None) -> None:
 
 
 def test_the_scheduler_takes_stock_once_a_minute(accept: Accept) -> None:
-    """A message is missing; the sweeps of one minute tell it once."""
+    """A message is missing; one minute tells it once."""
     accept()
     AcceptedTally.update(accepted_count=AcceptedTally.accepted_count + 1).execute()
     for _ in range(3):
-        scheduler.sweep()
+        scheduler.take_stock()
     db.execute_sql("UPDATE periodic_jobs SET ran_at = now() - interval '1 minute'")
-    scheduler.sweep()
+    scheduler.take_stock()
     assert Event.select().where(Event.type == EventType.CONSERVATION_BROKEN).count() == 1

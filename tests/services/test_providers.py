@@ -1,19 +1,29 @@
 """Providers: the breaker, fail-over and fail-back, pauses; told by the path's faults alone."""
 
 import dataclasses
+import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 import pytest
 
 from maild import config
 from maild.db import database as db
-from maild.domain.breaker import State
+from maild.domain.breaker import CANARY_MESSAGES, State
 from maild.domain.states import EventType, Status
 from maild.models import AccountTally, Breaker, Event, Message, SmtpAccount
-from maild.services import messages, providers, sending, smtp_accounts, workers
+from maild.services import (
+    account_health,
+    messages,
+    providers,
+    sending,
+    smtp_accounts,
+    timeline,
+    workers,
+)
 from maild.services.providers import Account, Fault
 from maild.services.recorder import Recorder
 from maild.services.workers import Lease
@@ -21,6 +31,7 @@ from tests.conftest import WORKSPACE_A, WORKSPACE_B, Inbox, free_ports
 from tests.services.conftest import MakeAccount, wait_until
 
 Accept = Callable[..., Message]
+UseSettings = Callable[..., object]
 
 
 @contextmanager
@@ -72,6 +83,12 @@ def as_path(account: SmtpAccount) -> Account:
         if c.account.id == account.id
     ]
     return found
+
+
+def pass_all(account: SmtpAccount, worker_id: uuid.UUID) -> None:
+    """As many messages of the canary as it takes have passed."""
+    for _ in range(CANARY_MESSAGES):
+        providers.report_canary(as_path(account), worker_id, fault=None)
 
 
 def route(workspace_id: int = WORKSPACE_A) -> list[tuple[str, str]]:
@@ -153,11 +170,11 @@ def test_one_worker_at_a_time_is_the_canary(database: None, account: MakeAccount
     make_due(primary)
     assert providers.start_canary(as_path(primary), first)
     assert not providers.start_canary(as_path(primary), second)
-    providers.end_canary(as_path(primary), second, fault=None)
+    pass_all(primary, second)
     assert Breaker.get_by_id(primary.id).state is State.HALF_OPEN, "not its to end"
     make_due(primary)
     assert providers.start_canary(as_path(primary), second), "the first has not come back"
-    providers.end_canary(as_path(primary), second, fault=None)
+    pass_all(primary, second)
     assert Breaker.get_by_id(primary.id).state is State.CLOSED
 
 
@@ -216,6 +233,145 @@ def test_one_message_that_makes_the_server_hang_up_opens_nothing(
     assert sum(t.fault_count for t in AccountTally.select()) == 1
 
 
+def test_a_few_messages_do_not_wait_for_a_breaker_to_take_the_standby(
+    accept: Accept, lease: Lease, inbox: Inbox, account: MakeAccount
+) -> None:
+    """The first choice has no time for anybody; two tries are enough for one message."""
+    with BusyServer() as busy:
+        account("primary", port=busy.port, active=True)
+        account("standby")
+        message = accept()
+        with working(lease):
+            wait_until(lambda: reload(message).status is Status.SENT)
+    assert reload(message).smtp_account_name == "standby"
+    assert [a.smtp_account_name for a in timeline.list_attempts(message)] == [
+        "primary",
+        "primary",
+        "standby",
+    ]
+
+
+def test_contact_lost_after_the_dot_counts_against_the_provider(
+    accept: Accept, lease: Lease, inbox: Inbox, account: MakeAccount
+) -> None:
+    """It may have taken the message; the path failed all the same."""
+    primary = account("primary", active=True)
+    made = [accept(to_email=f"drop-after-dot+{n}@example.org") for n in range(6)]
+    with working(lease):
+        wait_until(lambda: EventType.BREAKER_OPENED in told(primary))
+    assert {reload(m).status for m in made} <= {Status.UNKNOWN, Status.QUEUED}
+
+
+def test_a_provider_that_takes_few_connections_is_not_blamed(
+    accept: Accept, lease: Lease, account: MakeAccount
+) -> None:
+    """It refuses the third connection: it serves over two."""
+    with BusyServer(connections=2) as server:
+        primary = account("primary", port=server.port, active=True, max_connections=10)
+        made = [accept(subject=str(n)) for n in range(40)]
+        with working(lease):
+            wait_until(lambda: {reload(m).status for m in made} == {Status.SENT})
+    assert told(primary) == []
+    assert Breaker.get_or_none(Breaker.account_id == primary.id) is None
+
+
+def test_what_the_instances_account_says_of_one_workspace_is_not_told_to_another(
+    accept: Accept, lease: Lease, inbox: Inbox
+) -> None:
+    for n in range(6):
+        accept(to_email=f"busy-421+{n}@secret-customer.example")
+    with working(lease):
+        wait_until(lambda: EventType.BREAKER_OPENED in told())
+    told_to_all = str([e.data for e in Event.select().where(Event.message.is_null())])
+    assert "secret-customer" not in told_to_all
+    assert "Service not available" not in told_to_all
+    assert "421 4.3.2" in told_to_all
+    health = account_health.list_all(WORKSPACE_B)[0]
+    assert (health.try_count, health.fault_count) == (None, None)
+    assert health.breaker.reason is not None
+    assert "Service" not in health.breaker.reason
+
+
+def test_a_small_account_is_served_while_a_large_one_uses_every_connection(
+    accept: Accept, lease: Lease, inbox: Inbox, account: MakeAccount, use_settings: UseSettings
+) -> None:
+    """The worker may hold four connections, and all of them wait for slow mail of another."""
+    use_settings(worker_connections=4)
+    account("slow", active=True, max_connections=50)
+    for n in range(30):
+        accept(to_email=f"slow+3-{n}@example.org")
+    with working(lease):
+        wait_until(lambda: Message.select().where(Message.status == Status.SENDING).count() >= 4)
+        single = accept(workspace_id=WORKSPACE_B)
+        sending.wake()
+        wait_until(lambda: reload(single).status is Status.SENT)
+        assert Message.select().where(Message.status == Status.SENT).count() < 31
+
+
+class BusyServer:
+    """An SMTP server that answers 421 to MAIL; or, given a number, serves so many connections at
+    once and refuses any other.
+    """
+
+    def __init__(self, *, connections: int | None = None) -> None:
+        self._limit = threading.Semaphore(connections or 0)
+        self._refuses_mail = connections is None
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> "BusyServer":
+        self._threads.append(threading.Thread(target=self._listen))
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self._serve, args=(connection,))
+            thread.start()
+            self._threads.append(thread)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as lines:
+            if self._refuses_mail:
+                self._talk(connection, lines)
+            elif self._limit.acquire(blocking=False):
+                try:
+                    self._talk(connection, lines)
+                finally:
+                    self._limit.release()
+            else:
+                connection.sendall(b"421 4.7.0 Too many connections\r\n")
+
+    def _talk(self, connection: socket.socket, lines: BinaryIO) -> None:
+        connection.sendall(b"220 here\r\n")
+        is_content = False
+        for line in lines:
+            if is_content:
+                is_content = line != b".\r\n"
+                if is_content:
+                    continue
+                answer = b"250 ok"
+            elif line.startswith(b"MAIL") and self._refuses_mail:
+                connection.sendall(b"421 4.3.2 busy\r\n")
+                return
+            elif line == b"DATA\r\n":
+                is_content, answer = True, b"354 go ahead"
+            else:
+                answer = b"250 ok"
+            connection.sendall(answer + b"\r\n")
+
+
 @pytest.mark.parametrize(
     ("faults", "good", "opens"),
     [(4, 0, False), (5, 0, True), (5, 5, True), (5, 6, False), (50, 51, False)],
@@ -235,7 +391,7 @@ def test_faults_before_it_closed_do_not_open_it_again(account: MakeAccount) -> N
     make_due(primary)
     worker_id = uuid.uuid4()
     providers.start_canary(as_path(primary), worker_id)
-    providers.end_canary(as_path(primary), worker_id, fault=None)
+    pass_all(primary, worker_id)
     add_faults(primary, 1)
     assert Breaker.get_by_id(primary.id).state is State.CLOSED
 

@@ -91,11 +91,11 @@ def test_it_forgets_old_counts_of_accounts(accept: Accept, lease: Lease) -> None
     accept()
     end(take_one(lease))
     assert AccountTally.select().count() == 1
-    scheduler.sweep()
+    scheduler.take_stock()
     assert AccountTally.select().count() == 1
     AccountTally.update(slot_at=ago(days=2)).execute()
     PeriodicJob.update(ran_at=ago(minutes=1)).execute()
-    scheduler.sweep()
+    scheduler.take_stock()
     assert AccountTally.select().count() == 0
 
 

@@ -409,10 +409,10 @@ def test_an_engine_that_crashes_is_started_again_and_loses_nothing(
     engine = threading.Thread(target=sending.work, args=(lease, Recorder()))
     engine.start()
     crashed.wait()
-    wait_until(lambda: not lease.held)
-    assert {reload(m).status for m in made} == {Status.SENDING}
-    Message.update(updated_at=datetime.now(UTC) - timedelta(minutes=1)).execute()
-    assert rescues.rescue_forgotten(lease) == 5
+    old_id = lease.worker_id
+    wait_until(lambda: lease.worker_id != old_id)
+    assert {reload(m).worker_id for m in made} == {old_id}
+    assert rescues.rescue() == 5, "what the crashed engine held is a dead worker's"
     sending.wake()
     wait_until(lambda: {reload(m).status for m in made} == {Status.SENT})
     lease.stopping.set()

@@ -73,8 +73,10 @@ class SmtpAccountHealth(SmtpAccountOut):
     health: Word
     breaker: BreakerOut
     last_fault_at: datetime | None
-    tries_last_hour: int = Field(description="Dials, and messages offered.")
-    faults_last_hour: int = Field(description="Those that failed by the provider's fault.")
+    tries_last_hour: int | None = Field(
+        description="Dials, and messages offered; null for the account that workspaces share."
+    )
+    faults_last_hour: int | None = Field(description="Those that failed by the provider's fault.")
 
 
 class SmtpAccountList(BaseModel):
