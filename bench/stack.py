@@ -31,12 +31,15 @@ from maild.config import Addr, child_environment
 from maild.local import home as homes
 from maild.local import postgres, valkey
 from maild.local.program import Program, spawn, stop
-from maild.local.run import _web_command
+from maild.local.run import web_command
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKERS = 2
 READY_SECONDS = 60.0
 OPERATOR_KEY = "bench-operator-key-0123456789abcdef"
+
+CONNECTIONS = "80"
+"""SMTP connections of the workers together; far more than the default, which is for strangers."""
 
 SETTINGS = {
     "ADMIN_API_KEY": "bench-admin-key-0123456789abcdef",
@@ -144,6 +147,7 @@ class Stack:
             "SMTP_HOST": sink.addr.host,
             "SMTP_PORT": str(sink.addr.port),
             "SMTP_SECURITY": "none",
+            "SMTP_MAX_CONNECTIONS": os.environ.get("SMTP_MAX_CONNECTIONS", CONNECTIONS),
         }
         try:
             yield sink
@@ -167,7 +171,7 @@ class Stack:
     @contextlib.contextmanager
     def web(self, **settings: str) -> Iterator[psutil.Process]:
         """The web server for a while, as `maild run` starts it."""
-        process = self.start("web", _web_command(self.web_addr), **settings)
+        process = self.start("web", web_command(self.web_addr, processes=2), **settings)
         try:
             wait_for(
                 lambda: _answers(self.web_addr) or process.poll() is not None, "the web answers"

@@ -130,6 +130,7 @@ class LocalSettings:
     postgres_dsn: str | None = field(repr=False)
     redis_url: str | None = field(repr=False)
     smtp_host: str | None
+    web_processes: int
     worker_processes: int
     admin_api_key: str = field(repr=False)
     operator_api_key: str = field(repr=False)
@@ -172,6 +173,7 @@ def load_local(environ: Mapping[str, str] | None = None) -> LocalSettings:
         postgres_dsn=settings.postgres_dsn if reader.has("POSTGRES_DSN") else None,
         redis_url=settings.redis_url if reader.has("REDIS_URL") else None,
         smtp_host=settings.smtp.host if reader.has("SMTP_HOST") else None,
+        web_processes=reader.get("WEB_PROCESSES", "2", kinds.integer(1, 64)),
         worker_processes=reader.get("WORKER_PROCESSES", "1", kinds.integer(1, 64)),
         admin_api_key=settings.admin_api_key,
         operator_api_key=settings.operator_api_key,

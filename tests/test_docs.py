@@ -10,7 +10,9 @@ from maild import config
 from maild.domain.states import MOVES, AttemptStatus, EventType, Status
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCAL_ONLY = frozenset({"MAILD_HOME", "INBOX_SMTP_ADDR", "INBOX_WEB_ADDR", "WORKER_PROCESSES"})
+LOCAL_ONLY = frozenset(
+    {"MAILD_HOME", "INBOX_SMTP_ADDR", "INBOX_WEB_ADDR", "WEB_PROCESSES", "WORKER_PROCESSES"}
+)
 
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

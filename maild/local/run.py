@@ -110,7 +110,7 @@ def _start_product(supervisor: Supervisor, settings: LocalSettings, stack: dict[
         raise Unavailable("the database could not be migrated; the lines above say why")
     worker = partial(product, argv=_python("maild", "worker"), grace_seconds=WORKER_GRACE_SECONDS)
     supervisor.start(
-        product(name="web", argv=_web_command(settings.app_addr)),
+        product(name="web", argv=web_command(settings.app_addr, processes=settings.web_processes)),
         *(worker(name=f"worker-{n}") for n in range(1, settings.worker_processes + 1)),
         product(name="scheduler", argv=_python("maild", "scheduler")),
     )
@@ -124,13 +124,14 @@ def _python(module: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", module, *arguments)
 
 
-def _web_command(addr: Addr) -> tuple[str, ...]:
+def web_command(addr: Addr, *, processes: int) -> tuple[str, ...]:
+    """The web server, with so many processes of eight threads."""
     return _python(
         "granian",
         *("--interface", "wsgi"),
         *("--host", addr.host),
         *("--port", str(addr.port)),
-        *("--workers", "1"),
+        *("--workers", str(processes)),
         *("--blocking-threads", "8"),
         *("--workers-kill-timeout", "3"),
         *("--log-level", "error"),

@@ -28,7 +28,7 @@ from maild.config import Addr, child_environment
 from maild.local import home as homes
 from maild.local import postgres, valkey
 from maild.local.program import _PR_SET_PDEATHSIG, _libc, kill_group
-from maild.local.run import _web_command
+from maild.local.run import web_command
 from tests.crash.tap import Tap
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -198,7 +198,7 @@ class Rig:
         self.sink = Sink(self, "sink")
         self.tap = cleanup.enter_context(Tap(self.sink.addr))
         self.env |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(self.tap.port)}
-        self.web = self.start_part("web", _web_command(self.web_addr))
+        self.web = self.start_part("web", web_command(self.web_addr, processes=2))
         self.workers = [
             self.start_part(f"worker-{n}", self.maild("worker")) for n in range(workers)
         ]

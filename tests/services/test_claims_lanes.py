@@ -139,7 +139,7 @@ def test_listing_lanes_probes_the_index_once_a_lane(crowd: None) -> None:
 
 def test_a_claim_reads_its_slice_from_the_index(crowd: None, lease: Lease) -> None:
     found = explain(claims._CLAIM, claim_values(lease))
-    [due] = [node for node in found if node["Index Name"] == "messages_due"]
+    [due] = [node for node in found if node.get("Index Name") == "messages_due"]
     assert due["Actual Rows"] * due["Actual Loops"] == 100, "no more than it takes"
 
 
