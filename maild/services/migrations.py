@@ -5,11 +5,13 @@ from pathlib import Path
 from playhouse.migrations import Runner
 
 from maild.db import database
-from maild.errors import MigrationPending
+from maild.errors import ConfigError, MigrationPending
 from maild.services import locks
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "migrations"
 TABLE = "schema_migrations"
+OLDEST_SERVER = 17
+"""The first with `pg_c_utf8`: lower case beyond ASCII, whatever the locale of the database."""
 
 
 def list_pending() -> list[str]:
@@ -18,7 +20,13 @@ def list_pending() -> list[str]:
 
 
 def apply() -> list[str]:
-    """Bring the schema up and return the names of what was applied; waits while another does so."""
+    """Bring the schema up and return the names of what was applied; waits while another does so.
+
+    Raises ConfigError where the server is older than OLDEST_SERVER.
+    """
+    version = database.connection().server_version // 10_000
+    if version < OLDEST_SERVER:
+        raise ConfigError(f"PostgreSQL {version} is too old: maild needs {OLDEST_SERVER} or newer.")
     with locks.exclusive(locks.MIGRATE):
         return list(_runner().up())
 

@@ -11,7 +11,7 @@ from playhouse.postgres_ext import PostgresqlDatabase
 
 from maild import db, models
 from maild.config import Settings
-from maild.errors import MigrationPending
+from maild.errors import ConfigError, MigrationPending
 from maild.services import migrations, processes
 from tests.migrations.conftest import CATALOG, catalog
 
@@ -120,3 +120,11 @@ def test_two_who_migrate_at_once_apply_each_migration_once(
         assert sorted(applied) == [[], [], [name]]
     finally:
         migrations._runner().down(name)
+
+
+def test_a_server_that_is_too_old_is_refused_with_words(
+    database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "OLDEST_SERVER", 99)
+    with pytest.raises(ConfigError, match=r"PostgreSQL \d+ is too old: maild needs 99 or newer"):
+        migrations.apply()
