@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from maild import api, config, log, queue, web
 from maild.api import endpoint
 from maild.api import errors as api_errors
+from maild.errors import MaildError
 from maild.services import processes
 from maild.web import errors as web_errors
 
@@ -26,10 +27,13 @@ logger = log.get(__name__)
 def create_app() -> Flask:
     """The application of a web process, with settings from the environment.
 
-    Raises ConfigError, MigrationPending, Unavailable: then the process does not start.
+    Exits with a sentence where it cannot start: wrong settings, a migration pending, no database.
     """
-    processes.start(config.load(), name="web")
-    processes.require_schema()
+    try:
+        processes.start(config.load(), name="web")
+        processes.require_schema()
+    except MaildError as error:
+        raise SystemExit(f"maild: {error}") from None
     queue.start_ringer()
     return build_app()
 
