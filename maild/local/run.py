@@ -23,7 +23,7 @@ from maild.local.program import Program, Server
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60.0
 PROBE_SECONDS = 2.0
-WORKER_GRACE_SECONDS = 10.0
+WORKER_GRACE_SECONDS = 28.0
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read here, not listened on
 
 

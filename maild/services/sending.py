@@ -248,7 +248,8 @@ class Engine:
     # Paths
 
     def _forget_routes(self) -> None:
-        self._routes.clear()
+        """Look them up anew with the next round; the one under way goes on with what it knows."""
+        self._routes = {w: (-ROUTES_SECONDS, route) for w, (_, route) in self._routes.items()}
         self._work.set()
 
     async def _look_up_routes(self, workspace_ids: set[int]) -> None:

@@ -123,6 +123,11 @@ def explain(
             f" attempt {_counted(message)} of {max_attempts}.",
             "The outcome shows here within moments.",
         )
+    if message.status is Status.SENT and attempts and not any(a.is_success for a in attempts):
+        return Explanation(
+            "Its outcome could not be known, and it was taken for sent.",
+            "The timeline says by whom. Nothing more to do for maild.",
+        )
     if message.status is Status.SENT:
         return Explanation(
             f"The provider behind “{message.smtp_account_name}” took it, and answers for it now.",

@@ -422,6 +422,24 @@ def test_an_engine_that_crashes_is_started_again_and_loses_nothing(
     assert {reload(m).attempt_count for m in made} == {1}
 
 
+def test_a_route_that_changes_in_the_middle_of_a_claim_disturbs_nothing(
+    accept: Accept, lease: Lease, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a canary comes back, and the breaker closes, while mail flows."""
+    made = [accept() for _ in range(5)]
+    load = sending.Engine._load
+
+    async def change(engine: sending.Engine, *claimed: object) -> object:
+        engine._forget_routes()
+        return await load(engine, *claimed)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sending.Engine, "_load", change)
+    worker_id = lease.worker_id
+    assert sending.deliver_due(lease, recorder.current()) == 5
+    assert {reload(m).status for m in made} == {Status.SENT}
+    assert lease.worker_id == worker_id
+
+
 def test_many_connections_carry_many_messages(
     accept: Accept, deliver: Deliver, inbox: Inbox
 ) -> None:
