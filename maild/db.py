@@ -77,17 +77,6 @@ def connection() -> Iterator[None]:
         database.close()
 
 
-def execute_values(
-    sql: str, rows: Sequence[tuple[Any, ...]], *, template: str | None = None, fetch: bool = False
-) -> list[tuple[Any, ...]]:
-    """One statement for many rows: `sql` holds `VALUES %s`. Raises what Peewee's queries raise."""
-    with peewee.__exception_wrapper__:  # type: ignore[attr-defined] # the stubs leave it out
-        found = extras.execute_values(
-            database.cursor(), sql, rows, template=template, page_size=len(rows), fetch=fetch
-        )
-    return found or []
-
-
 _prepared: "WeakKeyDictionary[Any, set[str]]" = WeakKeyDictionary()
 
 
