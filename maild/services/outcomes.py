@@ -19,7 +19,7 @@ from maild.domain.states import AttemptStatus, EventType, Status
 from maild.models.smtp_account import ENVIRONMENT
 from maild.services import providers, transitions
 from maild.services.claims import Claim
-from maild.services.providers import Counts, Fault
+from maild.services.providers import Counts, Fault, storable
 from maild.services.transitions import Move
 from maild.transports.smtp import Outcome
 
@@ -77,7 +77,7 @@ class Result:
             account_name=claim.account_name,
             workspace_id=claim.workspace_id if claim.account_id else None,
             error_class=outcome.error_class.value if outcome.error_class else None,
-            text=_storable(text),
+            text=storable(text),
         )
 
 
@@ -142,7 +142,7 @@ def decide(
     """The result of an attempt. `has_other_path`: another account could take the message."""
     following = _SENT if outcome.accepted else _after_trouble(claim, outcome, has_other_path)
     reply = outcome.reply
-    error = _storable(following.error) if following.error else None
+    error = storable(following.error) if following.error else None
     error_class = outcome.error_class.value if outcome.error_class else None
     data = {
         "attempt_no": claim.attempt_no,
@@ -150,7 +150,7 @@ def decide(
         "smtp_code": reply.code if reply else None,
         "enhanced_code": reply.enhanced_code if reply else None,
         "error_class": error_class,
-        "text": error or _storable(outcome.text),
+        "text": error or storable(outcome.text),
         "retry_in_seconds": round(following.delay) if following.delay is not None else None,
         "excused": following.is_excused or None,
     }
@@ -349,16 +349,11 @@ def _attempt(result: Result) -> dict[str, object]:
         "stage": outcome.stage.value,
         "smtp_code": reply.code if reply else None,
         "enhanced_code": reply.enhanced_code if reply else None,
-        "response": _storable(reply.text if reply else outcome.text),
+        "response": storable(reply.text if reply else outcome.text),
         "error_class": outcome.error_class.value if outcome.error_class else None,
         "timings": {stage: round(ms, 2) for stage, ms in outcome.timings.items()},
         "is_excused": result.move.excuse,
     }
-
-
-def _storable(text: str) -> str:
-    """A server's words without NUL, which PostgreSQL does not hold."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def interrupted(claim: Claim, *, is_begun: bool) -> Result:

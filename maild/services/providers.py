@@ -184,7 +184,7 @@ def judge(faults: Sequence[Fault]) -> None:
     rules = config.current().auto_failover
     for fault in {fault.account_id: fault for fault in faults}.values():
         with database.atomic():
-            evidence = {"error_class": fault.error_class, "reason": _storable(fault.text)}
+            evidence = {"error_class": fault.error_class, "reason": storable(fault.text)}
             database.execute_sql(_NOTE_FAULT, {"account": fault.account_id, **evidence})
             try_count, fault_count = database.execute_sql(
                 _SUM, {"account": fault.account_id, "window": rules.window_seconds}
@@ -266,7 +266,7 @@ def report_canary(account: Account, worker_id: uuid.UUID, *, fault: Fault | None
     values = {"account": account.id, "worker": str(worker_id)}
     with database.atomic():
         if fault is not None:
-            evidence = {"error_class": fault.error_class, "reason": _storable(fault.text)}
+            evidence = {"error_class": fault.error_class, "reason": storable(fault.text)}
             waits = {"first": breaker.FIRST_WAIT_SECONDS, "last": breaker.LAST_WAIT_SECONDS}
             opened = database.execute_sql(_REOPEN, {**values, **waits, **evidence}).fetchone()
             if opened:
@@ -300,7 +300,7 @@ def note_slowed(account: Account, *, rate: float, text: str) -> None:
             _SLOWED, {"account": account.id, "rate": round(rate, 2)}
         ).fetchone()
         if told:
-            data = {"rate": round(rate, 2), "reason": _storable(text)}
+            data = {"rate": round(rate, 2), "reason": storable(text)}
             _tell(EventType.SLOWED, account.name, account.workspace_id, data)
 
 
@@ -312,7 +312,7 @@ def prune_tallies() -> int:
     return int(cursor.rowcount)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """A server's words without NUL, which PostgreSQL does not hold."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
