@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from maild import db, log
 from maild.api import auth, errors
-from maild.api.auth import Role
+from maild.api.auth import Roles
 from maild.api.schemas import Input
 from maild.errors import PayloadTooLarge
 
@@ -31,7 +31,7 @@ class Endpoint:
     method: str
     path: str
     summary: str
-    role: Role
+    allow: Roles
     body: type[Input] | None
     query: type[BaseModel] | None
     answer: type[BaseModel]
@@ -46,7 +46,7 @@ def endpoint(
     path: str,
     *,
     summary: str,
-    role: Role,
+    allow: Roles,
     answer: type[BaseModel],
     body: type[Input] | None = None,
     query: type[BaseModel] | None = None,
@@ -57,13 +57,13 @@ def endpoint(
 
     The database is open meanwhile, unless `connects` is false and the view sees to that itself.
     """
-    declared = Endpoint(method, path, summary, role, body, query, answer, status)
+    declared = Endpoint(method, path, summary, allow, body, query, answer, status)
     ENDPOINTS.append(declared)
 
     def decorate(view: Callable[..., BaseModel]) -> Callable[..., Response]:
         def handle(**parameters: uuid.UUID) -> Response:
             caller = g.caller = auth.authenticate(request)
-            caller.require(role)
+            caller.require(allow)
             arguments: dict[str, Any] = {name: str(value) for name, value in parameters.items()}
             arguments |= _parse_query(query)
             if body is not None:

@@ -1,7 +1,7 @@
 """/v1/messages/retry, cancel, hold, release, resolve: what a person does to messages by hand."""
 
 from maild.api import schemas
-from maild.api.auth import Caller, Role
+from maild.api.auth import OPERATORS, Caller
 from maild.api.endpoint import endpoint
 from maild.api.errors import bad_field
 from maild.domain.states import Status
@@ -14,7 +14,7 @@ from maild.services.message_log import Filter
     "POST",
     "/v1/messages/retry",
     summary="Queue failed and unknown messages again, with all their attempts",
-    role=Role.OPERATOR,
+    allow=OPERATORS,
     body=schemas.RetryIn,
     answer=schemas.RetryOut,
 )
@@ -26,7 +26,7 @@ def retry_messages(caller: Caller, body: schemas.RetryIn) -> schemas.RetryOut:
         limit=body.limit,
         filter_=_filter(body.filter) if body.filter else None,
         dry_run=body.dry_run,
-        by=_who(caller),
+        by=caller.actor.name,
         reason=body.reason,
     )
     result = retried.result
@@ -47,14 +47,14 @@ def retry_messages(caller: Caller, body: schemas.RetryIn) -> schemas.RetryOut:
     "POST",
     "/v1/messages/cancel",
     summary="Withdraw messages that wait or are held",
-    role=Role.OPERATOR,
+    allow=OPERATORS,
     body=schemas.CancelIn,
     answer=schemas.InterventionOut,
 )
 def cancel_messages(caller: Caller, body: schemas.CancelIn) -> schemas.InterventionOut:
     workspace_id = caller.workspace_id(body.workspace_id)
     result = interventions.cancel(
-        workspace_id, body.message_ids, by=_who(caller), reason=body.reason
+        workspace_id, body.message_ids, by=caller.actor.name, reason=body.reason
     )
     return _answer(workspace_id, result)
 
@@ -63,13 +63,15 @@ def cancel_messages(caller: Caller, body: schemas.CancelIn) -> schemas.Intervent
     "POST",
     "/v1/messages/hold",
     summary="Keep waiting messages back until they are released",
-    role=Role.OPERATOR,
+    allow=OPERATORS,
     body=schemas.HoldIn,
     answer=schemas.InterventionOut,
 )
 def hold_messages(caller: Caller, body: schemas.HoldIn) -> schemas.InterventionOut:
     workspace_id = caller.workspace_id(body.workspace_id)
-    result = interventions.hold(workspace_id, body.message_ids, by=_who(caller), reason=body.reason)
+    result = interventions.hold(
+        workspace_id, body.message_ids, by=caller.actor.name, reason=body.reason
+    )
     return _answer(workspace_id, result)
 
 
@@ -77,14 +79,14 @@ def hold_messages(caller: Caller, body: schemas.HoldIn) -> schemas.InterventionO
     "POST",
     "/v1/messages/release",
     summary="Let held messages go",
-    role=Role.OPERATOR,
+    allow=OPERATORS,
     body=schemas.ReleaseIn,
     answer=schemas.InterventionOut,
 )
 def release_messages(caller: Caller, body: schemas.ReleaseIn) -> schemas.InterventionOut:
     workspace_id = caller.workspace_id(body.workspace_id)
     result = interventions.release(
-        workspace_id, body.message_ids, by=_who(caller), reason=body.reason
+        workspace_id, body.message_ids, by=caller.actor.name, reason=body.reason
     )
     return _answer(workspace_id, result)
 
@@ -93,7 +95,7 @@ def release_messages(caller: Caller, body: schemas.ReleaseIn) -> schemas.Interve
     "POST",
     "/v1/messages/resolve",
     summary="Say what became of messages whose outcome is unknown",
-    role=Role.OPERATOR,
+    allow=OPERATORS,
     body=schemas.ResolveIn,
     answer=schemas.InterventionOut,
 )
@@ -103,15 +105,10 @@ def resolve_messages(caller: Caller, body: schemas.ResolveIn) -> schemas.Interve
         workspace_id,
         body.message_ids,
         was_sent=body.outcome == "sent",
-        by=_who(caller),
+        by=caller.actor.name,
         reason=body.reason,
     )
     return _answer(workspace_id, result)
-
-
-def _who(caller: Caller) -> str:
-    """How the timeline names who did it."""
-    return f"{caller.role.value} key"
 
 
 def _filter(asked: schemas.RetryFilter) -> Filter:

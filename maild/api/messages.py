@@ -3,7 +3,7 @@
 from typing import Any
 
 from maild.api import schemas
-from maild.api.auth import Caller, Role
+from maild.api.auth import EVERYBODY, SUBMITTERS, Caller
 from maild.api.endpoint import endpoint
 from maild.api.errors import bad_field, bad_query, from_body
 from maild.domain import cursor, ids
@@ -21,7 +21,7 @@ ENTRY_ERRORS_MAX = 10
     "POST",
     "/v1/messages",
     summary="Submit a message; 201 means that it is stored durably",
-    role=Role.SENDER,
+    allow=SUBMITTERS,
     body=schemas.MessageIn,
     answer=schemas.MessageOut,
     status=201,
@@ -37,7 +37,7 @@ def submit_message(caller: Caller, body: schemas.MessageIn) -> schemas.MessageOu
     "POST",
     "/v1/messages/batch",
     summary="Submit up to 500 messages at once; each is accepted or rejected on its own",
-    role=Role.SENDER,
+    allow=SUBMITTERS,
     body=schemas.BatchIn,
     answer=schemas.BatchOut,
 )
@@ -84,7 +84,7 @@ def _batch_result(
     "GET",
     "/v1/messages/<message_id>",
     summary="One message",
-    role=Role.SENDER,
+    allow=EVERYBODY,
     query=schemas.WorkspaceQuery,
     answer=schemas.MessageOut,
 )
@@ -98,7 +98,7 @@ def get_message(
     "GET",
     "/v1/messages/logs",
     summary="The log: messages newest first, filtered, in pages",
-    role=Role.SENDER,
+    allow=EVERYBODY,
     query=schemas.LogQuery,
     answer=schemas.LogPage,
 )
@@ -137,7 +137,7 @@ def list_log(caller: Caller, query: schemas.LogQuery) -> schemas.LogPage:
     "GET",
     "/v1/messages/timeline",
     summary="Everything that happened to a message: attempts and events, in order",
-    role=Role.SENDER,
+    allow=EVERYBODY,
     query=schemas.TimelineQuery,
     answer=schemas.TimelineOut,
 )

@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from maild import config
 from maild.api import schemas
+from maild.api.auth import words
 from maild.api.endpoint import ENDPOINTS, Endpoint
 
 blueprint = Blueprint("openapi", __name__)
@@ -65,7 +66,7 @@ def document() -> dict[str, Any]:
 def _operation(e: Endpoint) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": e.summary,
-        "description": f"Needs the role `{e.role}`.",
+        "description": f"For the role {words(e.allow)}.",
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in _PARAMETER.findall(e.path)

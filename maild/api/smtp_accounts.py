@@ -3,7 +3,7 @@
 from typing import Any
 
 from maild.api import schemas
-from maild.api.auth import Caller, Role
+from maild.api.auth import ADMINS, OPERATORS, READERS, Caller
 from maild.api.endpoint import endpoint
 from maild.models import SmtpAccount
 from maild.services import account_health, smtp_accounts
@@ -15,7 +15,7 @@ from maild.services.smtp_accounts import NewSmtpAccount
     "POST",
     "/v1/smtp-accounts",
     summary="Add an SMTP account, or replace the one of that name",
-    role=Role.ADMIN,
+    allow=ADMINS,
     body=schemas.SmtpAccountIn,
     answer=schemas.SmtpAccountSaved,
     status=201,
@@ -43,7 +43,7 @@ def save_smtp_account(caller: Caller, body: schemas.SmtpAccountIn) -> schemas.Sm
     "GET",
     "/v1/smtp-accounts/list",
     summary="The SMTP accounts of a workspace, that of the environment first, and how they do",
-    role=Role.OPERATOR,
+    allow=READERS,
     query=schemas.WorkspaceQuery,
     answer=schemas.SmtpAccountList,
 )
@@ -59,7 +59,7 @@ def list_smtp_accounts(caller: Caller, query: schemas.WorkspaceQuery) -> schemas
     "POST",
     "/v1/smtp-accounts/activate",
     summary="Send the workspace's mail through this account",
-    role=Role.ADMIN,
+    allow=ADMINS,
     body=schemas.SmtpAccountName,
     answer=schemas.SmtpAccountActivated,
 )
@@ -75,7 +75,7 @@ def activate_smtp_account(
     "POST",
     "/v1/smtp-accounts/validate",
     summary="Connect to an account and sign in, without sending anything",
-    role=Role.OPERATOR,
+    allow=OPERATORS,
     body=schemas.SmtpAccountName,
     answer=schemas.SmtpAccountValid,
 )
@@ -102,7 +102,7 @@ def validate_smtp_account(
     "POST",
     "/v1/smtp-accounts/pause",
     summary="Let no mail through an account until it is resumed",
-    role=Role.ADMIN,
+    allow=ADMINS,
     body=schemas.SmtpAccountPause,
     answer=schemas.SmtpAccountSwitched,
 )
@@ -117,7 +117,7 @@ def pause_smtp_account(
     "POST",
     "/v1/smtp-accounts/resume",
     summary="Let mail through a paused account again",
-    role=Role.ADMIN,
+    allow=ADMINS,
     body=schemas.SmtpAccountResume,
     answer=schemas.SmtpAccountSwitched,
 )
@@ -132,7 +132,7 @@ def resume_smtp_account(
     "DELETE",
     "/v1/smtp-accounts",
     summary="Forget an account that is not active",
-    role=Role.ADMIN,
+    allow=ADMINS,
     body=schemas.SmtpAccountName,
     answer=schemas.SmtpAccountDeleted,
 )

@@ -2,16 +2,21 @@
 
 from maild.models.api_key import ApiKey
 from maild.models.attempt import Attempt
+from maild.models.audit import AuditEntry, AuditHead
 from maild.models.breaker import Breaker
 from maild.models.conservation_check import ConservationCheck
 from maild.models.event import Event
 from maild.models.freeze import Freeze
+from maild.models.idempotency_key import IdempotencyKey
+from maild.models.link_key import LinkKey
 from maild.models.message import Message
 from maild.models.message_body import MessageAttachment, MessageBody
 from maild.models.periodic_job import PeriodicJob
+from maild.models.policy import PolicyVersion
 from maild.models.smtp_account import SmtpAccount
 from maild.models.suppression import Suppression
-from maild.models.tally import AcceptedTally, AccountTally
+from maild.models.tally import AcceptedTally, AccountTally, HourlyTally
+from maild.models.unsubscribe import Unsubscribe
 from maild.models.worker import Worker
 from maild.models.workspace import Workspace
 
@@ -20,7 +25,10 @@ ALL = (
     Worker,
     SmtpAccount,
     ApiKey,
+    LinkKey,
+    PolicyVersion,
     Suppression,
+    Unsubscribe,
     Freeze,
     Message,
     MessageBody,
@@ -30,6 +38,10 @@ ALL = (
     Breaker,
     AccountTally,
     AcceptedTally,
+    HourlyTally,
+    IdempotencyKey,
+    AuditHead,
+    AuditEntry,
     ConservationCheck,
     PeriodicJob,
 )
@@ -41,16 +53,23 @@ __all__ = [
     "AccountTally",
     "ApiKey",
     "Attempt",
+    "AuditEntry",
+    "AuditHead",
     "Breaker",
     "ConservationCheck",
     "Event",
     "Freeze",
+    "HourlyTally",
+    "IdempotencyKey",
+    "LinkKey",
     "Message",
     "MessageAttachment",
     "MessageBody",
     "PeriodicJob",
+    "PolicyVersion",
     "SmtpAccount",
     "Suppression",
+    "Unsubscribe",
     "Worker",
     "Workspace",
 ]

@@ -21,11 +21,13 @@ class ApiKey(BaseModel):
     revoked_at = DateTimeTZField(null=True)
     last_used_at = DateTimeTZField(null=True)
     created_at = TimestampField()
+    created_by = peewee.TextField()
+    revoked_by = peewee.TextField(null=True)
 
     class Meta:
         table_name = "api_keys"
         constraints = (
-            peewee.Check("role IN ('admin', 'operator', 'sender')", "api_keys_role"),
+            peewee.Check("role IN ('admin', 'operator', 'viewer', 'sender')", "api_keys_role"),
             peewee.Check("octet_length(key_hash) = 32", "api_keys_key_hash"),
         )
 

@@ -37,6 +37,10 @@ class Attempt(BaseModel):
     """Milliseconds per step, by the step's name."""
     is_excused = peewee.BooleanField(constraints=[peewee.SQL("DEFAULT false")])
     """Not the message's doing: it does not count against the attempts that a message has."""
+    policy_version = peewee.IntegerField(null=True)
+    """The version of the policy that its claim went by; 0 is the instance's defaults."""
+    route = peewee.TextField(null=True)
+    """Why it went through this account: `domain/policy.py: Route`."""
 
     class Meta:
         table_name = "attempts"

@@ -13,6 +13,8 @@ from maild.domain.ids import message_id_header
 from maild.domain.states import Status, Stream
 from maild.models.fields import JsonField, TextEnumField, TimestampField
 from maild.models.freeze import Freeze
+from maild.models.suppression import Suppression
+from maild.models.unsubscribe import Unsubscribe
 from maild.models.workspace import Workspace
 
 
@@ -49,6 +51,19 @@ class Message(BaseModel):
     freeze_id: int | None
     freeze = peewee.ForeignKeyField(Freeze, null=True, on_delete="SET NULL", index=False)
     """The freeze that holds it; None where a person does."""
+    submission_id = peewee.UUIDField(null=True)
+    """The id of the first message of the same submission, which has the content of them all; None
+    where there is one recipient.
+    """
+    topic = peewee.TextField(null=True)
+    """In normal form (`domain/suppression.py`)."""
+    api_key_id = peewee.IntegerField(null=True)
+    """The workspace's key that submitted it; None where an instance key did."""
+    suppression_id: int | None
+    suppression = peewee.ForeignKeyField(Suppression, null=True, on_delete="SET NULL", index=False)
+    """What stopped it."""
+    unsubscribe_id: int | None
+    unsubscribe = peewee.ForeignKeyField(Unsubscribe, null=True, on_delete="SET NULL", index=False)
 
     class Meta:
         table_name = "messages"
@@ -78,8 +93,12 @@ class Message(BaseModel):
 
     @property
     def message_id_header(self) -> str:
-        """The Message-ID on the wire, with its angle brackets: the same on every attempt."""
-        return message_id_header(self.id, to_wire(self.from_email).rpartition("@")[2])
+        """The Message-ID on the wire, with its angle brackets: the same on every attempt, and for
+        all recipients of a submission.
+        """
+        return message_id_header(
+            self.submission_id or self.id, to_wire(self.from_email).rpartition("@")[2]
+        )
 
 
 Message.add_index(
@@ -97,6 +116,20 @@ Message.add_index(
 )
 Message.add_index(Message.freeze, where=peewee.SQL("freeze_id IS NOT NULL"), name="messages_frozen")
 """What a freeze that is lifted lets go."""
+Message.add_index(
+    Message.submission_id,
+    where=peewee.SQL("submission_id IS NOT NULL"),
+    name="messages_by_submission",
+)
+Message.add_index(
+    Message.suppression, where=peewee.SQL("suppression_id IS NOT NULL"), name="messages_suppressed"
+)
+"""What a suppression has stopped."""
+Message.add_index(
+    Message.unsubscribe,
+    where=peewee.SQL("unsubscribe_id IS NOT NULL"),
+    name="messages_unsubscribed",
+)
 Message.add_index(Message.worker_id, where=peewee.SQL("status = 'sending'"), name="messages_held")
 """Rescue: what a worker holds."""
 Message.add_index(Message.workspace, Message.created_at, Message.id, name="messages_by_time")

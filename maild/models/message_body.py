@@ -3,6 +3,7 @@
 import uuid
 
 import peewee
+from playhouse.postgres_ext import ArrayField
 
 from maild.db import BaseModel
 from maild.models.fields import JsonField
@@ -19,6 +20,9 @@ class MessageBody(BaseModel):
     body_text = peewee.TextField(null=True)
     body_html = peewee.TextField(null=True)
     attachment_count = peewee.SmallIntegerField(constraints=[peewee.SQL("DEFAULT 0")])
+    visible_to = peewee.TextField(null=True)
+    """What the To header says where a submission has several recipients; None: the recipient."""
+    visible_cc = ArrayField(peewee.TextField, index=False, null=True)
 
     class Meta:
         table_name = "message_bodies"

@@ -1,10 +1,14 @@
-"""A suppression: an address that must not be mailed, in one stream or in all of them."""
+"""A suppression: an address that must not be mailed, in one stream or in all of them.
+
+A row is never changed into another and never deleted: one that is removed keeps saying what was.
+"""
 
 import peewee
 from playhouse.postgres_ext import DateTimeTZField
 
 from maild.db import BaseModel
 from maild.domain.states import Stream
+from maild.domain.suppression import SuppressionClass
 from maild.models.fields import TextEnumField, TimestampField
 from maild.models.workspace import Workspace
 
@@ -19,20 +23,34 @@ class Suppression(BaseModel):
     """None: all of them."""
     reason = peewee.TextField()
     source = peewee.TextField()
+    """Where it came from: `api`, `import`, `smtp_reply`, ..."""
     expires_at = DateTimeTZField(null=True)
     created_at = TimestampField()
+    class_ = TextEnumField(SuppressionClass, column_name="class")
+    message_id = peewee.UUIDField(null=True)
+    """The message whose fate led to it."""
+    created_by = peewee.TextField()
+    removed_at = DateTimeTZField(null=True)
+    removed_by = peewee.TextField(null=True)
+    removal_reason = peewee.TextField(null=True)
 
     class Meta:
         table_name = "suppressions"
         constraints = (
             peewee.Check("stream IN ('transactional', 'marketing')", "suppressions_stream"),
             peewee.Check("email = lower(email)", "suppressions_email"),
+            peewee.Check(
+                "class IN ('hard_bounce', 'soft_bounce', 'complaint', 'manual')",
+                "suppressions_class",
+            ),
         )
 
 
 Suppression.add_index(
     peewee.SQL(
-        "CREATE UNIQUE INDEX suppressions_by_email ON suppressions (workspace_id, email, stream)"
-        " NULLS NOT DISTINCT"
+        "CREATE UNIQUE INDEX suppressions_in_force ON suppressions (workspace_id, email, stream)"
+        " NULLS NOT DISTINCT WHERE removed_at IS NULL"
     )
 )
+Suppression.add_index(Suppression.workspace, Suppression.id, name="suppressions_by_workspace")
+"""The list, newest first."""

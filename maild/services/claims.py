@@ -85,8 +85,9 @@ def list_due_lanes() -> list[Lane]:
 _CLAIM = """
 WITH frozen AS (
     SELECT id, reason FROM freezes
-    WHERE workspace_id = %(workspace)s AND (stream IS NULL OR stream = %(stream)s)
-        AND lifted_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+    WHERE workspace_id = %(workspace)s
+        AND (kind = 'workspace' OR kind = 'stream' AND target = %(stream)s)
+        AND lifted_at IS NULL AND expires_at > now()
     ORDER BY id LIMIT 1
 ), due AS MATERIALIZED (
     SELECT m.id,
@@ -97,6 +98,7 @@ WITH frozen AS (
                 WHERE s.workspace_id = m.workspace_id
                     AND s.email = lower(m.to_email COLLATE "pg_c_utf8")
                     AND (s.stream IS NULL OR s.stream = m.stream)
+                    AND s.removed_at IS NULL
                     AND (s.expires_at IS NULL OR s.expires_at > now())) THEN 'suppressed'
             WHEN EXISTS (SELECT FROM frozen) THEN 'held'
             ELSE 'sending'
@@ -256,12 +258,12 @@ SELECT m.id,
     EXISTS (
         SELECT FROM suppressions s
         WHERE s.workspace_id = m.workspace_id AND s.email = lower(m.to_email COLLATE "pg_c_utf8")
-            AND (s.stream IS NULL OR s.stream = m.stream)
+            AND (s.stream IS NULL OR s.stream = m.stream) AND s.removed_at IS NULL
             AND (s.expires_at IS NULL OR s.expires_at > now())),
     EXISTS (
         SELECT FROM freezes f
-        WHERE f.workspace_id = m.workspace_id AND (f.stream IS NULL OR f.stream = m.stream)
-            AND f.lifted_at IS NULL AND (f.expires_at IS NULL OR f.expires_at > now()))
+        WHERE f.workspace_id = m.workspace_id AND f.lifted_at IS NULL AND f.expires_at > now()
+            AND (f.kind = 'workspace' OR f.kind = 'stream' AND f.target = m.stream))
 FROM messages m WHERE m.id = ANY(%s::uuid[])
 """
 

@@ -5,7 +5,9 @@ let go when the freeze is lifted or ends.
 from datetime import datetime
 
 from maild.db import database
-from maild.domain.states import EventType, Stream
+from maild.domain.actor import SYSTEM, Actor
+from maild.domain.freeze import FreezeKind
+from maild.domain.states import EventType
 from maild.models import Freeze
 
 RELEASE_BATCH = 1_000
@@ -15,12 +17,19 @@ def start(
     workspace_id: int,
     *,
     reason: str,
-    stream: Stream | None = None,
-    expires_at: datetime | None = None,
+    expires_at: datetime,
+    kind: FreezeKind = FreezeKind.WORKSPACE,
+    target: str | None = None,
+    by: Actor = SYSTEM,
 ) -> Freeze:
-    """Let nothing of the workspace, or of one of its streams, be sent; in force when committed."""
+    """Let some mail of the workspace stand still; in force when committed."""
     freeze: Freeze = Freeze.create(
-        workspace=workspace_id, stream=stream, reason=reason, expires_at=expires_at
+        workspace=workspace_id,
+        kind=kind,
+        target=target,
+        reason=reason,
+        expires_at=expires_at,
+        created_by=by.name,
     )
     return freeze
 

@@ -15,6 +15,7 @@ import peewee
 from maild import config, queue
 from maild.db import database
 from maild.domain import ids, submission
+from maild.domain.freeze import FreezeKind
 from maild.domain.states import EventType, Status, Stream
 from maild.errors import FieldError, InvalidFields, summarise
 from maild.models import Freeze, Message, Suppression
@@ -351,6 +352,7 @@ def _select() -> Any:
             # Lower case as suppressions are kept, beyond ASCII too.
             Suppression.email == peewee.fn.lower(Message.to_email.collate("pg_c_utf8")),
             Suppression.stream.is_null() | (Suppression.stream == Message.stream),
+            Suppression.removed_at.is_null(),
             Suppression.expires_at.is_null() | (Suppression.expires_at > now),
         )
         .limit(1)
@@ -359,9 +361,10 @@ def _select() -> Any:
         Freeze.select(Freeze.reason)
         .where(
             Freeze.workspace == Message.workspace,
-            Freeze.stream.is_null() | (Freeze.stream == Message.stream),
+            (Freeze.kind == FreezeKind.WORKSPACE)
+            | ((Freeze.kind == FreezeKind.STREAM) & (Freeze.target == Message.stream)),
             Freeze.lifted_at.is_null(),
-            Freeze.expires_at.is_null() | (Freeze.expires_at > now),
+            Freeze.expires_at > now,
         )
         .limit(1)
     )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from maild.domain.suppression import SuppressionClass
 from maild.models import Event, Suppression
 
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -100,7 +101,12 @@ def test_it_says_how_many_a_filter_finds_and_shows_some(api, put):
 def test_it_mails_nobody_who_is_suppressed(api, put, statuses):
     message_id = put("failed")
     Suppression.insert(
-        workspace=1, email="ann@example.org", reason="complained", source="test"
+        class_=SuppressionClass.MANUAL,
+        created_by="me",
+        workspace=1,
+        email="ann@example.org",
+        reason="complained",
+        source="test",
     ).execute()
     [outcome] = retry(api, limit=5).get_json()["outcomes"]
     assert (outcome["status"], outcome["error"]) == (

@@ -9,10 +9,11 @@ import json
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from maild import config, db
-from maild.domain.states import Stream
+from maild.domain.freeze import FreezeKind
 from maild.models import Freeze
 from maild.services import conservation, freezes, processes, suppressions
 from tests.crash.rig import ROOT, Rig
@@ -69,7 +70,13 @@ def _do(command: str, *words: Any) -> Any:
             suppressions.add(words[0], words[1], reason="asked", source="crash test")
             return time.time()
         case "freeze":
-            freeze = freezes.start(words[0], stream=Stream(words[1]), reason="crash test")
+            freeze = freezes.start(
+                words[0],
+                kind=FreezeKind.STREAM,
+                target=words[1],
+                reason="crash test",
+                expires_at=datetime.now(UTC) + timedelta(hours=1),
+            )
             return freeze.id, time.time()
         case "lift":
             before = time.time()

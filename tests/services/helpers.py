@@ -8,12 +8,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from maild import config, db
+from maild.domain.freeze import FreezeKind
 from maild.domain.lanes import Lane
 from maild.domain.smtp_reply import ErrorClass, Reply, Stage, of_contact
 from maild.domain.states import Status, Stream
 from maild.marks import Marks, field
-from maild.models import Message, Worker
-from maild.services import claims, messages, outcomes, rescues, timeline, workers
+from maild.models import Freeze, Message, Worker
+from maild.services import claims, freezes, messages, outcomes, rescues, timeline, workers
 from maild.services.claims import Claim
 from maild.services.workers import Lease
 from maild.transports import smtp_outcome
@@ -145,6 +146,23 @@ def fill(count: int, *, workspace_id: int = WORKSPACE_A, stream: str = "transact
         FROM generate_series(1, %(count)s) AS n
         """,
         {"workspace": workspace_id, "stream": stream, "count": count},
+    )
+
+
+def start_freeze(
+    workspace_id: int,
+    *,
+    reason: str = "a test",
+    stream: Stream | None = None,
+    expires_at: datetime | None = None,
+) -> Freeze:
+    """A freeze of the workspace or of one of its streams, for an hour unless told otherwise."""
+    return freezes.start(
+        workspace_id,
+        reason=reason,
+        expires_at=expires_at or ago(hours=-1),
+        kind=FreezeKind.STREAM if stream else FreezeKind.WORKSPACE,
+        target=stream.value if stream else None,
     )
 
 

@@ -27,6 +27,7 @@ from tests.services.helpers import (
     kill,
     make_due,
     reload,
+    start_freeze,
     take,
     take_one,
 )
@@ -249,12 +250,12 @@ def test_another_workspaces_suppressions_and_freezes_do_not_count(
 ) -> None:
     accept()
     suppressions.add(WORKSPACE_B, "ann@example.org", reason="complaint", source="test")
-    freezes.start(WORKSPACE_B, reason="a test")
+    start_freeze(WORKSPACE_B, reason="a test")
     assert len(take(lease)) == 1
 
 
 def test_a_freeze_of_the_workspace_holds_everything_of_it(accept: Accept, lease: Lease) -> None:
-    freeze = freezes.start(WORKSPACE_A, reason="too many complaints")
+    freeze = start_freeze(WORKSPACE_A, reason="too many complaints")
     urgent, patient = accept(), accept(stream=Stream.MARKETING)
     other = accept(workspace_id=WORKSPACE_B)
     assert take(lease, A_URGENT) == take(lease, A_PATIENT) == []
@@ -268,7 +269,7 @@ def test_a_freeze_of_the_workspace_holds_everything_of_it(accept: Accept, lease:
 
 
 def test_a_freeze_of_one_stream_lets_the_other_go(accept: Accept, lease: Lease) -> None:
-    freezes.start(WORKSPACE_A, reason="a test", stream=Stream.MARKETING)
+    start_freeze(WORKSPACE_A, reason="a test", stream=Stream.MARKETING)
     accept()
     patient = accept(stream=Stream.MARKETING)
     assert len(take(lease, A_URGENT)) == 1
@@ -277,8 +278,8 @@ def test_a_freeze_of_one_stream_lets_the_other_go(accept: Accept, lease: Lease) 
 
 
 def test_a_freeze_that_is_over_holds_nothing(accept: Accept, lease: Lease) -> None:
-    freezes.start(WORKSPACE_A, reason="ended", expires_at=ago(seconds=1))
-    freezes.lift(freezes.start(WORKSPACE_A, reason="lifted"))
+    start_freeze(WORKSPACE_A, reason="ended", expires_at=ago(seconds=1))
+    freezes.lift(start_freeze(WORKSPACE_A, reason="lifted"))
     accept()
     assert len(take(lease)) == 1
 
@@ -288,7 +289,7 @@ def test_expired_and_suppressed_come_before_held(accept: Accept, lease: Lease) -
     late, stopped = accept(), accept(to_email="bob@example.org")
     Message.update(expires_at=ago(seconds=1)).where(Message.id == late.id).execute()
     suppressions.add(WORKSPACE_A, "bob@example.org", reason="complaint", source="test")
-    freezes.start(WORKSPACE_A, reason="a test")
+    start_freeze(WORKSPACE_A, reason="a test")
     take(lease)
     assert reload(late).status is Status.EXPIRED
     assert reload(stopped).status is Status.SUPPRESSED
@@ -321,7 +322,7 @@ def test_the_last_check_stops_nothing_for_what_is_over_or_of_another(
         (WORKSPACE_B, None, None),
         (WORKSPACE_A, Stream.TRANSACTIONAL, ago(seconds=1)),
     ):
-        freezes.start(workspace_id, reason="a test", stream=stream, expires_at=expires_at)
+        start_freeze(workspace_id, reason="a test", stream=stream, expires_at=expires_at)
         suppressions.add(
             workspace_id,
             "ann@example.org",
@@ -330,7 +331,7 @@ def test_the_last_check_stops_nothing_for_what_is_over_or_of_another(
             stream=stream,
             expires_at=expires_at,
         )
-    freezes.lift(freezes.start(WORKSPACE_A, reason="lifted"))
+    freezes.lift(start_freeze(WORKSPACE_A, reason="lifted"))
     assert claims.find_forbidden(taken) == (set(), set())
 
 
@@ -339,7 +340,7 @@ def test_the_last_check_gives_back_what_was_frozen_since_the_claim(
 ) -> None:
     message = accept()
     taken = take(lease)
-    freezes.start(WORKSPACE_A, reason="a test", stream=Stream.TRANSACTIONAL)
+    start_freeze(WORKSPACE_A, reason="a test", stream=Stream.TRANSACTIONAL)
     assert claims.find_forbidden(taken) == (set(), {message.id})
     claims.release(taken)
     assert (reload(message).status, reload(message).attempt_count) == (Status.QUEUED, 0)

@@ -149,8 +149,8 @@ def test_each_address_is_looked_up_in_the_index_of_suppressions(
 ) -> None:
     """A workspace may have a hundred thousand of them."""
     db.execute_sql(
-        "INSERT INTO suppressions (workspace_id, email, reason, source)"
-        " SELECT 1, 'other' || n || '@example.org', 'complaint', 'test'"
+        "INSERT INTO suppressions (workspace_id, email, reason, source, class, created_by)"
+        " SELECT 1, 'other' || n || '@example.org', 'complaint', 'test', 'complaint', 'me'"
         " FROM generate_series(1, 5000) AS n"
     )
     db.execute_sql("ANALYZE suppressions")

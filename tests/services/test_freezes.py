@@ -9,11 +9,20 @@ from maild.models import Event, Freeze, Message, Workspace
 from maild.services import freezes
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
-from tests.services.helpers import A_PATIENT, Accept, ago, at_once, event_types, reload, take
+from tests.services.helpers import (
+    A_PATIENT,
+    Accept,
+    ago,
+    at_once,
+    event_types,
+    reload,
+    start_freeze,
+    take,
+)
 
 
 def test_a_freeze_in_force_lets_nothing_go(accept: Accept, lease: Lease) -> None:
-    freezes.start(WORKSPACE_A, reason="a test", expires_at=datetime.now(UTC) + timedelta(hours=1))
+    start_freeze(WORKSPACE_A, reason="a test", expires_at=datetime.now(UTC) + timedelta(hours=1))
     message = accept()
     take(lease)
     assert freezes.release_thawed() == 0
@@ -24,7 +33,7 @@ def test_a_freeze_in_force_lets_nothing_go(accept: Accept, lease: Lease) -> None
 def test_what_it_held_is_queued_again_when_it_is_over(
     how: str, accept: Accept, lease: Lease
 ) -> None:
-    freeze = freezes.start(WORKSPACE_A, reason="a test")
+    freeze = start_freeze(WORKSPACE_A, reason="a test")
     message = accept()
     take(lease)
     if how == "lifted":
@@ -43,7 +52,7 @@ def test_what_it_held_is_queued_again_when_it_is_over(
 
 def test_what_is_scheduled_for_later_keeps_its_time(accept: Accept, lease: Lease) -> None:
     """A person may have moved the time of a held message."""
-    freeze = freezes.start(WORKSPACE_A, reason="a test")
+    freeze = start_freeze(WORKSPACE_A, reason="a test")
     message = accept()
     take(lease)
     later = datetime.now(UTC) + timedelta(hours=3)
@@ -56,14 +65,14 @@ def test_what_is_scheduled_for_later_keeps_its_time(accept: Accept, lease: Lease
 def test_what_a_person_holds_stays_held(accept: Accept, lease: Lease) -> None:
     message = accept()
     Message.update(status=Status.HELD, next_attempt_at=None, hold_reason="look at it").execute()
-    freezes.lift(freezes.start(WORKSPACE_A, reason="a test"))
+    freezes.lift(start_freeze(WORKSPACE_A, reason="a test"))
     assert freezes.release_thawed() == 0
     assert reload(message).hold_reason == "look at it"
 
 
 def test_a_second_freeze_holds_what_the_first_lets_go(accept: Accept, lease: Lease) -> None:
-    first = freezes.start(WORKSPACE_A, reason="first", stream=Stream.MARKETING)
-    second = freezes.start(WORKSPACE_A, reason="second")
+    first = start_freeze(WORKSPACE_A, reason="first", stream=Stream.MARKETING)
+    second = start_freeze(WORKSPACE_A, reason="second")
     message = accept(stream=Stream.MARKETING)
     take(lease, A_PATIENT)
     assert reload(message).hold_reason == "first"
@@ -74,8 +83,8 @@ def test_a_second_freeze_holds_what_the_first_lets_go(accept: Accept, lease: Lea
 
 
 def test_one_workspaces_end_of_a_freeze_lets_go_its_own(accept: Accept, lease: Lease) -> None:
-    mine = freezes.start(WORKSPACE_A, reason="a test")
-    freezes.start(WORKSPACE_B, reason="a test")
+    mine = start_freeze(WORKSPACE_A, reason="a test")
+    start_freeze(WORKSPACE_B, reason="a test")
     accept()
     other = accept(workspace_id=WORKSPACE_B)
     take(lease)
@@ -86,7 +95,7 @@ def test_one_workspaces_end_of_a_freeze_lets_go_its_own(accept: Accept, lease: L
 
 
 def test_lifting_twice_keeps_the_first_time(database: None) -> None:
-    freeze = freezes.start(WORKSPACE_A, reason="a test")
+    freeze = start_freeze(WORKSPACE_A, reason="a test")
     freezes.lift(freeze)
     first = Freeze.get_by_id(freeze.id).lifted_at
     assert first is not None
@@ -97,7 +106,7 @@ def test_lifting_twice_keeps_the_first_time(database: None) -> None:
 def test_it_works_through_more_than_one_batch(
     accept: Accept, lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    freeze = freezes.start(WORKSPACE_A, reason="a test")
+    freeze = start_freeze(WORKSPACE_A, reason="a test")
     for _ in range(7):
         accept()
     take(lease)
@@ -110,7 +119,7 @@ def test_it_works_through_more_than_one_batch(
 def test_two_at_once_let_each_message_go_once(
     accept: Accept, lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    freeze = freezes.start(WORKSPACE_A, reason="a test")
+    freeze = start_freeze(WORKSPACE_A, reason="a test")
     for _ in range(60):
         accept()
     take(lease)
@@ -124,7 +133,7 @@ def test_two_at_once_let_each_message_go_once(
 
 
 def test_a_workspace_goes_with_its_freezes(accept: Accept, lease: Lease) -> None:
-    freezes.start(WORKSPACE_A, reason="a test")
+    start_freeze(WORKSPACE_A, reason="a test")
     accept()
     take(lease)
     Workspace.delete().where(Workspace.id == WORKSPACE_A).execute()

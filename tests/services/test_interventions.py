@@ -10,6 +10,7 @@ import pytest
 
 from maild import config, db, queue
 from maild.domain.states import EventType, Status, Stream
+from maild.domain.suppression import SuppressionClass
 from maild.errors import InvalidFields, NotFound
 from maild.models import Event, Freeze, Message, Suppression
 from maild.services import interventions, suppressions
@@ -17,6 +18,7 @@ from maild.services.interventions import OutcomeStatus, Result, Source
 from maild.services.message_log import Filter
 from maild.services.messages import DELIVER
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
+from tests.services.helpers import start_freeze
 
 Accept = Callable[..., Message]
 Make = Callable[..., Message]
@@ -129,6 +131,8 @@ def test_a_suppressed_recipient_stays_unmailed(
     message = make(Status.FAILED, to_email="Ann@example.org")
     for workspace, email in ((WORKSPACE_A, "ann@example.org"), (WORKSPACE_B, "bob@example.org")):
         Suppression.insert(
+            class_=SuppressionClass.MANUAL,
+            created_by="me",
             workspace=workspace,
             email=email,
             stream=stream,
@@ -213,7 +217,12 @@ def test_a_filter_finds_failed_and_unknown_ones(make: Make) -> None:
 def test_a_dry_run_changes_nothing(make: Make, rung: list[str]) -> None:
     messages = [make(Status.FAILED) for _ in range(12)]
     Suppression.insert(
-        workspace=WORKSPACE_A, email="ann@example.org", reason="r", source="test"
+        class_=SuppressionClass.MANUAL,
+        created_by="me",
+        workspace=WORKSPACE_A,
+        email="ann@example.org",
+        reason="r",
+        source="test",
     ).execute()
     fine = make(Status.FAILED, to_email="bob@example.org")
     rung.clear()
@@ -340,7 +349,7 @@ def test_a_released_message_waits_for_its_time(make: Make) -> None:
 
 
 def test_what_a_freeze_holds_is_not_released_by_hand(make: Make) -> None:
-    freeze = Freeze.create(workspace=WORKSPACE_A, reason="stolen list")
+    freeze = start_freeze(WORKSPACE_A, reason="stolen list")
     message = make(Status.HELD)
     Message.update(freeze=freeze.id).where(Message.id == message.id).execute()
     [(outcome, error)] = errors(interventions.release(WORKSPACE_A, [str(message.id)], by="me"))
@@ -370,7 +379,12 @@ def test_a_person_says_that_it_was_not_sent(make: Make, rung: list[str]) -> None
     message = make(Status.UNKNOWN, attempt_count=2)
     suppressed = make(Status.UNKNOWN, to_email="bob@example.org")
     Suppression.insert(
-        workspace=WORKSPACE_A, email="bob@example.org", reason="r", source="test"
+        class_=SuppressionClass.MANUAL,
+        created_by="me",
+        workspace=WORKSPACE_A,
+        email="bob@example.org",
+        reason="r",
+        source="test",
     ).execute()
     rung.clear()
     result = interventions.resolve(

@@ -9,11 +9,12 @@ import pytest
 from maild import config
 from maild.domain.states import Status
 from maild.models import Message
-from maild.services import claims, freezes, messages, paths, sending
+from maild.services import claims, messages, paths, sending
 from maild.services.recorder import Recorder
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, Inbox
 from tests.services.conftest import wait_until
+from tests.services.helpers import start_freeze
 
 Accept = Callable[..., Message]
 
@@ -37,7 +38,7 @@ def test_what_was_begun_while_the_check_looked_is_not_taken_back(
     def look_slowly(claimed: object) -> object:
         found = look(claimed)  # type: ignore[arg-type]
         if not looked.is_set():
-            freezes.start(WORKSPACE_A, reason="a test")
+            start_freeze(WORKSPACE_A, reason="a test")
             found = look(claimed)  # type: ignore[arg-type]
             looked.set()
             go_on.wait()

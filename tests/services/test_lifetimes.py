@@ -17,6 +17,7 @@ from tests.services.helpers import (
     end,
     event_types,
     reload,
+    start_freeze,
     take,
     take_one,
 )
@@ -55,7 +56,7 @@ def test_a_deferred_message_keeps_what_its_last_attempt_said(accept: Accept, lea
 
 
 def test_a_held_message_expires_and_its_hold_with_it(accept: Accept, lease: Lease) -> None:
-    freeze = freezes.start(WORKSPACE_A, reason="a test")
+    freeze = start_freeze(WORKSPACE_A, reason="a test")
     message = accept()
     take(lease)
     assert reload(message).status is Status.HELD

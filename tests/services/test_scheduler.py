@@ -23,6 +23,7 @@ from tests.services.helpers import (
     event_types,
     kill,
     reload,
+    start_freeze,
     take,
     take_one,
 )
@@ -52,7 +53,7 @@ def test_it_frees_what_the_dead_held_and_forgets_them(accept: Accept, lease: Lea
 
 
 def test_it_lets_go_what_freezes_held(accept: Accept, lease: Lease, bell: redis.Redis) -> None:
-    freeze = freezes.start(WORKSPACE_A, reason="a test")
+    freeze = start_freeze(WORKSPACE_A, reason="a test")
     message = accept()
     take(lease)
     bell.flushall()
@@ -78,7 +79,7 @@ def test_it_expires_what_waits_in_vain(accept: Accept, bell: redis.Redis) -> Non
 def test_what_a_freeze_held_too_long_expires_instead_of_being_sent(
     accept: Accept, lease: Lease
 ) -> None:
-    freeze = freezes.start(WORKSPACE_A, reason="a test")
+    freeze = start_freeze(WORKSPACE_A, reason="a test")
     message = accept()
     take(lease)
     freezes.lift(freeze)
@@ -122,7 +123,7 @@ def test_a_second_scheduler_stands_by(accept: Accept, lease: Lease) -> None:
 
 
 def test_many_schedulers_at_once_do_everything_once(accept: Accept, lease: Lease) -> None:
-    freeze = freezes.start(WORKSPACE_A, reason="a test", stream=Stream.MARKETING)
+    freeze = start_freeze(WORKSPACE_A, reason="a test", stream=Stream.MARKETING)
     for _ in range(30):
         accept()
         accept(stream=Stream.MARKETING)
@@ -149,7 +150,7 @@ def test_one_sweep_catches_up_with_an_outage(
         (rescues, "BATCH"),
     ):
         monkeypatch.setattr(module, name, 3)
-    freeze = freezes.start(WORKSPACE_A, reason="a test", stream=Stream.MARKETING)
+    freeze = start_freeze(WORKSPACE_A, reason="a test", stream=Stream.MARKETING)
     held = [accept(stream=Stream.MARKETING) for _ in range(10)]
     take(lease, A_PATIENT)
     freezes.lift(freeze)
@@ -172,7 +173,7 @@ def test_nothing_to_do_is_nothing(database: None, bell: redis.Redis) -> None:
 
 
 def test_a_freeze_that_ended_by_itself_is_noticed(accept: Accept, lease: Lease) -> None:
-    freezes.start(WORKSPACE_A, reason="a test")
+    start_freeze(WORKSPACE_A, reason="a test")
     message = accept()
     take(lease)
     ended: datetime = ago(seconds=1)

@@ -7,6 +7,7 @@ import pytest
 
 from maild.db import database as db
 from maild.domain.states import Stream
+from maild.domain.suppression import SuppressionClass
 from maild.models import Suppression
 from maild.services import suppressions
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
@@ -108,5 +109,10 @@ def test_the_table_refuses_an_address_in_capitals(database: None) -> None:
     """It would never be found."""
     with pytest.raises(peewee.IntegrityError), db.atomic():
         Suppression.insert(
-            workspace=WORKSPACE_A, email="Ann@example.org", reason="a", source="b"
+            class_=SuppressionClass.MANUAL,
+            created_by="me",
+            workspace=WORKSPACE_A,
+            email="Ann@example.org",
+            reason="a",
+            source="b",
         ).execute()
