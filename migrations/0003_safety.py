@@ -118,6 +118,7 @@ DROP INDEX suppressions_by_email;
 CREATE UNIQUE INDEX suppressions_in_force ON suppressions (workspace_id, email, stream)
     NULLS NOT DISTINCT WHERE removed_at IS NULL;
 CREATE INDEX suppressions_by_workspace ON suppressions (workspace_id, id);
+CREATE INDEX suppressions_of_email ON suppressions (workspace_id, email, id);
 
 ALTER TABLE messages DROP CONSTRAINT messages_freeze_id_fkey;
 ALTER TABLE freezes RENAME TO old_freezes;
@@ -228,7 +229,7 @@ ALTER TABLE messages
         FOREIGN KEY (freeze_id) REFERENCES freezes (id) ON DELETE SET NULL;
 
 DELETE FROM suppressions WHERE removed_at IS NOT NULL;
-DROP INDEX suppressions_in_force, suppressions_by_workspace;
+DROP INDEX suppressions_in_force, suppressions_by_workspace, suppressions_of_email;
 ALTER TABLE suppressions
     DROP CONSTRAINT suppressions_class,
     DROP COLUMN class, DROP COLUMN message_id, DROP COLUMN created_by,

@@ -1,6 +1,7 @@
 """Why an address must not be mailed, and how an opt-out names what it is about. Pure."""
 
 import unicodedata
+from datetime import datetime
 from enum import StrEnum
 
 TOPIC_MAX_CHARS = 100
@@ -17,6 +18,21 @@ class SuppressionClass(StrEnum):
     """The recipient called a message spam."""
     MANUAL = "manual"
     """A person or a program of the workspace wants it so."""
+
+
+class SuppressionState(StrEnum):
+    """Whether it still counts. Every suppression is in exactly one of these."""
+
+    IN_FORCE = "in_force"
+    EXPIRED = "expired"
+    """It had an end, and that has come."""
+    REMOVED = "removed"
+    """A person ended it."""
+
+
+def later_end(one: datetime | None, other: datetime | None) -> datetime | None:
+    """The end of two suppressions together; None is no end at all."""
+    return None if one is None or other is None else max(one, other)
 
 
 def normalise_topic(text: str) -> str:

@@ -1,6 +1,7 @@
 """A suppression: an address that must not be mailed, in one stream or in all of them.
 
-A row is never changed into another and never deleted: one that is removed keeps saying what was.
+A row is never deleted: one that has expired or was removed keeps saying what was. Of one in force,
+only maild's own words ever change, for a person's or for those of a longer one.
 """
 
 import peewee
@@ -54,3 +55,7 @@ Suppression.add_index(
 )
 Suppression.add_index(Suppression.workspace, Suppression.id, name="suppressions_by_workspace")
 """The list, newest first."""
+Suppression.add_index(
+    Suppression.workspace, Suppression.email, Suppression.id, name="suppressions_of_email"
+)
+"""All that ever was about one address."""
