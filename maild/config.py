@@ -13,6 +13,7 @@ import base64
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TypeVar
 
@@ -82,6 +83,7 @@ class Settings:
 
     env: str
     addr: Addr
+    public_url: str
     log_level: str
     log_format: str
     max_attempts: int
@@ -89,9 +91,11 @@ class Settings:
     transactional: StreamRules
     marketing: StreamRules
     api_key_header: str
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     admin_api_key: str = field(repr=False)
     operator_api_key: str = field(repr=False)
     encryption_key: bytes = field(repr=False)
+    encryption_keys_old: tuple[bytes, ...] = field(repr=False)
     rate_limit_workspace_per_hour: int
     rate_limit_domain_per_hour: int
     blocked_recipient_domains: tuple[str, ...]
@@ -102,6 +106,7 @@ class Settings:
     redis_url: str = field(repr=False)
     smtp: DefaultSmtp
     smtp_hostname: str
+    allowed_private_networks: tuple[IPv4Network | IPv6Network, ...]
     worker_connections: int
     sweep_seconds: int
     lease_seconds: int
@@ -198,6 +203,7 @@ def setting_names() -> tuple[str, ...]:
 def _settings(r: "_Reader") -> Settings:
     env = r.env
     addr = r.get("APP_ADDR", "127.0.0.1:8080", kinds.addr)
+    public_url = _public_url(r, addr)
     admin = r.secret("ADMIN_API_KEY", DEVELOPMENT_ADMIN_KEY, kinds.api_key)
     operator = r.secret("OPERATOR_API_KEY", DEVELOPMENT_OPERATOR_KEY, kinds.api_key)
     if admin == operator:
@@ -205,6 +211,7 @@ def _settings(r: "_Reader") -> Settings:
     return Settings(
         env=env,
         addr=addr,
+        public_url=public_url,
         log_level=r.get("LOG_LEVEL", "INFO", kinds.choice("DEBUG", "INFO", "WARNING", "ERROR")),
         log_format=r.get(
             "LOG_FORMAT", "json" if r.is_production else "console", kinds.choice("json", "console")
@@ -214,6 +221,7 @@ def _settings(r: "_Reader") -> Settings:
         transactional=_stream(r, "TRANSACTIONAL", lifetime="2d"),
         marketing=_stream(r, "MARKETING", lifetime="4d"),
         api_key_header=r.get("API_KEY_HEADER", "X-API-Key", kinds.header_name),
+        trusted_proxies=r.get("TRUSTED_PROXIES", "none", kinds.networks),
         admin_api_key=admin,
         operator_api_key=operator,
         encryption_key=r.get(
@@ -222,6 +230,9 @@ def _settings(r: "_Reader") -> Settings:
             kinds.encryption_key,
             development_only=True,
             secret=True,
+        ),
+        encryption_keys_old=r.get(
+            "ENCRYPTION_KEYS_OLD", "none", kinds.encryption_keys, secret=True
         ),
         rate_limit_workspace_per_hour=r.get(
             "RATE_LIMIT_WORKSPACE_PER_HOUR", "400", kinds.integer(1, 100_000_000)
@@ -256,10 +267,29 @@ def _settings(r: "_Reader") -> Settings:
         ),
         smtp=_smtp(r),
         smtp_hostname=r.get("SMTP_HOSTNAME", "localhost", kinds.ehlo_name),
+        allowed_private_networks=r.get(
+            "ALLOWED_PRIVATE_NETWORKS",
+            "none" if r.is_production else "127.0.0.0/8,::1/128",
+            kinds.networks,
+        ),
         worker_connections=r.get("WORKER_CONNECTIONS", "200", kinds.integer(1, 10_000)),
         sweep_seconds=r.get("SWEEP_INTERVAL", "2s", kinds.duration),
         lease_seconds=r.get("LEASE_DURATION", "30s", kinds.duration),
     )
+
+
+def _public_url(r: "_Reader", addr: Addr) -> str:
+    name, default = "PUBLIC_URL", f"http://{addr}"
+    url = r.get(
+        name,
+        default,
+        lambda text: text if text == default else kinds.public_url(text),
+        development_only=True,
+    )
+    # RFC 8058 3.1: the link that unsubscribes with one click is an HTTPS one.
+    if r.is_production and url != default and not url.startswith("https://"):
+        r.problem(name, "must begin with https:// in production")
+    return url
 
 
 def _stream(r: "_Reader", name: str, *, lifetime: str) -> StreamRules:

@@ -9,6 +9,7 @@ import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
 ENCRYPTION_KEY_BYTES = 32  # AES-256
@@ -17,6 +18,12 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 5.6.2 toke
 _DURATION = re.compile(r"(\d+)(s|m|h|d)?")
 _UNIT_SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DOMAIN = re.compile(r"(\*\.)?([a-z0-9-]+\.)+[a-z0-9-]+")
+
+PUBLIC_URL_MAX_CHARS = 150
+_PUBLIC_URL = re.compile(
+    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,28 @@ def domains(text: str) -> tuple[str, ...]:
     return domains
 
 
+def public_url(text: str) -> str:
+    """Where people reach maild, without a slash at the end; it goes into mail, and is written so
+    that nothing in it needs quoting there.
+    """
+    if len(text) > PUBLIC_URL_MAX_CHARS or not _PUBLIC_URL.fullmatch(text):
+        raise ValueError(
+            "must be a URL such as https://mail.example.com or https://example.com/mail, with"
+            f" nothing behind the path, and {PUBLIC_URL_MAX_CHARS} characters at most"
+        )
+    return text.rstrip("/")
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    if text == "none":
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        return tuple(ip_network(part) for part in parts if part)
+    except ValueError as error:  # says which one
+        raise ValueError(f"must be networks such as 10.1.0.0/16, or none: {error}") from None
+
+
 def encryption_key(text: str) -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
@@ -129,6 +158,12 @@ def encryption_key(text: str) -> bytes:
     if len(key) != ENCRYPTION_KEY_BYTES:
         raise ValueError("must be the base64 of exactly 32 bytes: openssl rand -base64 32")
     return key
+
+
+def encryption_keys(text: str) -> tuple[bytes, ...]:
+    if text == "none":
+        return ()
+    return tuple(encryption_key(part.strip()) for part in text.split(",") if part.strip())
 
 
 def url(*schemes: str) -> Callable[[str], str]:

@@ -19,6 +19,7 @@ SECRETS = {
     "ADMIN_API_KEY": "admin-key-that-is-long-enough",
     "OPERATOR_API_KEY": "operator-key-that-is-long-enough",
     "ENCRYPTION_KEY_BASE64": base64.b64encode(b"0123456789abcdef0123456789abcdef").decode(),
+    "ENCRYPTION_KEYS_OLD": base64.b64encode(b"fedcba9876543210fedcba9876543210").decode(),
     "WEBHOOK_SIGNING_SECRET": "webhook-secret-that-is-long-enough",
     "POSTGRES_DSN": "postgresql://maild:pg-pass-word@db.example.com/maild",
     "REDIS_URL": "rediss://:redis-pass-word@redis.example.com/0",
@@ -27,17 +28,20 @@ SECRETS = {
 PRODUCTION = {
     **SECRETS,
     "APP_ENV": "production",
+    "PUBLIC_URL": "https://mail.example.com",
     "WEBHOOKS_ENABLED": "true",
     "SMTP_USERNAME": "maild",
     "SMTP_HOST": "smtp.example.com",
     "SMTP_PORT": "587",
     "SMTP_FROM": "maild@example.com",
 }
+KEY_X, KEY_Y = (base64.b64encode(letter * 32).decode() for letter in (b"x", b"y"))
 DEVELOPMENT_DEFAULTS = {
     "ADMIN_API_KEY": config.DEVELOPMENT_ADMIN_KEY,
     "OPERATOR_API_KEY": config.DEVELOPMENT_OPERATOR_KEY,
     "ENCRYPTION_KEY_BASE64": config.DEVELOPMENT_ENCRYPTION_KEY,
     "WEBHOOK_SIGNING_SECRET": config.DEVELOPMENT_WEBHOOK_SECRET,
+    "PUBLIC_URL": "http://127.0.0.1:8080",
     "POSTGRES_DSN": "postgresql://maild@127.0.0.1:5432/maild",
     "REDIS_URL": "redis://127.0.0.1:6379/0",
     "SMTP_HOST": "127.0.0.1",
@@ -258,11 +262,19 @@ def test_it_refuses_a_rate(text):
         ("SMTP_HOST", ["localhost", "192.0.2.1", "::1"], ["smtp.example.com/x", "a b", "smtp://x"]),
         ("SMTP_FROM", ["a@example.com"], ["a", "a@", "Ann <a@example.com>", "a@b@c"]),
         ("SMTP_HOSTNAME", ["mail.example.com", "[192.0.2.1]"], ["a b", "a\r\nb", "mail_1"]),
+        ("PUBLIC_URL", ["https://m.example", "http://h:80/", "https://[::1]:8/a", "https://m.example/a/b-c"],
+         ["m.example", "ftp://m.example", "https://", "https://u:p@m.example", "https://m.example/?a",
+          "https://m.example?a", "https://m.example/#a", "https://m.example/a b", "https://m.example/<",
+          "https://m.example//a", "https://m.example/../a", "https://m.example/./a", "https://ü.example",
+          "https://m.example/%2e", "https://m.example\nX: y", "https://" + "m" * 140 + ".example"]),
         ("POSTGRES_DSN", ["postgres://h/d", "postgresql:///d"], ["mysql://h/d", "h", "host=x", "http://["]),
         ("REDIS_URL", ["redis://h", "rediss://h", "unix:///run/x.sock"], ["http://h", "h:6379"]),
         ("ADMIN_API_KEY", ["a", "!~"], ["two words", "schlüssel", "a\tb", "a\nb"]),
         ("ENCRYPTION_KEY_BASE64", [base64.b64encode(b"x" * 32).decode()],
          [base64.b64encode(b"x" * 31).decode(), base64.b64encode(b"x" * 33).decode(), "!", "ü"]),
+        ("ENCRYPTION_KEYS_OLD", ["none", ",", f"{KEY_X}, {KEY_Y}"], [f"{KEY_X};{KEY_Y}", "None"]),
+        ("ALLOWED_PRIVATE_NETWORKS", ["none", "10.0.0.0/8", "10.1.2.3, fd00:1::/48,"],
+         ["10.0.0.1/8", "10.0.0.0/33", "private", "localhost", "10.0.0.0/8;::1"]),
     ],
 )  # fmt: skip
 def test_a_text_has_its_form(name, good, bad):
@@ -282,6 +294,32 @@ def test_any_text_is_read_or_refused_by_name(name, text):
     # These settings are about each other.
     related = {"SMTP_USERNAME": "SMTP_PASSWORD", "ADMIN_API_KEY": "OPERATOR_API_KEY"}
     assert names <= {name, related.get(name, name)}
+
+
+def test_the_public_url_is_that_of_the_web_server_unless_told():
+    assert load().public_url == "http://127.0.0.1:8080"
+    assert load(APP_ADDR="[::1]:9000").public_url == "http://[::1]:9000"
+    assert load(PUBLIC_URL="http://maild.test/mail/").public_url == "http://maild.test/mail"
+
+
+def test_the_public_url_of_production_is_https():
+    assert load(PRODUCTION).public_url == "https://mail.example.com"
+    [message] = problems(PRODUCTION, PUBLIC_URL="http://mail.example.com")["PUBLIC_URL"]
+    assert "https://" in message
+
+
+def test_old_encryption_keys_are_kept_in_order():
+    assert load().encryption_keys_old == ()
+    settings = load(ENCRYPTION_KEYS_OLD=f"{KEY_X},{KEY_Y}")
+    assert settings.encryption_keys_old == (b"x" * 32, b"y" * 32)
+
+
+def test_only_development_lets_accounts_lead_to_this_machine():
+    allowed = [str(network) for network in load().allowed_private_networks]
+    assert allowed == ["127.0.0.0/8", "::1/128"]
+    assert load(PRODUCTION).allowed_private_networks == ()
+    settings = load(PRODUCTION, ALLOWED_PRIVATE_NETWORKS="10.1.0.0/16")
+    assert [str(network) for network in settings.allowed_private_networks] == ["10.1.0.0/16"]
 
 
 def test_blocked_domains_are_lower_case():
@@ -502,6 +540,7 @@ def test_the_example_shows_the_defaults():
         name: value
         for name, value in shown.items()
         if name not in {"APP_ENV", "LOG_FORMAT", "SMTP_SECURITY", "SMTP_HOSTNAME"}
+        and name != "ALLOWED_PRIVATE_NETWORKS"  # production has a default of its own
         and name not in DEVELOPMENT_DEFAULTS
     }
     assert len(unchanged) > 15

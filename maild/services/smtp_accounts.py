@@ -11,7 +11,7 @@ import peewee
 
 from maild import config, log, queue
 from maild.db import database
-from maild.domain import submission
+from maild.domain import networks, submission
 from maild.domain.breaker import State
 from maild.domain.states import EventType
 from maild.errors import Conflict, FieldError, InvalidFields, NotFound, summarise
@@ -83,9 +83,7 @@ def save(workspace_id: int, account: NewSmtpAccount) -> SmtpAccount:
                 .execute()[0]
             )
             if account.password:
-                row.password_encrypted = secrets.encrypt(
-                    account.password, key=config.current().encryption_key, place=_place(row)
-                )
+                row.password_encrypted = secrets.encrypt(account.password, place=_place(row))
                 row.save(only=[SmtpAccount.password_encrypted])
             _try_now(row)
     except peewee.IntegrityError as error:
@@ -216,6 +214,7 @@ def default_server() -> Server:
         username=smtp.username,
         password=smtp.password,
         local_hostname=config.current().smtp_hostname,
+        guard=None,
     )
 
 
@@ -223,8 +222,7 @@ def server_of(row: SmtpAccount) -> Server:
     """How to reach this account. Raises DecryptionError."""
     password = None
     if row.password_encrypted is not None:
-        key = config.current().encryption_key
-        password = secrets.decrypt(row.password_encrypted, key=key, place=_place(row))
+        password = secrets.decrypt(row.password_encrypted, place=_place(row))
     return Server(
         host=row.host,
         port=row.port,
@@ -232,6 +230,7 @@ def server_of(row: SmtpAccount) -> Server:
         username=row.username,
         password=password,
         local_hostname=config.current().smtp_hostname,
+        guard=_guard(),
     )
 
 
@@ -276,7 +275,12 @@ def _not_found(name: str) -> NotFound:
 
 def _place(row: SmtpAccount) -> str:
     """Where the password is stored: the additional authenticated data of its ciphertext."""
-    return f"{row.workspace_id}/smtp_accounts/{row.id}/password"
+    return secrets.place_of(row.workspace_id, "smtp_accounts", row.id, "password")
+
+
+def _guard() -> networks.Guard:
+    """Where the hosts that workspaces name may lead to."""
+    return networks.Guard(config.current().allowed_private_networks)
 
 
 def _is_ip_address(text: str) -> bool:
@@ -295,8 +299,7 @@ def _check(account: NewSmtpAccount) -> None:
         errors.append(FieldError("name", "is what the account of the environment is called"))
     elif len(account.name) > NAME_MAX_CHARS:
         errors.append(FieldError("name", f"is longer than {NAME_MAX_CHARS} characters"))
-    if not (_HOST_NAME.fullmatch(account.host) or _is_ip_address(account.host)):
-        errors.append(FieldError("host", "must be a host name or an IP address"))
+    errors += _check_host(account.host)
     if not 1 <= account.port <= 65_535:
         errors.append(FieldError("port", "must be a port from 1 to 65535"))
     if account.security not in SECURITY:
@@ -313,6 +316,23 @@ def _check(account: NewSmtpAccount) -> None:
         errors.append(FieldError("from_email", str(error)))
     if errors:
         raise InvalidFields(summarise(errors), errors=errors)
+
+
+def _check_host(host: str) -> list[FieldError]:
+    """What can be said before a name is looked up; the dial looks at what it leads to."""
+    if not (_HOST_NAME.fullmatch(host) or _is_ip_address(host)):
+        return [FieldError("host", "must be a host name or an IP address")]
+    objection = _guard().objection_to_host(host)
+    if objection:
+        message = (
+            f"is {objection}, and must be public. Name a public host, or have whoever runs this"
+            " instance add the network to ALLOWED_PRIVATE_NETWORKS"
+        )
+        return [FieldError("host", message)]
+    address = networks.literal(host)
+    if address is not None and not _is_ip_address(host):
+        return [FieldError("host", f"must be written as an IP address is: {address}")]
+    return []
 
 
 def _check_limits(account: NewSmtpAccount) -> list[FieldError]:

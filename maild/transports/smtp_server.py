@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from maild.domain.networks import Guard
 from maild.domain.smtp_reply import ErrorClass, Reply, Stage
 
 Security = Literal["auto", "starttls", "tls", "none"]
@@ -31,6 +32,7 @@ class Server:
     username: str | None
     password: str | None = field(repr=False)
     local_hostname: str  # how this client introduces itself, a domain or an address literal
+    guard: Guard | None  # where the host may lead to; None: anywhere, the instance's owner chose it
 
     def __post_init__(self) -> None:
         for name in ("host", "local_hostname"):

@@ -155,7 +155,7 @@ class _Opening:
 
     async def _dial(self) -> Wire:
         server, seconds = self._server, self._timeouts.connect
-        addresses = await resolve(server.host, server.port, seconds)
+        addresses = await resolve(server.host, server.port, seconds, server.guard)
         self.take(Stage.DNS, ", ".join(dict.fromkeys(str(address[0]) for _, address in addresses)))
         self._stage = Stage.CONNECT
         wire = await connect(addresses, seconds)

@@ -1,6 +1,7 @@
 """The bytes of one SMTP connection: addresses, TCP, and TLS.
 
-In charge of getting connected, and of turning every way a connection can fail into one WireError.
+In charge of getting connected, to the addresses that `lookup` has checked and to no others, and of
+turning every way a connection can fail into one WireError.
 `Wire` asks and waits, which suits the opening of a session. Not in charge of what is said over it
 (`smtp_session`), nor of the dialogue about messages, which does not wait (`smtp_dialogue`).
 """
@@ -16,10 +17,10 @@ from functools import cache, partial
 from time import monotonic
 from typing import Any, cast
 
+from maild.domain.networks import Guard
 from maild.domain.smtp_reply import ErrorClass, Reply
+from maild.transports.lookup import Address, LookupFailed, look_up
 from maild.transports.smtp_replies import Replies, WireError, parse_reply
-
-Address = tuple[socket.AddressFamily, Any]  # the family decides what an address looks like
 
 _CLOSED = (
     ssl.SSLEOFError,
@@ -30,25 +31,19 @@ _CLOSED = (
 )
 
 
-async def resolve(host: str, port: int, seconds: float) -> list[Address]:
-    """Every address of a host, in the resolver's order (RFC 6724); raises WireError (DNS)."""
+async def resolve(host: str, port: int, seconds: float, guard: Guard | None) -> list[Address]:
+    """Every address of a host that may be dialled, looked up once; raises WireError (DNS)."""
     loop = asyncio.get_running_loop()
-    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    ask = partial(look_up, host, port, guard=guard)
     try:
         if _is_ip_address(host):
-            found = look_up()  # asks nobody, and must not wait behind those who do
-        else:
-            async with asyncio.timeout(seconds):
-                found = await loop.run_in_executor(_resolvers(), look_up)
-    except socket.gaierror as error:
-        raise WireError(ErrorClass.DNS, f"{host} cannot be resolved: {error.strerror}") from error
+            return ask()  # asks nobody, and must not wait behind those who do
+        async with asyncio.timeout(seconds):
+            return await loop.run_in_executor(_resolvers(), ask)
+    except LookupFailed as error:
+        raise WireError(ErrorClass.DNS, str(error)) from error
     except TimeoutError as error:
         raise WireError(ErrorClass.DNS, f"{host} is not resolved in time") from error
-    except UnicodeError as error:
-        raise WireError(ErrorClass.DNS, f"{host} is not a host name") from error
-    except OSError as error:
-        raise WireError(ErrorClass.DNS, f"{host} cannot be looked up: {error}") from error
-    return [(family, address) for family, _, _, _, address in found]
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import pytest
 
+from maild import config
 from maild.errors import DecryptionError
 from maild.services import secrets
 
@@ -32,6 +33,20 @@ def test_it_names_a_missing_key() -> None:
     blob = secrets.encrypt("hunter2", key=KEY, place=PLACE)
     with pytest.raises(DecryptionError, match="does not have now"):
         secrets.decrypt(blob, key=bytes(32), place=PLACE)
+
+
+def test_it_encrypts_with_the_current_key_and_opens_with_every_held_one(use_settings):
+    old, older = bytes([1]) * 32, bytes([2]) * 32
+    blobs = [secrets.encrypt("hunter2", key=key, place=PLACE) for key in (older, old, KEY)]
+    use_settings(encryption_key=KEY, encryption_keys_old=(old, older))
+    for blob in (*blobs, secrets.encrypt("hunter2", place=PLACE)):
+        assert secrets.decrypt(blob, place=PLACE) == "hunter2"
+    use_settings(encryption_keys_old=())
+    assert secrets.decrypt(secrets.encrypt("hunter2", place=PLACE), key=KEY, place=PLACE)
+    for blob in blobs[:2]:
+        with pytest.raises(DecryptionError, match="does not have now"):
+            secrets.decrypt(blob, place=PLACE)
+    assert secrets.held_keys() == (config.current().encryption_key,)
 
 
 def test_it_notices_every_changed_byte() -> None:

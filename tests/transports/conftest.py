@@ -287,6 +287,7 @@ def server_at() -> Callable[..., smtp.Server]:
             "username": None,
             "password": None,
             "local_hostname": "client.example.com",
+            "guard": None,
         }
         return smtp.Server(**(values | changes))
 
