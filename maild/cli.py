@@ -1,4 +1,4 @@
-"""The command line: `maild run | migrate | send | doctor`, and the processes that `run` starts."""
+"""The command line: `maild run | migrate | send | doctor | keys`, and what `run` starts."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from maild import config, db, errors, scheduler, worker
-from maild.services import account_health, health, migrations, processes
+from maild.services import account_health, audit, health, key_rotation, migrations, processes
 from maild.transports.api_client import ApiClient, ApiError
 
 HOW_TO_MEND = {
@@ -144,6 +144,91 @@ def doctor() -> None:
             click.echo(f"{'':<{width + 8}}{HOW_TO_MEND[check.name]}")
     if not all(check.is_ok for check in checks):
         sys.exit(1)
+
+
+@cli.group("keys")
+def keys_group() -> None:
+    """The keys that encrypt stored secrets."""
+
+
+@keys_group.command("rotate")
+def rotate_keys() -> None:
+    """Encrypt every stored secret with the current key. Safe while maild runs, and to run again.
+
+    Before: every process has the new key as ENCRYPTION_KEY_BASE64, and the one before it in
+    ENCRYPTION_KEYS_OLD.
+    """
+    settings = config.load()
+    processes.start(settings, name="keys", pool_size=2)
+    processes.require_schema()
+    with db.connection():
+        summary = key_rotation.rotate(report=lambda count: click.echo(f"{count} re-encrypted ..."))
+    counts = ", ".join(
+        f"{source.words}s: {summary.changed[table]}"
+        for table, source in key_rotation.SOURCES.items()
+    )
+    click.echo(f"Re-encrypted with the current key: {summary.changed.total()} ({counts}).")
+    for unopened in summary.unopened:
+        click.echo(
+            f"Not opened: workspace {unopened.workspace_id}, {unopened.name}. {unopened.reason}",
+            err=True,
+        )
+    if summary.unopened:
+        click.echo(
+            "Hold the key that made them in ENCRYPTION_KEYS_OLD, or save them again.", err=True
+        )
+    if summary.needs_old_count:
+        click.echo(
+            f"{summary.needs_old_count} still need a key of ENCRYPTION_KEYS_OLD: keep it. Is every"
+            " process running with the new key? Then rotate again.",
+            err=True,
+        )
+    elif settings.encryption_keys_old:
+        click.echo("Nothing needs ENCRYPTION_KEYS_OLD any more: drop it.")
+    if not summary.is_complete:
+        sys.exit(1)
+
+
+@cli.group("trail")
+def trail_group() -> None:
+    """The audit log: who did what."""
+
+
+@trail_group.command("verify")
+@click.option("--workspace", "workspace_id", type=click.IntRange(min=1), help="All unless given.")
+@click.option(
+    "--kept",
+    metavar="COUNT:HASH",
+    help="What an earlier run printed for this workspace: the log must still hold it.",
+)
+def verify_trail(workspace_id: int | None, kept: str | None) -> None:
+    """Check that no entry of the audit log was changed, removed, reordered or put in between.
+
+    Prints the count of entries and the newest hash for each workspace. Keep that outside of the
+    database: only with --kept does a log show that was written anew as a whole.
+    """
+    if kept is not None and workspace_id is None:
+        raise click.UsageError("--kept is of one workspace: name it with --workspace.")
+    known = None if kept is None else _parse_head(kept)
+    processes.start(config.load(), name="trail", pool_size=2)
+    processes.require_schema()
+    with db.connection():
+        workspace_ids = audit.list_workspace_ids() if workspace_id is None else [workspace_id]
+        for each in workspace_ids:
+            verdict = audit.verify(each, kept=known)
+            if verdict.problem is not None:
+                click.echo(f"workspace {each}: {verdict.problem}.", err=True)
+                click.echo("The audit log of this workspace cannot be trusted.", err=True)
+                sys.exit(1)
+            click.echo(f"workspace {each}: {verdict.head.seq} entries, head {verdict.head}")
+    click.echo("Keep these heads outside of the database, for --kept.")
+
+
+def _parse_head(text: str) -> audit.Head:
+    try:
+        return audit.parse_head(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--kept") from None
 
 
 def main() -> None:

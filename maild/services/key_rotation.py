@@ -1,0 +1,188 @@
+"""Changing the encryption key: every secret at rest is encrypted anew with the current one.
+
+In charge of going through them all while the product runs, and of saying what still needs an old
+key. It may be killed at any moment and started again: each workspace's secrets are one transaction,
+and what is under the current key already is passed over. Not in charge of the cipher (`secrets`),
+nor of the keys: those are settings, which every process must have before this begins.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from maild.db import database
+from maild.domain.actor import COMMAND_LINE
+from maild.errors import DecryptionError
+from maild.services import audit, secrets
+
+BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table with secrets. `field` is how the place of a secret names its column, `words` what
+    people call its owner; `replace` takes the new blob, the id, and the old blob.
+    """
+
+    field: str
+    words: str
+    replace: str
+
+
+SOURCES = {
+    "link_keys": Source(
+        "secret",
+        "link key",
+        "UPDATE link_keys SET secret_encrypted = %s WHERE id = %s AND secret_encrypted = %s",
+    ),
+    "smtp_accounts": Source(
+        "password",
+        "SMTP account",
+        "UPDATE smtp_accounts SET password_encrypted = %s WHERE id = %s"
+        " AND password_encrypted = %s",
+    ),
+}
+"""Every table that has secrets: the queries below have one part for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unopened:
+    """A secret that no key of ours opens: whoever owns it must save it again."""
+
+    workspace_id: int
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a rotation did: `changed` counts by table; `needs_old_count` secrets are still under an
+    old key when it ends.
+    """
+
+    changed: Counter[str]
+    unopened: tuple[Unopened, ...]
+    needs_old_count: int
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.unopened and not self.needs_old_count
+
+
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    workspace_id: int
+    table: str
+    id: int
+    name: str
+    blob: bytes
+
+    @property
+    def place(self) -> str:
+        return secrets.place_of(self.workspace_id, self.table, self.id, SOURCES[self.table].field)
+
+
+_OTHERS = """
+SELECT workspace_id, source, id, name, blob FROM (
+    SELECT workspace_id, 'link_keys' AS source, id, id::text AS name, secret_encrypted AS blob
+    FROM link_keys WHERE workspace_id >= %(workspace)s
+    UNION ALL
+    SELECT workspace_id, 'smtp_accounts', id, name, password_encrypted
+    FROM smtp_accounts WHERE workspace_id >= %(workspace)s AND password_encrypted IS NOT NULL
+) AS secrets
+WHERE substring(blob FROM 1 FOR %(head_bytes)s) <> %(current)s
+    AND (workspace_id, source, id) > (%(workspace)s, %(table)s, %(id)s)
+ORDER BY workspace_id, source, id LIMIT %(limit)s
+"""
+_COUNT = """
+SELECT count(*) FROM (
+    SELECT secret_encrypted AS blob FROM link_keys
+    UNION ALL
+    SELECT password_encrypted FROM smtp_accounts
+) AS secrets
+WHERE substring(blob FROM 1 FOR %s) = ANY(%s)
+"""
+
+
+def rotate(*, report: Callable[[int], None]) -> Summary:
+    """Encrypt everything that another key holds with the current one; `report` is told how many
+    are done, after each workspace.
+
+    A secret that a person saves meanwhile stays as they saved it, and one that no key opens stays
+    as it is. Each workspace's audit log tells how many were changed.
+    """
+    changed: Counter[str] = Counter()
+    unopened: list[Unopened] = []
+    batch = _next_batch(None)
+    while batch:
+        for workspace_id, found in groupby(batch, key=lambda secret: secret.workspace_id):
+            fresh, bad = _encrypt_anew(found)
+            unopened += bad
+            changed += _replace(workspace_id, fresh)
+            report(changed.total())
+        batch = _next_batch(batch[-1])
+    return Summary(changed, tuple(unopened), _count_under_old_keys())
+
+
+def _next_batch(last: _Secret | None) -> list[_Secret]:
+    """What is not under the current key, behind `last`."""
+    rows = database.execute_sql(
+        _OTHERS,
+        {
+            "current": secrets.head_of(secrets.held_keys()[0]),
+            "head_bytes": secrets.HEAD_BYTES,
+            "workspace": last.workspace_id if last else 0,
+            "table": last.table if last else "",
+            "id": last.id if last else 0,
+            "limit": BATCH,
+        },
+    ).fetchall()
+    return [_Secret(*row, blob=bytes(blob)) for *row, blob in rows]
+
+
+def _encrypt_anew(
+    found: Iterable[_Secret],
+) -> tuple[list[tuple[_Secret, bytes]], list[Unopened]]:
+    fresh, bad = [], []
+    for secret in found:
+        try:
+            text = secrets.decrypt(secret.blob, place=secret.place)
+        except DecryptionError as error:
+            name = f"{SOURCES[secret.table].words} {secret.name}"
+            bad.append(Unopened(secret.workspace_id, name, error.detail))
+        else:
+            fresh.append((secret, secrets.encrypt(text, place=secret.place)))
+    return fresh, bad
+
+
+def _replace(workspace_id: int, fresh: Sequence[tuple[_Secret, bytes]]) -> Counter[str]:
+    """Store a workspace's new blobs where the old ones still stand; counts them by table."""
+    changed: Counter[str] = Counter()
+    if not fresh:
+        return changed
+    with database.atomic():
+        # First of all, as others do who lock a workspace: the audit log needs it at the end.
+        database.execute_sql("SELECT FROM workspaces WHERE id = %s FOR KEY SHARE", (workspace_id,))
+        for secret, blob in fresh:
+            done = database.execute_sql(
+                SOURCES[secret.table].replace, (blob, secret.id, secret.blob)
+            )
+            if done.rowcount:
+                changed[secret.table] += 1
+        if changed:
+            audit.record(
+                workspace_id,
+                COMMAND_LINE,
+                action="secrets.rotated",
+                target="stored secrets",
+                after=dict(changed),
+            )
+    return changed
+
+
+def _count_under_old_keys() -> int:
+    current, *old = map(secrets.head_of, secrets.held_keys())
+    heads = [head for head in old if head != current]
+    count: int = database.execute_sql(_COUNT, (secrets.HEAD_BYTES, heads)).fetchone()[0]
+    return count
