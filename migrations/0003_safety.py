@@ -23,14 +23,14 @@ CREATE TABLE policies (
     CONSTRAINT policies_on_limit CHECK (on_limit IN ('reject', 'defer'))
 );
 
-CREATE TABLE hourly_tallies (
+CREATE TABLE limit_tallies (
     workspace_id integer NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
     domain text NOT NULL,
-    hour integer NOT NULL,
+    slot integer NOT NULL,
     message_count integer NOT NULL,
-    PRIMARY KEY (workspace_id, domain, hour)
+    PRIMARY KEY (workspace_id, domain, slot)
 );
-CREATE INDEX hourly_tallies_by_hour ON hourly_tallies (hour);
+CREATE INDEX limit_tallies_by_slot ON limit_tallies (slot);
 
 CREATE TABLE idempotency_keys (
     workspace_id integer NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
@@ -177,9 +177,10 @@ ALTER TABLE attempts
 APPEND_ONLY = """
 CREATE FUNCTION audit_entries_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP = 'DELETE' AND NOT EXISTS (
-        SELECT FROM workspaces WHERE id = OLD.workspace_id) THEN
-        RETURN OLD;
+    IF TG_OP = 'DELETE' THEN
+        IF NOT EXISTS (SELECT FROM workspaces WHERE id = OLD.workspace_id) THEN
+            RETURN OLD;
+        END IF;
     END IF;
     RAISE EXCEPTION USING
         ERRCODE = 'insufficient_privilege',
@@ -188,6 +189,8 @@ END $$;
 
 CREATE TRIGGER audit_entries_refuse_change BEFORE UPDATE OR DELETE ON audit_entries
     FOR EACH ROW EXECUTE FUNCTION audit_entries_refuse_change();
+CREATE TRIGGER audit_entries_refuse_truncate BEFORE TRUNCATE ON audit_entries
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_entries_refuse_change();
 """
 
 BACK = """
@@ -243,7 +246,7 @@ ALTER TABLE api_keys
     DROP CONSTRAINT api_keys_role,
     ADD CONSTRAINT api_keys_role CHECK (role IN ('admin', 'operator', 'sender'));
 
-DROP TABLE audit_entries, audit_heads, link_keys, unsubscribes, idempotency_keys, hourly_tallies,
+DROP TABLE audit_entries, audit_heads, link_keys, unsubscribes, idempotency_keys, limit_tallies,
     policies;
 DROP FUNCTION audit_entries_refuse_change;
 """

@@ -15,7 +15,7 @@ from maild.models.periodic_job import PeriodicJob
 from maild.models.policy import PolicyVersion
 from maild.models.smtp_account import SmtpAccount
 from maild.models.suppression import Suppression
-from maild.models.tally import AcceptedTally, AccountTally, HourlyTally
+from maild.models.tally import AcceptedTally, AccountTally, LimitTally
 from maild.models.unsubscribe import Unsubscribe
 from maild.models.worker import Worker
 from maild.models.workspace import Workspace
@@ -38,7 +38,7 @@ ALL = (
     Breaker,
     AccountTally,
     AcceptedTally,
-    HourlyTally,
+    LimitTally,
     IdempotencyKey,
     AuditHead,
     AuditEntry,
@@ -59,8 +59,8 @@ __all__ = [
     "ConservationCheck",
     "Event",
     "Freeze",
-    "HourlyTally",
     "IdempotencyKey",
+    "LimitTally",
     "LinkKey",
     "Message",
     "MessageAttachment",

@@ -3,8 +3,8 @@
 `AccountTally`: tries and faults of an SMTP account, by worker and slot of a few seconds; the
 breaker looks at the last minute. `AcceptedTally`: how many messages a workspace has submitted,
 ever; conservation compares it with what there is. Both are written by many at once, hence the
-worker and the shard in their keys: nobody waits for another's row. `HourlyTally`: how many messages
-go out in an hour, for the policy's limits; whoever accepts holds its workspace's lock.
+worker and the shard in their keys: nobody waits for another's row. `LimitTally`: how many messages
+are due when, for the policy's limits; whoever accepts holds its workspace's lock.
 """
 
 import peewee
@@ -37,19 +37,19 @@ class AcceptedTally(BaseModel):
         primary_key = peewee.CompositeKey("workspace", "shard")
 
 
-class HourlyTally(BaseModel):
+class LimitTally(BaseModel):
     workspace_id: int
     workspace = peewee.ForeignKeyField(Workspace, on_delete="CASCADE", index=False)
     domain = peewee.TextField()
     """The recipients' domain in A-labels; empty: all of the workspace."""
-    hour = peewee.IntegerField()
-    """Hours since 1970 in UTC: the one in which the messages are due."""
+    slot = peewee.IntegerField()
+    """Five minutes, counted since 1970: those in which the messages are due."""
     message_count = peewee.IntegerField()
 
     class Meta:
-        table_name = "hourly_tallies"
-        primary_key = peewee.CompositeKey("workspace", "domain", "hour")
+        table_name = "limit_tallies"
+        primary_key = peewee.CompositeKey("workspace", "domain", "slot")
 
 
-HourlyTally.add_index(HourlyTally.hour, name="hourly_tallies_by_hour")
+LimitTally.add_index(LimitTally.slot, name="limit_tallies_by_slot")
 """What is over is pruned."""

@@ -58,6 +58,25 @@ def parse(text: str) -> Address:
     return _check(text)
 
 
+def parse_domain(text: str) -> str:
+    """The domain in `text`, in the form in which addresses hold theirs: lower case, in Unicode.
+
+    Raises ValueError with a sentence for the person who typed it.
+    """
+    try:
+        return _check_domain(text.strip()).text[1:]
+    except ValueError:
+        raise ValueError(f"{text!r} is not a domain such as example.com") from None
+
+
+def parse_domain_entry(text: str) -> str:
+    """As `parse_domain`, or `*.example.com` for everything below example.com."""
+    text = text.strip()
+    if text.startswith("*."):
+        return f"*.{parse_domain(text[2:])}"
+    return parse_domain(text)
+
+
 @functools.lru_cache(maxsize=_DOMAINS_KEPT)
 def _check_domain(domain: str) -> Address:
     """What stands behind any local part: `text` begins with the @."""

@@ -1,0 +1,267 @@
+"""A workspace's policy, and the decision about one message: ordered checks, each with its verdict
+and what it was made from. Pure: the facts are brought by whoever asks.
+
+The same function decides when a message is accepted, when a sender only asks, and when past traffic
+is run through another policy. What a claim checks again is one SQL statement
+(`services/claims.py`); `Check` names its checks too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from maild.domain.limits import WORKSPACE, Ledger, Usage
+from maild.domain.states import Stream
+
+
+class OnLimit(StrEnum):
+    """What becomes of a message that a limit has no room for."""
+
+    REJECT = "reject"
+    """It is refused: 429, with the time to come again."""
+    DEFER = "defer"
+    """It is accepted, and goes out when there is room."""
+
+
+class Check(StrEnum):
+    """What is looked at, in this order. The first that does not pass ends the decision."""
+
+    LIFETIME = "lifetime"
+    """Whether it may still be sent; at send only."""
+    FROM_DOMAIN = "from_domain"
+    RECIPIENT_DOMAIN = "recipient_domain"
+    SUPPRESSION = "suppression"
+    UNSUBSCRIBE = "unsubscribe"
+    FREEZE = "freeze"
+    WORKSPACE_LIMIT = "workspace_limit"
+    DOMAIN_LIMIT = "domain_limit"
+    PROVIDER = "provider"
+    """Which SMTP account is the choice of the moment."""
+
+
+class Verdict(StrEnum):
+    """What one check, or the whole decision, comes to."""
+
+    PASS = "pass"
+    """As far as this goes, the message may be sent."""
+    WAIT = "wait"
+    """It is accepted, and is held or goes out later."""
+    STOP = "stop"
+    """It is accepted, and never sent: the recipient must not be mailed."""
+    REJECT = "reject"
+    """It is not accepted."""
+
+
+class Route(StrEnum):
+    """Why a message goes through its SMTP account."""
+
+    FIRST_CHOICE = "first_choice"
+    FAIL_OVER = "fail_over"
+    """The accounts before it are out of use, paused or frozen."""
+    CANARY = "canary"
+    """It is one of the few that try an account whose breaker was open."""
+    AFTER_FAULTS = "after_faults"
+    """The message met with faults at the accounts before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRules:
+    """How messages of one stream are treated. `unknown_outcome`: `hold`, `retry`, `assume_sent`."""
+
+    max_attempts: int
+    lifetime_seconds: int
+    unknown_outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of a workspace. Version 0 is the instance's defaults.
+
+    Limits are messages an hour; None is no limit. Domains are in lower case and Unicode, exact or
+    as `*.example.com` for everything below; no allowed From domains means any.
+    """
+
+    version: int
+    rate_limit_workspace_per_hour: int | None
+    rate_limit_domain_per_hour: int | None
+    on_limit: OnLimit
+    blocked_recipient_domains: tuple[str, ...]
+    allowed_from_domains: tuple[str, ...]
+    transactional: StreamRules
+    marketing: StreamRules
+    soft_bounce_threshold: int
+
+    def stream(self, stream: Stream) -> StreamRules:
+        return self.transactional if stream is Stream.TRANSACTIONAL else self.marketing
+
+    def limits_for(self, domain: str) -> list[tuple[Check, str, int]]:
+        """The limits that a message to this domain counts in: check, scope, messages an hour."""
+        limits = []
+        if self.rate_limit_workspace_per_hour is not None:
+            limits.append((Check.WORKSPACE_LIMIT, WORKSPACE, self.rate_limit_workspace_per_hour))
+        if self.rate_limit_domain_per_hour is not None:
+            limits.append((Check.DOMAIN_LIMIT, domain, self.rate_limit_domain_per_hour))
+        return limits
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known about a message at the moment of the decision. Times are seconds since 1970.
+
+    `suppression`, `unsubscribe` and `freeze` are those that match it, as evidence, or None.
+    """
+
+    stream: Stream
+    from_domain: str
+    to_domain: str
+    due_at: float
+    expires_at: float
+    suppression: dict[str, Any] | None = None
+    unsubscribe: dict[str, Any] | None = None
+    freeze: dict[str, Any] | None = None
+    provider: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One check of a decision. `evidence` is what it was made from: a value and its limit, the id
+    of a suppression, ...
+    """
+
+    check: Check
+    verdict: Verdict
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a message and why. `due_at` is when it may be sent, `usage` how the limits
+    stood that it counts in, itself included.
+    """
+
+    policy_version: int
+    verdict: Verdict
+    checks: tuple[Checked, ...]
+    due_at: float
+    usage: tuple[Usage, ...] = ()
+
+    @property
+    def last(self) -> Checked:
+        """The check that decided, where the verdict is not PASS."""
+        return next(c for c in reversed(self.checks) if c.verdict is self.verdict)
+
+    @property
+    def tightest(self) -> Usage | None:
+        """The limit with the least room left."""
+        return min(self.usage, key=lambda usage: usage.remaining, default=None)
+
+
+def evaluate(policy: Policy, facts: Facts, ledger: Ledger) -> Decision:
+    """Decide, and count the message in the ledger where it is to be sent."""
+    checks: list[Checked] = []
+    for check, verdict, evidence in (
+        (Check.FROM_DOMAIN, *_check_sender(policy, facts)),
+        (Check.RECIPIENT_DOMAIN, *_check_recipient(policy, facts)),
+        (Check.SUPPRESSION, *_found(facts.suppression, Verdict.STOP)),
+        (Check.UNSUBSCRIBE, *_found(facts.unsubscribe, Verdict.STOP)),
+        (Check.FREEZE, *_found(facts.freeze, Verdict.WAIT)),
+    ):
+        checks.append(Checked(check, verdict, evidence))
+        if verdict in (Verdict.REJECT, Verdict.STOP):
+            return Decision(policy.version, verdict, tuple(checks), facts.due_at)
+
+    limits = policy.limits_for(facts.to_domain)
+    place = find_place(policy, ledger, limits, facts.due_at, facts.expires_at)
+    usage = tuple(ledger.usage(scope, facts.due_at, limit=limit) for _, scope, limit in limits)
+    for (check, _, _), used in zip(limits, usage, strict=True):
+        evidence = {"value": used.used, "limit": used.limit}
+        if check in place.full and place.at is not None:
+            evidence |= {"free_at": _instant(place.at)}
+        verdict = place.verdict if check in place.full else Verdict.PASS
+        checks.append(Checked(check, verdict, evidence))
+    due_at = facts.due_at if place.at is None else place.at
+    if place.verdict is Verdict.REJECT:
+        return Decision(policy.version, Verdict.REJECT, tuple(checks), due_at, usage)
+    if facts.provider is not None:
+        checks.append(Checked(Check.PROVIDER, Verdict.PASS, facts.provider))
+    verdict = place.verdict if facts.freeze is None else Verdict.WAIT
+    return Decision(policy.version, verdict, tuple(checks), due_at, usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """When a message fits into the limits (`at`, None: never), which of them have no room at its
+    own time, and what that means for it: PASS, WAIT or REJECT.
+    """
+
+    at: float | None
+    full: frozenset[Check]
+    verdict: Verdict
+
+
+_NOTHING_FULL: frozenset[Check] = frozenset()
+
+
+def find_place(
+    policy: Policy,
+    ledger: Ledger,
+    limits: Sequence[tuple[Check, str, int]],
+    due_at: float,
+    expires_at: float,
+) -> Place:
+    """When a message that is due at `due_at` may go by these limits; counted there, if it goes."""
+    full = _NOTHING_FULL
+    at: float | None = due_at
+    for check, scope, limit in limits:
+        if ledger.find_place(scope, due_at, limit=limit, until=expires_at) != due_at:
+            full |= {check}
+    is_settled = not full
+    while at is not None and not is_settled:
+        before = at
+        for _, scope, limit in limits:
+            at = ledger.find_place(scope, at, limit=limit, until=expires_at)
+            if at is None:
+                break
+        is_settled = at == before
+    verdict = Verdict.WAIT if full else Verdict.PASS
+    if full and (policy.on_limit is OnLimit.REJECT or at is None or at >= expires_at):
+        verdict = Verdict.REJECT
+    elif at is not None:
+        for _, scope, _ in limits:
+            ledger.take(scope, at)
+    return Place(at, full, verdict)
+
+
+def _check_sender(policy: Policy, facts: Facts) -> tuple[Verdict, dict[str, Any]]:
+    allowed = policy.allowed_from_domains
+    evidence = {"value": facts.from_domain}
+    if allowed and not matching(facts.from_domain, allowed):
+        return Verdict.REJECT, evidence
+    return Verdict.PASS, evidence
+
+
+def _check_recipient(policy: Policy, facts: Facts) -> tuple[Verdict, dict[str, Any]]:
+    evidence: dict[str, Any] = {"value": facts.to_domain}
+    if entry := matching(facts.to_domain, policy.blocked_recipient_domains):
+        return Verdict.REJECT, {**evidence, "entry": entry}
+    return Verdict.PASS, evidence
+
+
+def _found(evidence: dict[str, Any] | None, verdict: Verdict) -> tuple[Verdict, dict[str, Any]]:
+    return (Verdict.PASS, {}) if evidence is None else (verdict, evidence)
+
+
+def _instant(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def matching(domain: str, entries: Sequence[str]) -> str | None:
+    """The entry by which a domain is on a list: the domain itself, or `*.example.com` for one below
+    example.com; None where there is none.
+    """
+    for entry in entries:
+        if domain.endswith(entry[1:]) if entry.startswith("*.") else domain == entry:
+            return entry
+    return None
