@@ -102,6 +102,15 @@ def test_it_keeps_workspaces_apart(api):
     ]
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "2130706433", "localhost", "::1"])
+def test_it_answers_422_for_a_host_that_is_not_public(api, refused, use_settings, host):
+    use_settings(allowed_private_networks=())
+    document = refused(save(api, host=host), 422, "invalid_fields", "host")
+    [error] = document["errors"]
+    assert "ALLOWED_PRIVATE_NETWORKS" in error["message"]
+    assert SmtpAccount.select().count() == 0
+
+
 def test_it_shows_the_password_nowhere(api, caplog, refused):
     caplog.set_level(logging.DEBUG)
     answers = [

@@ -50,6 +50,15 @@ def test_it_says_that_nobody_listens(api, refused):
     assert set(document["steps"][-1]) == {"stage", "ok", "text", "ms"}
 
 
+def test_it_does_not_reach_inside_and_says_at_which_step(api, refused, inbox, use_settings):
+    save(inbox.smtp.port)
+    use_settings(allowed_private_networks=())
+    document = refused(validate(api), 400, "smtp_validation_failed")
+    assert document["detail"].startswith("dns: 127.0.0.1 leads to no address")
+    assert [(step["stage"], step["ok"]) for step in document["steps"]] == [("dns", False)]
+    assert validate(api, name="default").status_code == 200  # the instance owner's choice
+
+
 @pytest.mark.parametrize("changes", [{"security": "starttls"}, {"security": "tls"}])
 def test_it_says_that_a_server_does_not_encrypt(api, refused, inbox, changes):
     save(inbox.smtp.port, **changes)
