@@ -138,7 +138,10 @@ def _next_batch(last: _Secret | None) -> list[_Secret]:
             "limit": BATCH,
         },
     ).fetchall()
-    return [_Secret(*row, blob=bytes(blob)) for *row, blob in rows]
+    return [
+        _Secret(workspace_id, table, row_id, name, bytes(blob))
+        for workspace_id, table, row_id, name, blob in rows
+    ]
 
 
 def _encrypt_anew(

@@ -7,7 +7,8 @@
 
 `smtp_server` holds the values about a server, `smtp_session` opens a session with it (and signs in,
 `smtp_auth`), `smtp_offer` says what is offered and what came of it, `smtp_dialogue` speaks about
-messages, and `smtp_wire` knows the bytes. None of them decides when to try again.
+messages, and `smtp_wire` knows the bytes; it dials only addresses that `lookup` gives out. None of
+them decides when to try again.
 """
 
 import ssl
