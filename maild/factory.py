@@ -12,7 +12,7 @@ from maild import api, config, log, queue, web
 from maild.api import endpoint
 from maild.api import errors as api_errors
 from maild.errors import MaildError
-from maild.services import processes
+from maild.services import api_key_uses, processes
 from maild.web import errors as web_errors
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +35,7 @@ def create_app() -> Flask:
     except MaildError as error:
         raise SystemExit(f"maild: {error}") from None
     queue.start_ringer()
+    api_key_uses.start()
     return build_app()
 
 

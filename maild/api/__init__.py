@@ -2,9 +2,18 @@
 
 from flask import Flask
 
-from maild.api import endpoint, health, interventions, messages, openapi, smtp_accounts
+from maild.api import (
+    api_keys,
+    audit,
+    endpoint,
+    health,
+    interventions,
+    messages,
+    openapi,
+    smtp_accounts,
+)
 
-__all__ = ["interventions", "messages", "register", "smtp_accounts"]
+__all__ = ["api_keys", "audit", "interventions", "messages", "register", "smtp_accounts"]
 
 
 def register(app: Flask) -> None:

@@ -1,47 +1,57 @@
-"""Who calls: the API key of the request, its role, and the workspace it acts on."""
+"""Who calls: the API key of the request, its role, and the workspace it acts on.
+
+Instance keys come from the environment and act on any workspace; keys that begin with `mk_` are a
+workspace's own (`services.api_keys`) and act on that one alone.
+"""
 
 import hmac
 from dataclasses import dataclass
-from enum import StrEnum
 
 from flask import Request, g
 
 from maild import config
+from maild.domain import client_address
 from maild.domain.actor import Actor
+from maild.domain.client_address import Address
+from maild.domain.role import (
+    ADMINS,
+    EVERYBODY,
+    OPERATORS,
+    READERS,
+    SUBMITTERS,
+    Role,
+    Roles,
+    words,
+)
 from maild.errors import Forbidden, Unauthenticated
+from maild.services import api_keys
 
-
-class Role(StrEnum):
-    """What a key may do."""
-
-    SENDER = "sender"
-    """Submits messages, and reads those that it has submitted."""
-    VIEWER = "viewer"
-    """Reads everything of its workspace, and changes nothing."""
-    OPERATOR = "operator"
-    """Sees and acts on mail."""
-    ADMIN = "admin"
-    """Changes how maild works: providers, policy, suppressions, keys."""
-
-
-Roles = frozenset[Role]
-
-EVERYBODY: Roles = frozenset(Role)
-SUBMITTERS: Roles = frozenset({Role.SENDER, Role.OPERATOR, Role.ADMIN})
-READERS: Roles = frozenset({Role.VIEWER, Role.OPERATOR, Role.ADMIN})
-OPERATORS: Roles = frozenset({Role.OPERATOR, Role.ADMIN})
-ADMINS: Roles = frozenset({Role.ADMIN})
-"""Who may do what, for `endpoint(allow=...)`."""
+__all__ = [
+    "ADMINS",
+    "EVERYBODY",
+    "OPERATORS",
+    "READERS",
+    "SUBMITTERS",
+    "Caller",
+    "Role",
+    "Roles",
+    "authenticate",
+    "words",
+]
 
 DEFAULT_WORKSPACE_ID = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The holder of the presented key."""
+    """The holder of the presented key. An instance key has no `key_id`, and is bound to no
+    workspace.
+    """
 
     role: Role
     actor: Actor
+    key_id: int | None = None
+    bound_workspace_id: int | None = None
 
     def require(self, allow: Roles) -> None:
         """Raises Forbidden where the caller's role is not one of these."""
@@ -51,19 +61,24 @@ class Caller:
             )
 
     def workspace_id(self, named: int | None) -> int:
-        """The workspace that a request acts on: the one it names, else the first."""
-        return DEFAULT_WORKSPACE_ID if named is None else named
-
-
-def words(allow: Roles) -> str:
-    """`operator or admin`, in the order of the roles."""
-    return " or ".join(role for role in Role if role in allow)
+        """The workspace that a request acts on: the one it names, else the key's own, else the
+        first. Raises Forbidden where the key is another workspace's.
+        """
+        if self.bound_workspace_id is None:
+            return DEFAULT_WORKSPACE_ID if named is None else named
+        if named not in {None, self.bound_workspace_id}:
+            raise Forbidden(
+                f"The key belongs to workspace {self.bound_workspace_id} and acts on no other."
+                " Leave workspace_id out."
+            )
+        return self.bound_workspace_id
 
 
 def authenticate(request: Request) -> Caller:
     """The caller of a request, by `X-API-Key` (or API_KEY_HEADER) or `Authorization: Bearer`.
 
-    Raises Unauthenticated. Every instance key is compared, in constant time.
+    Raises Unauthenticated; Forbidden where the key may not be used from this address; Unavailable
+    where only the database could tell. Every instance key is compared, in constant time.
     """
     settings = config.current()
     presented = _presented_key(request, settings.api_key_header)
@@ -74,14 +89,45 @@ def authenticate(request: Request) -> Caller:
     ):
         if hmac.compare_digest(presented.encode(), key.encode()):
             role = its_role
-    if role is None:
-        what = "is not known" if presented else "is missing"
-        raise Unauthenticated(
-            f"The API key {what}. Send it in the header {settings.api_key_header},"
-            " or as Authorization: Bearer."
+    if role is not None:
+        return Caller(role, _actor(f"{role} key", _address(request)))
+    if presented.startswith(api_keys.START):
+        known = api_keys.find_in_force(presented)
+        if known is not None:
+            return _holder(known, _address(request))
+    # One answer for an unknown, a revoked and an expired key: it tells nobody which keys exist.
+    what = "is not known" if presented else "is missing"
+    raise Unauthenticated(
+        f"The API key {what}. Send it in the header {settings.api_key_header},"
+        " or as Authorization: Bearer."
+    )
+
+
+def _holder(known: api_keys.Known, address: Address | None) -> Caller:
+    if not known.allows(address):
+        raise Forbidden(
+            f"The key may not be used from {address or 'an unknown address'}: it is not on the"
+            " key's list of addresses."
         )
-    actor = Actor(f"{role} key", ip=request.remote_addr, request_id=g.get("request_id"))
-    return Caller(role, actor)
+    return Caller(
+        known.role,
+        _actor(str(known), address),
+        key_id=known.id,
+        bound_workspace_id=known.workspace_id,
+    )
+
+
+def _actor(name: str, address: Address | None) -> Actor:
+    ip = None if address is None else str(address)
+    return Actor(name, ip=ip, request_id=g.get("request_id"))
+
+
+def _address(request: Request) -> Address | None:
+    return client_address.find(
+        request.remote_addr,
+        request.headers.get("X-Forwarded-For"),
+        config.current().trusted_proxies,
+    )
 
 
 def _presented_key(request: Request, header: str) -> str:

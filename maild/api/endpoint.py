@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from maild import db, log
 from maild.api import auth, errors
-from maild.api.auth import Roles
+from maild.api.auth import Caller, Roles
 from maild.api.schemas import Input
 from maild.errors import PayloadTooLarge
 
@@ -68,7 +68,7 @@ def endpoint(
             arguments |= _parse_query(query)
             if body is not None:
                 arguments["body"] = _parse_body(body)
-            log.bind(role=caller.role.value)
+            log.bind(role=caller.role.value, **_bound(caller))
             with db.connection() if connects else nullcontext():
                 result = view(caller, **arguments)
             return Response(
@@ -81,6 +81,20 @@ def endpoint(
         return handle
 
     return decorate
+
+
+@blueprint.after_request
+def _forbid_keeping(response: Response) -> Response:
+    """What one key may read is kept by no cache (RFC 9111 3.5 knows of Authorization only)."""
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _bound(caller: Caller) -> dict[str, object]:
+    """What log lines tell of a workspace's key."""
+    if caller.key_id is None:
+        return {}
+    return {"caller": caller.actor.name, "workspace_id": caller.bound_workspace_id}
 
 
 def _parse_body(model: type[Input]) -> BaseModel:

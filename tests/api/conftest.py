@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import peewee
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -14,8 +15,12 @@ from werkzeug.test import TestResponse
 from maild import config, db, queue
 from maild.config import Settings
 from maild.db import database
+from maild.domain.actor import SYSTEM
 from maild.domain.states import Status
-from maild.models import Event, Message, MessageAttachment, MessageBody, SmtpAccount
+from maild.models import ApiKey, Event, Message, MessageAttachment, MessageBody, SmtpAccount
+from maild.services import api_keys
+from maild.services.api_keys import NewApiKey
+from tests.conftest import WORKSPACE_A, WORKSPACE_B
 
 MESSAGE = {
     "from_email": "shop@example.com",
@@ -70,6 +75,60 @@ class Api:
 @pytest.fixture
 def api(client: FlaskClient) -> Api:
     return Api(client)
+
+
+@pytest.fixture
+def make_key(database: None) -> Callable[..., str]:
+    """Call with a role to make a key, of workspace A unless said otherwise; returns the key."""
+
+    def make(role: str, *, workspace_id: int = WORKSPACE_A, name: str = "", **fields: Any) -> str:
+        new = NewApiKey(name=name or f"the {role}", role=role, **fields)
+        return api_keys.create(workspace_id, new, by=SYSTEM)[1]
+
+    return make
+
+
+@pytest.fixture
+def admin_a(make_key: Callable[..., str]) -> str:
+    return make_key("admin")
+
+
+@pytest.fixture
+def operator_a(make_key: Callable[..., str]) -> str:
+    return make_key("operator")
+
+
+@pytest.fixture
+def viewer_a(make_key: Callable[..., str]) -> str:
+    return make_key("viewer")
+
+
+@pytest.fixture
+def sender_key_a(make_key: Callable[..., str]) -> str:
+    return make_key("sender")
+
+
+@pytest.fixture
+def revoked_a(make_key: Callable[..., str]) -> str:
+    """What was once an admin's key of workspace A."""
+    key = make_key("admin", name="revoked")
+    row = ApiKey.get(ApiKey.name == "revoked")
+    api_keys.revoke(WORKSPACE_A, key_id=row.id, by=SYSTEM)
+    return key
+
+
+@pytest.fixture
+def expired_a(make_key: Callable[..., str]) -> str:
+    """The same, expired a moment ago."""
+    key = make_key("admin", name="expired")
+    ApiKey.update(expires_at=peewee.fn.now()).where(ApiKey.name == "expired").execute()
+    return key
+
+
+@pytest.fixture
+def admin_b(make_key: Callable[..., str]) -> str:
+    """Of another workspace: must see and change nothing of A."""
+    return make_key("admin", workspace_id=WORKSPACE_B)
 
 
 @pytest.fixture

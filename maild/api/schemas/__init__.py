@@ -4,6 +4,16 @@ Types only, one module for each noun. What a value must be beyond its type (an a
 name, a size) is decided by the services, for every way in.
 """
 
+from maild.api.schemas.api_keys import (
+    ApiKeyCreated,
+    ApiKeyIn,
+    ApiKeyOut,
+    ApiKeyPage,
+    ApiKeyQuery,
+    ApiKeyRevoke,
+    ApiKeyRevoked,
+)
+from maild.api.schemas.audit import AuditEntryOut, AuditPage, AuditQuery
 from maild.api.schemas.base import (
     Input,
     Problem,
@@ -61,8 +71,18 @@ from maild.api.schemas.smtp_accounts import (
 __all__ = [
     "BATCH_MAX",
     "LIMIT_MAX",
+    "ApiKeyCreated",
+    "ApiKeyIn",
+    "ApiKeyOut",
+    "ApiKeyPage",
+    "ApiKeyQuery",
+    "ApiKeyRevoke",
+    "ApiKeyRevoked",
     "AttachmentIn",
     "AttemptOut",
+    "AuditEntryOut",
+    "AuditPage",
+    "AuditQuery",
     "BatchAccepted",
     "BatchIn",
     "BatchOut",

@@ -1,0 +1,96 @@
+"""/v1/api-keys: the keys of a workspace. A key is told once, when it is made."""
+
+from typing import Any
+
+from maild.api import schemas
+from maild.api.auth import ADMINS, Caller
+from maild.api.endpoint import endpoint
+from maild.api.errors import bad_query
+from maild.domain import serial_cursor
+from maild.models import ApiKey
+from maild.services import api_keys
+from maild.services.api_keys import NewApiKey
+
+
+@endpoint(
+    "POST",
+    "/v1/api-keys",
+    summary="Make an API key; the answer is the only one that holds it",
+    allow=ADMINS,
+    body=schemas.ApiKeyIn,
+    answer=schemas.ApiKeyCreated,
+    status=201,
+)
+def create_api_key(caller: Caller, body: schemas.ApiKeyIn) -> schemas.ApiKeyCreated:
+    row, key = api_keys.create(
+        caller.workspace_id(body.workspace_id),
+        NewApiKey(
+            name=body.name,
+            role=body.role,
+            expires_at=body.expires_at,
+            allowed_networks=body.allowed_networks,
+        ),
+        by=caller.actor,
+    )
+    return schemas.ApiKeyCreated(**_fields(row), key=key)
+
+
+@endpoint(
+    "GET",
+    "/v1/api-keys",
+    summary="The API keys of a workspace, newest first, also those that do not work any more",
+    allow=ADMINS,
+    query=schemas.ApiKeyQuery,
+    answer=schemas.ApiKeyPage,
+)
+def list_api_keys(caller: Caller, query: schemas.ApiKeyQuery) -> schemas.ApiKeyPage:
+    workspace_id = caller.workspace_id(query.workspace_id)
+    try:
+        older_than = serial_cursor.parse(query.cursor) if query.cursor else None
+    except ValueError as error:
+        raise bad_query("cursor", str(error)) from None
+    page = api_keys.list_page(workspace_id, limit=query.limit, older_than=older_than)
+    return schemas.ApiKeyPage(
+        workspace_id=workspace_id,
+        count=len(page.keys),
+        api_keys=[schemas.ApiKeyOut(**_fields(row)) for row in page.keys],
+        next_cursor=None if page.older is None else serial_cursor.write(page.older),
+    )
+
+
+@endpoint(
+    "DELETE",
+    "/v1/api-keys",
+    summary="Revoke an API key: from the next request on it does not work",
+    allow=ADMINS,
+    body=schemas.ApiKeyRevoke,
+    answer=schemas.ApiKeyRevoked,
+)
+def revoke_api_key(caller: Caller, body: schemas.ApiKeyRevoke) -> schemas.ApiKeyRevoked:
+    row, was_in_use = api_keys.revoke(
+        caller.workspace_id(body.workspace_id),
+        key_id=body.id,
+        reason=body.reason,
+        by=caller.actor,
+    )
+    return schemas.ApiKeyRevoked(
+        **_fields(row), status="revoked" if was_in_use else "already_revoked"
+    )
+
+
+def _fields(row: ApiKey) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "workspace_id": row.workspace_id,
+        "name": row.name,
+        "prefix": row.prefix,
+        "role": row.role,
+        "state": api_keys.state_of(row),
+        "allowed_networks": row.allowed_networks,
+        "expires_at": row.expires_at,
+        "last_used_at": row.last_used_at,
+        "created_at": row.created_at,
+        "created_by": row.created_by,
+        "revoked_at": row.revoked_at,
+        "revoked_by": row.revoked_by,
+    }
