@@ -102,6 +102,14 @@ class EventType(StrEnum):
     CANCELLED = "message.cancelled"
     RETRIED = "message.retried"
     """A person asked for one more series of attempts."""
+    RESENT = "message.resent"
+    """A person sent a copy of it, which is another message."""
+    COPIED = "message.copied"
+    """It is such a copy."""
+    UNSUBSCRIBED = "message.unsubscribed"
+    """Its recipient opted out; of what, the event says."""
+    RESUBSCRIBED = "message.resubscribed"
+    """Its recipient took that back, by the same link."""
 
     BREAKER_OPENED = "provider.breaker_opened"
     """Too many of its faults: nothing goes through this SMTP account for a while."""
@@ -115,6 +123,11 @@ class EventType(StrEnum):
     """The provider throttles; maild sends more slowly."""
     PAUSED = "provider.paused"
     RESUMED = "provider.resumed"
+
+    FREEZE_STARTED = "freeze.started"
+    """Some mail of the workspace stands still."""
+    FREEZE_ENDED = "freeze.ended"
+    """It was lifted, or its time was over."""
 
     CONSERVATION_BROKEN = "conservation.broken"
     """There are not as many messages as were accepted."""

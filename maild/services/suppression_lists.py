@@ -12,7 +12,7 @@ from maild.domain.cursor import Cursor
 from maild.domain.states import Stream
 from maild.domain.suppression import SuppressionClass, SuppressionState
 from maild.models import Message, Suppression
-from maild.services import suppressions, workspaces
+from maild.services import message_log, suppressions, workspaces
 
 EXPORT_BATCH = 1_000
 
@@ -43,6 +43,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class BlockedPage:
+    """What a suppression has stopped, newest first."""
+
+    suppression: Suppression
     messages: list[Message]
     older: Cursor | None
 
@@ -51,14 +54,15 @@ def list_page(
     workspace_id: int, *, filter_: Filter, limit: int = 50, older_than: int | None = None
 ) -> Page:
     """The newest suppressions, or those before an id. Raises InvalidFields, NotFound (the
-    workspace).
+    workspace), Unavailable (the search takes too long).
     """
     query = Suppression.select().where(*_conditions(workspace_id, filter_))
     if older_than is not None:
         query = query.where(Suppression.id < older_than)
-    rows = list(query.order_by(Suppression.id.desc()).limit(limit + 1))
-    if not rows:
-        workspaces.require(workspace_id)
+    with message_log.bounded():
+        rows = list(query.order_by(Suppression.id.desc()).limit(limit + 1))
+        if not rows:
+            workspaces.require(workspace_id)
     shown = rows[:limit]
     return Page(shown, older=shown[-1].id if len(rows) > limit else None)
 
@@ -67,7 +71,8 @@ def list_blocked(
     workspace_id: int, suppression_id: int, *, limit: int = 50, older_than: Cursor | None = None
 ) -> BlockedPage:
     """The messages that a suppression has stopped, newest first. Raises NotFound."""
-    query = suppressions.of_blocked(suppressions.get(workspace_id, suppression_id)).select()
+    suppression = suppressions.get(workspace_id, suppression_id)
+    query = Message.select().where(suppressions.is_blocked_by(suppression))
     place = Message.created_at, Message.id
     if older_than is not None:
         mark = fn.ROW(older_than.at, older_than.id)
@@ -75,7 +80,7 @@ def list_blocked(
     rows = list(query.order_by(*(field.desc() for field in place)).limit(limit + 1))
     shown = rows[:limit]
     older = Cursor(shown[-1].created_at, shown[-1].id) if len(rows) > limit else None
-    return BlockedPage(shown, older)
+    return BlockedPage(suppression, shown, older)
 
 
 def export(workspace_id: int, *, filter_: Filter) -> Iterator[Suppression]:
@@ -84,9 +89,9 @@ def export(workspace_id: int, *, filter_: Filter) -> Iterator[Suppression]:
     Each portion opens the database for itself, so that nobody who reads slowly keeps a connection.
     Raises InvalidFields and NotFound (the workspace) at once, not in the middle.
     """
+    conditions = _conditions(workspace_id, filter_)
     with connection():
         workspaces.require(workspace_id)
-    conditions = _conditions(workspace_id, filter_)
     return _export(conditions)
 
 

@@ -31,8 +31,10 @@ BLOCKED_COUNT_MAX = 10_000
 """What a removal counts of the messages that were held back; there may be more."""
 BLOCKED_SHOWN = 100
 """The newest of them, told by their ids: as many as one call sends again."""
+API = "api"
+IMPORT = "import"
 SMTP_REPLY = "smtp_reply"
-"""The source of what a provider's refusal says of an address."""
+"""Sources: a person's or program's call, their file, a server's words about an address."""
 _WORDS = ("reason", "source", "class_", "created_by", "message_id")
 FOLLOWED = "expired, and followed by a new one"
 
@@ -202,8 +204,8 @@ def remove(
             raise NotFound(f"No suppression of that address {of} is in force.")
         before = _facts(found[0])
         row = _change(found[0], removed_at=fn.now(), removed_by=by.name, removal_reason=reason)
-        blocked = of_blocked(row)
-        counted = blocked.select(SQL("1")).limit(BLOCKED_COUNT_MAX + 1).count(database)
+        blocked = Message.select(Message.id).where(is_blocked_by(row))
+        counted = blocked.limit(BLOCKED_COUNT_MAX + 1).count(database)
         newest = blocked.order_by(Message.created_at.desc(), Message.id.desc()).limit(BLOCKED_SHOWN)
         remaining = Suppression.select().where(
             Suppression.workspace == workspace_id,
@@ -318,11 +320,9 @@ def in_state(state: SuppressionState) -> Any:
     return s.removed_at < fn.COALESCE(s.expires_at, SQL("'infinity'"))
 
 
-def of_blocked(row: Suppression) -> Any:
-    """A query of the messages that a suppression has stopped."""
-    return Message.select(Message.id).where(
-        Message.suppression == row.id, Message.workspace == row.workspace_id
-    )
+def is_blocked_by(row: Suppression) -> Any:
+    """What finds the messages that a suppression has stopped."""
+    return (Message.suppression == row.id) & (Message.workspace == row.workspace_id)
 
 
 def _check(email: str, *, reason: str, expires_at: datetime | None = None) -> str:
