@@ -12,7 +12,7 @@ from maild import api, config, log, queue, web
 from maild.api import endpoint
 from maild.api import errors as api_errors
 from maild.errors import MaildError
-from maild.services import api_key_uses, processes
+from maild.services import api_key_uses, processes, unsubscribe_links
 from maild.web import errors as web_errors
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,11 +72,17 @@ def _end_request(response: Response) -> Response:
     logger.debug(
         "request",
         method=request.method,
-        path=request.path,
+        path=_path_to_log(),
         status=response.status_code,
         ms=round((time.perf_counter() - g.started) * 1000, 1),
     )
     return response
+
+
+def _path_to_log() -> str:
+    """The path, but for the token of an unsubscribe link: whoever has it can use it."""
+    is_link = request.path.startswith(unsubscribe_links.PATH)
+    return f"{unsubscribe_links.PATH}..." if is_link else request.path
 
 
 def _discard_body() -> None:

@@ -25,7 +25,7 @@ from maild.config import Settings
 from maild.local import home as homes
 from maild.local import postgres, valkey
 from maild.models import AccountTally, Breaker, Event, Message, PeriodicJob, Worker, Workspace
-from maild.services import messages, migrations, processes, recorder, sending, workers
+from maild.services import link_keys, messages, migrations, processes, recorder, sending, workers
 from maild.services.messages import NewMessage
 from maild.services.workers import Lease
 
@@ -97,6 +97,7 @@ def database(settings: Settings) -> Iterator[None]:
         Event.delete().where(Event.workspace.is_null()).execute()
         for model in (Worker, Breaker, AccountTally, PeriodicJob):
             model.delete().execute()
+        link_keys.forget()
         Workspace.insert_many(
             [{"id": WORKSPACE_A, "name": "Default"}, {"id": WORKSPACE_B, "name": "Other"}]
         ).execute()
@@ -134,6 +135,20 @@ def accept(database: None) -> Callable[..., Message]:
         return messages.accept(workspace_id, NewMessage(**{**values, **fields}))  # type: ignore[arg-type]
 
     return store
+
+
+@pytest.fixture
+def postgres_away(settings: Settings) -> Iterator[None]:
+    """No connection is open, and nobody listens where Postgres was. Name it after what needs
+    Postgres to be set up.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    db.database.close_all()
+    db.init(f"postgresql://maild@127.0.0.1:{port}/maild", pool_size=2, application="test")
+    yield
+    db.database.close_all()
+    db.init(settings.postgres_dsn, pool_size=settings.postgres_pool_size, application="test")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,9 +11,18 @@ from maild.api import (
     messages,
     openapi,
     smtp_accounts,
+    unsubscribes,
 )
 
-__all__ = ["api_keys", "audit", "interventions", "messages", "register", "smtp_accounts"]
+__all__ = [
+    "api_keys",
+    "audit",
+    "interventions",
+    "messages",
+    "register",
+    "smtp_accounts",
+    "unsubscribes",
+]
 
 
 def register(app: Flask) -> None:

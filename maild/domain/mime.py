@@ -54,6 +54,7 @@ class Content:
     body_text: str | None = None
     body_html: str | None = None
     headers: tuple[tuple[str, str], ...] = ()  # the sender's own, in order
+    literal_headers: tuple[tuple[str, str], ...] = ()  # ours, written as they are
     attachments: tuple[Attachment, ...] = ()
 
     @property
@@ -104,6 +105,7 @@ def _head(content: Content, utf8: bool) -> str:
     for name, value in content.headers:
         mime_headers.check_own(name, value)
         fields.append(mime_headers.unstructured(name, value, utf8=utf8))
+    fields.extend(mime_headers.literal(name, value) for name, value in content.literal_headers)
     fields.append("MIME-Version: 1.0\r\n")
     return "".join(fields)
 

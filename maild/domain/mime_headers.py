@@ -98,6 +98,20 @@ def unstructured(field: str, value: str, *, utf8: bool = False) -> str:
     return f"{field}: {_encoded_words(value, column=len(field) + 2)}\r\n"
 
 
+def literal(field: str, value: str) -> str:
+    """A structured field that nothing may be changed in, such as a URI in angle brackets (RFC 2369
+    2): on one line, with its CRLF, neither folded nor made encoded words (RFC 2047 5).
+
+    Raises ValueError where that cannot be: not printable ASCII, or a line over the limit.
+    """
+    if not _PLAIN.fullmatch(value):
+        raise ValueError(f"{field}: must be printable ASCII")
+    line = f"{field}: {value}"
+    if len(line) > _LINE_LIMIT:
+        raise ValueError(f"{field}: is too long for a line")
+    return line + "\r\n"
+
+
 def mailbox(field: str, display_name: str | None, address: str, *, utf8: bool = False) -> str:
     """A field of one mailbox (RFC 5322 3.4): `From: Ann <a@example.com>`, folded, with its CRLF."""
     spec = _address(field, address, utf8)

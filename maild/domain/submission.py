@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from maild.domain.suppression import TOPIC_MAX_CHARS, normalise_topic
+
 SUBJECT_MAX_CHARS = 998
 LINE_MAX_OCTETS = 998  # RFC 5322 2.1.1
 HEADERS_MAX = 100
@@ -52,6 +54,9 @@ RESERVED_HEADERS = frozenset(
 theirs as well.
 """
 _RESERVED_PREFIXES = ("content-", "resent-", "arc-", "x-maild-")
+
+UNSUBSCRIBE_HEADERS = frozenset({"list-unsubscribe", "list-unsubscribe-post"})
+"""Headers that maild writes in marketing mail."""
 
 Complaint = tuple[str, str]
 """A field's path and what is wrong with it."""
@@ -98,6 +103,24 @@ def check_headers(headers: Sequence[tuple[str, str]]) -> Iterator[Complaint]:
         elif name.lower() in RESERVED_HEADERS or name.lower().startswith(_RESERVED_PREFIXES):
             yield field, "is written by maild and cannot be set"
         yield from check_line(field, value, max_chars=LINE_MAX_OCTETS - len(name) - 2)
+
+
+def check_marketing_headers(headers: Sequence[tuple[str, str]]) -> Iterator[Complaint]:
+    """What `check_headers` lets pass and marketing mail must not have: a way to leave that is not
+    maild's, which stops the mail. There is one of each field (RFC 8058 3.1).
+    """
+    for name, _ in headers:
+        if name.lower() in UNSUBSCRIBE_HEADERS:
+            message = "is written by maild in marketing mail, with a link of its own"
+            yield f"headers.{name}", message
+
+
+def check_topic(field: str, topic: str) -> Iterator[Complaint]:
+    """What an opt-out may be about: a short single-line name, in normal form or not."""
+    normal = normalise_topic(topic)
+    if not normal:
+        yield field, "must not be empty"
+    yield from check_line(field, normal, max_chars=TOPIC_MAX_CHARS)
 
 
 def check_tags(tags: Sequence[str]) -> Iterator[Complaint]:

@@ -3,7 +3,7 @@
 from flask import Flask
 from htmx_flask import Htmx
 
-from maild.web import access, assets, filters, headers, home, logs, messages, overview
+from maild.web import access, assets, filters, headers, home, logs, messages, overview, unsubscribes
 
 
 def register(app: Flask) -> None:
@@ -13,5 +13,5 @@ def register(app: Flask) -> None:
     filters.register(app)
     app.before_request(access.guard)
     app.after_request(headers.add)
-    for noun in (home, overview, logs, messages):
+    for noun in (home, overview, logs, messages, unsubscribes):
         app.register_blueprint(noun.blueprint)

@@ -2,6 +2,7 @@
 
 from flask import Response, request
 
+from maild.services import unsubscribe_links
 from maild.web import access
 
 _CSP = "; ".join(
@@ -43,4 +44,9 @@ def add(response: Response) -> Response:
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     if access.is_console(request.path):
         response.headers["Cache-Control"] = "no-store"
+    if request.path.startswith(unsubscribe_links.PATH):
+        # The path is a capability: it goes to no other site, into no cache and no index.
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Robots-Tag"] = "noindex, nofollow"
     return response

@@ -30,6 +30,8 @@ _EVENT_WORDS: dict[EventType, str] = {
     EventType.HELD: "Held: it is kept back until it is released",
     EventType.CANCELLED: "Cancelled: a person withdrew it",
     EventType.RETRIED: "Retried: a person gave it all its attempts again",
+    EventType.UNSUBSCRIBED: "The recipient unsubscribed",
+    EventType.RESUBSCRIBED: "The recipient subscribed again",
     EventType.RESENT: "Resent: a person sent a copy of it, {new_message_id}",
     EventType.COPIED: "A person had it sent: it is a copy of {old_message_id}",
     EventType.UNSUBSCRIBED: "The recipient unsubscribed",

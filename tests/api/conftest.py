@@ -12,9 +12,8 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from maild import config, db, queue
+from maild import config, queue
 from maild.config import Settings
-from maild.db import database
 from maild.domain.actor import SYSTEM
 from maild.domain.states import Status
 from maild.models import ApiKey, Event, Message, MessageAttachment, MessageBody, SmtpAccount
@@ -200,18 +199,6 @@ def redis_away(settings: Settings) -> Iterator[None]:
     queue.init(f"redis://127.0.0.1:{port}/0")
     yield
     queue.init(settings.redis_url)
-
-
-@pytest.fixture
-def postgres_away(settings: Settings) -> Iterator[None]:
-    """No connection is open, and nobody listens where Postgres was. Name it after `api`."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    database.close_all()
-    db.init(f"postgresql://maild@127.0.0.1:{port}/maild", pool_size=2, application="test")
-    yield
-    database.close_all()
-    db.init(settings.postgres_dsn, pool_size=settings.postgres_pool_size, application="test")
 
 
 def attachment(**fields):

@@ -38,6 +38,9 @@ REQUESTS = {
     "POST /v1/smtp-accounts/pause": {"json": {"name": "ses", "reason": "r"}},
     "POST /v1/smtp-accounts/resume": {"json": {"name": "ses"}},
     "DELETE /v1/smtp-accounts": {"json": {"name": "ses"}},
+    "POST /v1/unsubscribes": {"json": {"email": "a@example.com"}},
+    "GET /v1/unsubscribes": {"query": {}},
+    "DELETE /v1/unsubscribes": {"json": {"email": "a@example.com", "reason": "r"}},
 }
 """A good request to each endpoint; a new endpoint needs a line here."""
 

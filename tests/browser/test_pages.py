@@ -6,10 +6,12 @@ import uuid
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from maild import clock
+from maild import clock, config
 from maild.domain.mime import Attachment
 from maild.domain.states import AttemptStatus, EventType, Status
 from maild.models import Attempt, Event, Message
+from maild.services import unsubscribe_links
+from maild.services.unsubscribe_links import Link
 
 pytestmark = pytest.mark.browser
 
@@ -64,7 +66,10 @@ def paths(settled, fail_message):
         last_error=LONG_REPLY,
         next_attempt_at=clock.now() + dt.timedelta(minutes=4),
     ).where(Message.id == deferred.id).execute()
+    unsubscribe_links.load(1)
+    link = Link(1, deferred.id, "a" * 64 + "@" + "sub." * 20 + "example.com", "t" * 100)
     return (
+        unsubscribe_links.make_url(link).removeprefix(config.current().public_url),
         "/",
         "/ui",
         "/ui/logs",

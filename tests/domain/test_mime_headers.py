@@ -176,3 +176,23 @@ def test_it_takes_nothing_else(address):
 )
 def test_it_writes_a_file_name(filename, lines):
     assert mime_headers.parameter("filename", filename) == "".join(f";\r\n{line}" for line in lines)
+
+
+@pytest.mark.parametrize(
+    "value", ["<https://example.com/u/AQ-_>", "a=b", "x " * 200 + "x", "=?a?q?b?="]
+)
+def test_a_literal_field_is_written_as_it_is(value):
+    assert mime_headers.literal("List-Unsubscribe", value) == f"List-Unsubscribe: {value}\r\n"
+
+
+def test_a_literal_field_keeps_to_the_limit_of_a_line():
+    longest = "<" + "x" * (998 - len("X: <>")) + ">"
+    assert mime_headers.literal("X", longest) == f"X: {longest}\r\n"
+    with pytest.raises(ValueError, match="X: is too long"):
+        mime_headers.literal("X", longest + "x")
+
+
+@pytest.mark.parametrize("value", ["ü", "a\nb", "a\r\nBcc: b", "a\0", " a", "a ", "\ud800"])
+def test_what_cannot_be_literal_is_refused(value):
+    with pytest.raises(ValueError, match="X: must be printable ASCII"):
+        mime_headers.literal("X", value)

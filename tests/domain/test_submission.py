@@ -89,6 +89,35 @@ def test_it_refuses_too_many_headers():
     assert not passes(submission.check_headers(headers(101)))
 
 
+@pytest.mark.parametrize("name", ["List-Unsubscribe", "list-unsubscribe-post", "LIST-UNSUBSCRIBE"])
+def test_marketing_mail_has_no_way_out_of_the_senders_own(name):
+    headers = [("X-Mine", "x"), (name, "<https://example.com/out>")]
+    assert passes(submission.check_headers(headers))
+    [(field, message)] = submission.check_marketing_headers(headers)
+    assert field == f"headers.{name}"
+    assert "maild" in message
+
+
+def test_marketing_mail_may_have_other_list_headers():
+    headers = [("List-Id", "<news.example.com>"), ("List-Help", "<https://example.com/help>")]
+    assert passes(submission.check_marketing_headers(headers))
+
+
+# Topics
+
+
+@pytest.mark.parametrize(
+    ("topic", "is_good"),
+    [
+        ("news", True), (" Frühling ", True), ("主題" * 50, True), ("x" * 100 + "  ", True),
+        ("", False), (" \t", False), ("a\nb", False), ("a\0b", False), ("x" * 101, False),
+        ("\ud800", False),
+    ],
+)  # fmt: skip
+def test_a_topic_is_a_short_line(topic, is_good):
+    assert passes(submission.check_topic("topic", topic)) is is_good
+
+
 # Tags
 
 

@@ -67,6 +67,15 @@ from maild.api.schemas.smtp_accounts import (
     SmtpAccountValid,
     TlsOut,
 )
+from maild.api.schemas.unsubscribes import (
+    UnsubscribeIn,
+    UnsubscribeOut,
+    UnsubscribePage,
+    UnsubscribeQuery,
+    UnsubscribeRemoval,
+    UnsubscribeRemoved,
+    UnsubscribeSaved,
+)
 
 __all__ = [
     "BATCH_MAX",
@@ -123,5 +132,12 @@ __all__ = [
     "TimelineOut",
     "TimelineQuery",
     "TlsOut",
+    "UnsubscribeIn",
+    "UnsubscribeOut",
+    "UnsubscribePage",
+    "UnsubscribeQuery",
+    "UnsubscribeRemoval",
+    "UnsubscribeRemoved",
+    "UnsubscribeSaved",
     "WorkspaceQuery",
 ]
