@@ -6,6 +6,7 @@ from maild.api import (
     api_keys,
     audit,
     endpoint,
+    freezes,
     health,
     interventions,
     messages,
@@ -17,6 +18,7 @@ from maild.api import (
 __all__ = [
     "api_keys",
     "audit",
+    "freezes",
     "interventions",
     "messages",
     "register",

@@ -155,10 +155,15 @@ def _switched(account: SmtpAccount) -> schemas.SmtpAccountSwitched:
 
 
 def _health(found: AccountHealth) -> schemas.SmtpAccountHealth:
-    breaker = found.breaker
+    breaker, freeze = found.breaker, found.freeze
     return schemas.SmtpAccountHealth(
         **_fields(found.account),
         health=found.word,
+        freeze=schemas.AccountFreezeOut(
+            id=freeze.id, reason=freeze.reason, expires_at=freeze.expires_at
+        )
+        if freeze
+        else None,
         breaker=schemas.BreakerOut(
             state=breaker.state,
             reason=breaker.reason,

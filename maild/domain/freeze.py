@@ -1,6 +1,9 @@
-"""What a freeze may stop. Pure."""
+"""What a freeze may stop, for how long, and whether it still does. Pure."""
 
 from enum import StrEnum
+
+MAX_DAYS = 30
+"""How far ahead its end may lie: nothing stands still because somebody forgot it."""
 
 
 class FreezeKind(StrEnum):
@@ -17,4 +20,12 @@ class FreezeKind(StrEnum):
     FROM_EMAIL = "from_email"
     """What comes from this address, in lower case."""
     RECIPIENT_DOMAIN = "recipient_domain"
-    """What goes to this domain: A-labels, lower case."""
+    """What goes to this domain: as messages keep it, in lower case and Unicode."""
+
+
+class FreezeState(StrEnum):
+    """Every freeze is in exactly one."""
+
+    IN_FORCE = "in_force"
+    ENDED = "ended"
+    """Its time is over, or a person lifted it."""

@@ -133,6 +133,11 @@ class EventType(StrEnum):
     FREEZE_ENDED = "freeze.ended"
     """It was lifted, or its time was over."""
 
+    FREEZE_STARTED = "freeze.started"
+    """Some mail of the workspace stands still."""
+    FREEZE_ENDED = "freeze.ended"
+    """It was lifted, or its time was over."""
+
     CONSERVATION_BROKEN = "conservation.broken"
     """There are not as many messages as were accepted."""
     CONSERVATION_RESTORED = "conservation.restored"

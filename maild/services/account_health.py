@@ -13,10 +13,11 @@ from typing import Any
 from maild import config
 from maild.db import database
 from maild.domain.breaker import State
+from maild.domain.freeze import FreezeKind
 from maild.errors import SmtpValidationFailed
-from maild.models import SmtpAccount
+from maild.models import Freeze, SmtpAccount
 from maild.models.smtp_account import DEFAULT_ACCOUNT, ENVIRONMENT
-from maild.services import smtp_accounts, workspaces
+from maild.services import freezes, smtp_accounts, workspaces
 from maild.services.health import Check
 from maild.transports.smtp import ProbeReport, Server, Timeouts, probe
 
@@ -29,6 +30,8 @@ class Word(StrEnum):
 
     PAUSED = "paused"
     """A person has stopped it."""
+    FROZEN = "frozen"
+    """A freeze of the workspace stops it, for a reason and until a time."""
     OPEN = "open"
     """Its breaker is open: nothing goes through it."""
     HALF_OPEN = "half_open"
@@ -51,7 +54,10 @@ class BreakerState:
 
 @dataclass(frozen=True, slots=True)
 class AccountHealth:
-    """An account with how it does. `account` of the environment is not saved: it has no row."""
+    """An account with how it does. `account` of the environment is not saved: it has no row.
+
+    `freeze` is the one that stops it for this workspace, if one does.
+    """
 
     account: SmtpAccount
     word: Word
@@ -59,6 +65,7 @@ class AccountHealth:
     last_fault_at: datetime | None
     try_count: int | None
     fault_count: int | None
+    freeze: Freeze | None = None
 
 
 _READ = """
@@ -89,7 +96,8 @@ def list_all(workspace_id: int) -> list[AccountHealth]:
     accounts = [_environment(workspace_id, is_active=is_default_active), *own]
     rows = database.execute_sql(_READ, ([account.id for account in accounts],)).fetchall()
     found = {row[0]: row for row in rows}
-    return [_health(account, found[account.id]) for account in accounts]
+    frozen = _list_frozen(workspace_id)
+    return [_health(account, found[account.id], frozen.get(account.name)) for account in accounts]
 
 
 def validate(workspace_id: int, *, name: str) -> ProbeReport:
@@ -149,7 +157,17 @@ def _environment(workspace_id: int, *, is_active: bool) -> SmtpAccount:
     )
 
 
-def _health(account: SmtpAccount, row: Sequence[Any]) -> AccountHealth:
+def _list_frozen(workspace_id: int) -> dict[str, Freeze]:
+    """The freezes in force of the workspace's accounts, by their names."""
+    query = Freeze.select().where(
+        Freeze.workspace == workspace_id,
+        Freeze.kind == FreezeKind.SMTP_ACCOUNT,
+        freezes.is_in_force(),
+    )
+    return {str(freeze.target): freeze for freeze in query}
+
+
+def _health(account: SmtpAccount, row: Sequence[Any], freeze: Freeze | None) -> AccountHealth:
     """The account with what `_READ` tells of it."""
     _, state, reason, error_class, opened_at, retry_at = row[:6]
     last_fault_at, try_count, fault_count, is_degraded = row[6:]
@@ -158,10 +176,12 @@ def _health(account: SmtpAccount, row: Sequence[Any]) -> AccountHealth:
         breaker = BreakerState(State(state), reason, error_class, opened_at, retry_at)
     if account.paused_at is not None:
         word = Word.PAUSED
+    elif freeze is not None:
+        word = Word.FROZEN
     elif breaker.state is not State.CLOSED:
         word = Word(breaker.state.value)
     else:
         word = Word.DEGRADED if is_degraded else Word.HEALTHY
     if account.id == ENVIRONMENT:
         try_count = fault_count = None  # of all workspaces together: nobody else's business
-    return AccountHealth(account, word, breaker, last_fault_at, try_count, fault_count)
+    return AccountHealth(account, word, breaker, last_fault_at, try_count, fault_count, freeze)

@@ -10,7 +10,7 @@ and tells it. The environment's account is number 0 here, and belongs to the ins
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from maild import config, log
@@ -46,10 +46,13 @@ class Candidate:
 
     account: Account
     is_paused: bool
+    """Nothing may go through it: a person has paused it, or a freeze of the workspace stops it."""
     state: State
     may_try: bool
     """An open breaker whose wait is over, or a canary that was given up."""
     canary_worker_id: uuid.UUID | None
+    is_frozen: bool = False
+    """It is paused by a freeze, and by nobody else."""
 
 
 _ROUTES = """
@@ -59,8 +62,13 @@ SELECT w.id, a.id, a.name, a.max_connections, a.max_per_second, a.is_active,
     coalesce(CASE b.state
         WHEN 'open' THEN b.retry_at <= now()
         WHEN 'half_open' THEN b.canary_until <= now() END, false),
-    b.canary_worker_id
+    b.canary_worker_id,
+    coalesce(a.name = ANY(frozen.names), false), %s = ANY(frozen.names)
 FROM unnest(%s::int[]) AS w (id)
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(f.target), '{}') AS names FROM freezes f
+    WHERE f.workspace_id = w.id AND f.kind = 'smtp_account'
+        AND f.lifted_at IS NULL AND f.expires_at > now()) AS frozen
 LEFT JOIN smtp_accounts a ON a.workspace_id = w.id
 LEFT JOIN breakers b ON b.account_id = coalesce(a.id, 0)
 ORDER BY w.id, a.is_active DESC, a.priority, a.id
@@ -71,9 +79,10 @@ def list_routes(workspace_ids: Sequence[int]) -> dict[int, list[Candidate]]:
     """For each workspace the accounts that its mail may take, the first choice first.
 
     That is the active account, or the environment's where none is active, and then the others by
-    priority; only the first where AUTO_FAILOVER_ENABLED is false.
+    priority; only the first where AUTO_FAILOVER_ENABLED is false. One that the workspace has frozen
+    counts as paused, and so does the environment's, for this workspace alone.
     """
-    rows = database.execute_sql(_ROUTES, (list(workspace_ids),)).fetchall()
+    rows = database.execute_sql(_ROUTES, (DEFAULT_ACCOUNT, list(workspace_ids))).fetchall()
     routes: dict[int, list[Candidate]] = {workspace_id: [] for workspace_id in workspace_ids}
     environment: Candidate | None = None
     for row in rows:
@@ -81,16 +90,20 @@ def list_routes(workspace_ids: Sequence[int]) -> dict[int, list[Candidate]]:
         route = routes[workspace_id]
         if not route and not is_active:
             environment = environment or _environment()
-            route.append(environment)
+            is_frozen = row[12]
+            route.append(
+                replace(environment, is_paused=True, is_frozen=True) if is_frozen else environment
+            )
         if account_id is None:
             continue
         route.append(
             Candidate(
                 Account(account_id, name, workspace_id, connections, per_second, row[7]),
-                row[6],
-                State(row[8]),
-                row[9],
-                row[10],
+                is_paused=row[6] or row[11],
+                state=State(row[8]),
+                may_try=row[9],
+                canary_worker_id=row[10],
+                is_frozen=row[11] and not row[6],
             )
         )
     if not config.current().auto_failover.enabled:
@@ -349,7 +362,12 @@ def _tell_of_fail_back(account: Account) -> None:
 
 
 _BLOCKED = """
-SELECT id FROM smtp_accounts WHERE id = ANY(%(ids)s::int[]) AND paused_at IS NOT NULL
+SELECT a.id FROM smtp_accounts a
+WHERE a.id = ANY(%(ids)s::int[])
+    AND (a.paused_at IS NOT NULL OR EXISTS (
+        SELECT FROM freezes f
+        WHERE f.workspace_id = a.workspace_id AND f.kind = 'smtp_account' AND f.target = a.name
+            AND f.lifted_at IS NULL AND f.expires_at > now()))
 UNION
 SELECT account_id FROM breakers
 WHERE account_id = ANY(%(ids)s::int[])
@@ -358,6 +376,10 @@ WHERE account_id = ANY(%(ids)s::int[])
 
 
 def list_blocked(account_ids: Sequence[int], worker_id: uuid.UUID) -> set[int]:
-    """Which of these accounts this worker must not use at the moment."""
+    """Which of these accounts this worker must not use at the moment.
+
+    Never the environment's for a freeze, which is one workspace's affair: what is ready of that
+    workspace is taken back by the last check before it is offered.
+    """
     values = {"ids": list(account_ids), "worker": str(worker_id)}
     return {row[0] for row in database.execute_sql(_BLOCKED, values).fetchall()}

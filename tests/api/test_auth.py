@@ -1,6 +1,7 @@
 """Who may call /v1: every endpoint, without a key, with a wrong one, with one that is too weak."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ assert api_package  # it declares the endpoints
 
 MESSAGE = {"from_email": "a@example.com", "to_email": "b@example.org", "subject": "s"}
 ACCOUNT = {"name": "ses", "host": "smtp.example.com", "port": 587, "from_email": "a@example.com"}
+TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 SOME_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 REQUESTS = {
@@ -31,6 +33,10 @@ REQUESTS = {
     "GET /v1/api-keys": {"query": {}},
     "DELETE /v1/api-keys": {"json": {"id": 1}},
     "GET /v1/audit": {"query": {}},
+    "GET /v1/freezes": {"query": {}},
+    "POST /v1/freezes": {"json": {"kind": "workspace", "reason": "r", "expires_at": TOMORROW}},
+    "POST /v1/freezes/extend": {"json": {"id": 1, "reason": "r", "expires_at": TOMORROW}},
+    "DELETE /v1/freezes": {"json": {"id": 1, "reason": "r"}},
     "POST /v1/smtp-accounts": {"json": ACCOUNT},
     "GET /v1/smtp-accounts/list": {"query": {}},
     "POST /v1/smtp-accounts/activate": {"json": {"name": "ses"}},

@@ -42,6 +42,7 @@ def test_at_first_there_is_the_account_of_the_environment(api):
         "created_at": None,
         "updated_at": None,
         "health": "healthy",
+        "freeze": None,
         "breaker": {
             "state": "closed",
             "reason": None,

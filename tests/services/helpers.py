@@ -157,13 +157,21 @@ def start_freeze(
     expires_at: datetime | None = None,
 ) -> Freeze:
     """A freeze of the workspace or of one of its streams, for an hour unless told otherwise."""
-    return freezes.start(
+    freeze = freezes.start(
         workspace_id,
         reason=reason,
-        expires_at=expires_at or ago(hours=-1),
+        expires_at=ago(hours=-1),
         kind=FreezeKind.STREAM if stream else FreezeKind.WORKSPACE,
         target=stream.value if stream else None,
     )
+    if expires_at is not None:  # which may be over already
+        set_end(freeze, expires_at)
+    return freeze
+
+
+def set_end(freeze: Freeze, at: datetime) -> None:
+    """As if the freeze had been meant to last until then."""
+    Freeze.update(expires_at=at).where(Freeze.id == freeze.id).execute()
 
 
 def leave_marks(lease: Lease, found: dict[str, str] | None = None) -> None:

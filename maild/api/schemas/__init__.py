@@ -21,6 +21,15 @@ from maild.api.schemas.base import (
     StepOut,
     WorkspaceQuery,
 )
+from maild.api.schemas.freezes import (
+    FreezeExtension,
+    FreezeIn,
+    FreezeLift,
+    FreezeOut,
+    FreezePage,
+    FreezeQuery,
+    WaitingOut,
+)
 from maild.api.schemas.interventions import (
     CancelIn,
     HoldIn,
@@ -52,6 +61,7 @@ from maild.api.schemas.messages import (
     TimelineQuery,
 )
 from maild.api.schemas.smtp_accounts import (
+    AccountFreezeOut,
     BreakerOut,
     SmtpAccountActivated,
     SmtpAccountDeleted,
@@ -80,6 +90,7 @@ from maild.api.schemas.unsubscribes import (
 __all__ = [
     "BATCH_MAX",
     "LIMIT_MAX",
+    "AccountFreezeOut",
     "ApiKeyCreated",
     "ApiKeyIn",
     "ApiKeyOut",
@@ -100,6 +111,12 @@ __all__ = [
     "CancelIn",
     "EventOut",
     "FieldProblem",
+    "FreezeExtension",
+    "FreezeIn",
+    "FreezeLift",
+    "FreezeOut",
+    "FreezePage",
+    "FreezeQuery",
     "HoldIn",
     "Input",
     "InterventionOut",
@@ -139,5 +156,6 @@ __all__ = [
     "UnsubscribeRemoval",
     "UnsubscribeRemoved",
     "UnsubscribeSaved",
+    "WaitingOut",
     "WorkspaceQuery",
 ]

@@ -69,8 +69,17 @@ class BreakerOut(BaseModel):
     retry_at: datetime | None = Field(description="When an open breaker lets a canary try.")
 
 
+class AccountFreezeOut(BaseModel):
+    """The freeze that stops an account for this workspace."""
+
+    id: int
+    reason: str
+    expires_at: datetime
+
+
 class SmtpAccountHealth(SmtpAccountOut):
     health: Word
+    freeze: AccountFreezeOut | None = Field(description="Null: no freeze stops it.")
     breaker: BreakerOut
     last_fault_at: datetime | None
     tries_last_hour: int | None = Field(
