@@ -1,10 +1,12 @@
 """Structured logs: one line per fact, with the request, workspace and message it is about.
 
 `bind(...)` adds fields to every later line of the current request or task. Secrets never get out:
-values under a name that smells of one are replaced, whoever logs them.
+values under a name that smells of one are replaced, whoever logs them, and so is an API key of a
+workspace wherever it stands.
 """
 
 import logging
+import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -22,6 +24,8 @@ _SECRET_WORDS = (
     "encryption_key",
 )
 REDACTED = "[redacted]"
+_API_KEY = re.compile(r"(mk_[A-Za-z0-9_-]{8})[A-Za-z0-9_-]{12,}")
+"""A workspace's API key; its beginning may be seen."""
 
 get = structlog.get_logger
 bind = structlog.contextvars.bind_contextvars
@@ -67,7 +71,11 @@ def configure(level: str, *, fmt: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *last,
+                _blank_keys,
+            ],
         )
     )
     root = logging.getLogger()
@@ -83,6 +91,11 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
     inside.
     """
     return {name: _redacted(name, value) for name, value in event.items()}
+
+
+def _blank_keys(_: Any, __: str, line: str) -> str:
+    """The last processor: no line shows a key, under whatever name, in a path or a traceback."""
+    return _API_KEY.sub(rf"\1{REDACTED}", line)
 
 
 def _redacted(name: Any, value: Any) -> Any:

@@ -180,3 +180,20 @@ def test_a_traceback_is_data_in_json(records):
     assert exception["exc_type"] == "ValueError"
     assert [frame["name"] for frame in exception["frames"]][-1] == "fail"
     assert not any(frame.get("locals") for frame in exception["frames"])
+
+
+@each_format
+def test_an_api_key_is_blanked_wherever_it_stands(fmt, capsys):
+    key = "mk_1a2b3c4d" + SECRET
+    log.configure("DEBUG", fmt=fmt)
+    logger = our_logger()
+    logger.info(f"event {key}", path=f"/v1/{key}?a={key}", deep={"x": [key]}, key="mk_1a2b3c4d")
+    try:
+        raise ValueError(key)
+    except ValueError:
+        logger.exception("crashed")
+    logging.getLogger("some.library").warning("of %s", key)
+    out = capsys.readouterr().out
+    assert out.count("mk_1a2b3c4d[redacted]") >= 5
+    assert SECRET not in out
+    assert "crashed" in out
