@@ -102,10 +102,6 @@ class EventType(StrEnum):
     CANCELLED = "message.cancelled"
     RETRIED = "message.retried"
     """A person asked for one more series of attempts."""
-    UNSUBSCRIBED = "message.unsubscribed"
-    """Its recipient opted out; of what, the event says."""
-    RESUBSCRIBED = "message.resubscribed"
-    """Its recipient took that back, by the same link."""
     RESENT = "message.resent"
     """A person sent a copy of it, which is another message."""
     COPIED = "message.copied"
@@ -127,11 +123,6 @@ class EventType(StrEnum):
     """The provider throttles; maild sends more slowly."""
     PAUSED = "provider.paused"
     RESUMED = "provider.resumed"
-
-    FREEZE_STARTED = "freeze.started"
-    """Some mail of the workspace stands still."""
-    FREEZE_ENDED = "freeze.ended"
-    """It was lifted, or its time was over."""
 
     FREEZE_STARTED = "freeze.started"
     """Some mail of the workspace stands still."""
