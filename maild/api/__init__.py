@@ -11,7 +11,9 @@ from maild.api import (
     interventions,
     messages,
     openapi,
+    resending,
     smtp_accounts,
+    suppressions,
     unsubscribes,
 )
 
@@ -22,7 +24,9 @@ __all__ = [
     "interventions",
     "messages",
     "register",
+    "resending",
     "smtp_accounts",
+    "suppressions",
     "unsubscribes",
 ]
 

@@ -34,7 +34,7 @@ class Endpoint:
     allow: Roles
     body: type[Input] | None
     query: type[BaseModel] | None
-    answer: type[BaseModel]
+    answer: type[BaseModel] | str
     status: int
 
 
@@ -47,20 +47,21 @@ def endpoint(
     *,
     summary: str,
     allow: Roles,
-    answer: type[BaseModel],
+    answer: type[BaseModel] | str,
     body: type[Input] | None = None,
     query: type[BaseModel] | None = None,
     status: int = 200,
     connects: bool = True,
-) -> Callable[[Callable[..., BaseModel]], Callable[..., Response]]:
+) -> Callable[[Callable[..., BaseModel | Response]], Callable[..., Response]]:
     """Declare `view(caller, [body], [query], **path_parameters) -> answer` as a route.
 
-    The database is open meanwhile, unless `connects` is false and the view sees to that itself.
+    `answer` is a media type for what is no JSON: the view makes the response itself. The database
+    is open meanwhile, unless `connects` is false and the view sees to that itself.
     """
     declared = Endpoint(method, path, summary, allow, body, query, answer, status)
     ENDPOINTS.append(declared)
 
-    def decorate(view: Callable[..., BaseModel]) -> Callable[..., Response]:
+    def decorate(view: Callable[..., BaseModel | Response]) -> Callable[..., Response]:
         def handle(**parameters: uuid.UUID) -> Response:
             caller = g.caller = auth.authenticate(request)
             caller.require(allow)
@@ -71,6 +72,8 @@ def endpoint(
             log.bind(role=caller.role.value, **_bound(caller))
             with db.connection() if connects else nullcontext():
                 result = view(caller, **arguments)
+            if isinstance(result, Response):
+                return result
             return Response(
                 result.model_dump_json(), status=status, content_type="application/json"
             )

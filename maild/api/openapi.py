@@ -29,7 +29,7 @@ def document() -> dict[str, Any]:
     """The OpenAPI document as plain data."""
     models: set[type[BaseModel]] = {schemas.Problem}
     for e in ENDPOINTS:
-        models |= {model for model in (e.body, e.answer) if model is not None}
+        models |= {model for model in (e.body, e.answer) if isinstance(model, type)}
     ordered = sorted(models, key=lambda model: model.__name__)
     inputs = {e.body for e in ENDPOINTS}
     _, definitions = models_json_schema(
@@ -74,7 +74,7 @@ def _operation(e: Endpoint) -> dict[str, Any]:
         "responses": {
             str(e.status): {
                 "description": "Done.",
-                "content": {"application/json": {"schema": _ref(e.answer)}},
+                "content": _content(e.answer),
             },
             "default": {
                 "description": "What was wrong.",
@@ -101,6 +101,12 @@ def _operation(e: Endpoint) -> dict[str, Any]:
             "content": {"application/json": {"schema": _ref(e.body)}},
         }
     return operation
+
+
+def _content(answer: type[BaseModel] | str) -> dict[str, Any]:
+    if isinstance(answer, str):
+        return {answer: {"schema": {"type": "string"}}}
+    return {"application/json": {"schema": _ref(answer)}}
 
 
 def _ref(model: type[BaseModel]) -> dict[str, str]:

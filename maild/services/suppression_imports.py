@@ -37,18 +37,23 @@ WITH v AS (
     ORDER BY email, stream, place
 )
 """
-_IS_LONGER = "s.expires_at IS NOT NULL AND ({new} IS NULL OR {new} > s.expires_at)"
-_FORESEE = f"""
-{_WANTED}
+
+
+def _of_wanted(statement: str) -> str:
+    """The statement, with `wanted` for what the file asks for."""
+    return _WANTED + statement
+
+
+_FORESEE = _of_wanted("""
 SELECT count(*), count(*) FILTER (WHERE s.id IS NULL),
-    count(*) FILTER (WHERE {_IS_LONGER.format(new="w.expires_at")})
+    count(*) FILTER (WHERE s.expires_at IS NOT NULL
+        AND (w.expires_at IS NULL OR w.expires_at > s.expires_at))
 FROM wanted w
 LEFT JOIN suppressions s ON s.workspace_id = %(workspace)s AND s.email = w.email
     AND s.stream IS NOT DISTINCT FROM w.stream
     AND s.removed_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > now())
-"""  # noqa: S608
-_RETIRE = f"""
-{_WANTED}
+""")
+_RETIRE = _of_wanted("""
 UPDATE suppressions SET removed_at = expires_at, removed_by = %(by)s, removal_reason = %(why)s
 WHERE id IN (
     SELECT s.id FROM suppressions s
@@ -56,22 +61,24 @@ WHERE id IN (
     WHERE s.workspace_id = %(workspace)s AND s.removed_at IS NULL AND s.expires_at <= now()
     ORDER BY s.email, s.stream
     FOR NO KEY UPDATE OF s)
-"""  # noqa: S608
+""")
 # A row has an xmax when it was there before.
-_ADD = f"""
-{_WANTED}, written AS (
+_ADD = _of_wanted("""
+, written AS (
     INSERT INTO suppressions AS s (
         workspace_id, email, stream, reason, source, class, expires_at, created_by)
     SELECT %(workspace)s, email, stream, reason, %(source)s, class, expires_at, %(by)s
     FROM wanted ORDER BY email, stream
     ON CONFLICT (workspace_id, email, stream) WHERE removed_at IS NULL DO UPDATE
-        SET expires_at = excluded.expires_at WHERE {_IS_LONGER.format(new="excluded.expires_at")}
+        SET expires_at = excluded.expires_at
+        WHERE s.expires_at IS NOT NULL
+            AND (excluded.expires_at IS NULL OR excluded.expires_at > s.expires_at)
     RETURNING xmax = 0 AS is_new
 )
 SELECT (SELECT count(*) FROM wanted),
     count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new)
 FROM written
-"""  # noqa: S608
+""")
 
 
 @dataclass(slots=True)

@@ -216,7 +216,7 @@ def remove(
             suppression=row,
             blocked_count=min(counted, BLOCKED_COUNT_MAX),
             has_more_blocked=counted > BLOCKED_COUNT_MAX,
-            blocked_ids=[message_id for (message_id,) in newest.tuples()],
+            blocked_ids=[message.id for message in newest],
             remaining=list(remaining.order_by(Suppression.id)),
         )
         audit.record(

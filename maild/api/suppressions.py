@@ -1,0 +1,265 @@
+"""/v1/suppressions: who must not be mailed, why, and what that has stopped; files in and out."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Response
+
+from maild.api import schemas
+from maild.api.auth import ADMINS, READERS, Caller
+from maild.api.endpoint import endpoint
+from maild.api.errors import bad_query
+from maild.domain import cursor, serial_cursor
+from maild.domain.csv_safety import neutralise
+from maild.domain.states import Stream
+from maild.domain.suppression import SuppressionState
+from maild.models import Suppression
+from maild.services import addresses, suppression_imports, suppression_lists, suppressions
+from maild.services.suppression_lists import Filter
+
+EXPORTED = (
+    "email", "reason", "class", "stream", "expires_at", "source", "created_by", "created_at",
+    "message_id", "state", "id",
+)  # fmt: skip
+"""The columns of a file; an import reads the first five again."""
+PORTION_CHARS = 64 * 1024
+
+
+@endpoint(
+    "POST",
+    "/v1/suppressions",
+    summary="Stop all mail to an address, or that of one stream",
+    allow=ADMINS,
+    body=schemas.SuppressionIn,
+    answer=schemas.SuppressionSaved,
+    status=201,
+)
+def add_suppression(caller: Caller, body: schemas.SuppressionIn) -> schemas.SuppressionSaved:
+    row = suppressions.add(
+        caller.workspace_id(body.workspace_id),
+        body.email,
+        reason=body.reason,
+        source=suppressions.API,
+        stream=body.stream,
+        class_=body.class_,
+        expires_at=body.expires_at,
+        by=caller.actor,
+    )
+    return schemas.SuppressionSaved(**_fields(row))
+
+
+@endpoint(
+    "GET",
+    "/v1/suppressions",
+    summary="Who must not be mailed and why, newest first, in pages",
+    allow=READERS,
+    query=schemas.SuppressionQuery,
+    answer=schemas.SuppressionPage,
+)
+def list_suppressions(caller: Caller, query: schemas.SuppressionQuery) -> schemas.SuppressionPage:
+    workspace_id = caller.workspace_id(query.workspace_id)
+    page = suppression_lists.list_page(
+        workspace_id,
+        filter_=_filter(query, email=_parse_address(query.email)),
+        limit=query.limit,
+        older_than=_parse_serial(query.cursor),
+    )
+    return schemas.SuppressionPage(
+        workspace_id=workspace_id,
+        count=len(page.suppressions),
+        suppressions=[schemas.SuppressionOut(**_fields(row)) for row in page.suppressions],
+        next_cursor=serial_cursor.write(page.older) if page.older else None,
+    )
+
+
+@endpoint(
+    "GET",
+    "/v1/suppressions/blocked",
+    summary="The messages that one suppression has stopped, newest first, in pages",
+    allow=READERS,
+    query=schemas.BlockedQuery,
+    answer=schemas.BlockedPage,
+)
+def list_blocked(caller: Caller, query: schemas.BlockedQuery) -> schemas.BlockedPage:
+    workspace_id = caller.workspace_id(query.workspace_id)
+    page = suppression_lists.list_blocked(
+        workspace_id,
+        query.suppression_id,
+        limit=query.limit,
+        older_than=_parse_cursor(query.cursor),
+    )
+    return schemas.BlockedPage(
+        workspace_id=workspace_id,
+        suppression=schemas.SuppressionOut(**_fields(page.suppression)),
+        count=len(page.messages),
+        messages=[
+            schemas.BlockedMessage(
+                id=message.id,
+                from_email=message.from_email,
+                to_email=message.to_email,
+                subject=message.subject,
+                stream=message.stream,
+                status=message.status,
+                created_at=message.created_at,
+                updated_at=message.updated_at,
+            )
+            for message in page.messages
+        ],
+        next_cursor=str(page.older) if page.older else None,
+    )
+
+
+@endpoint(
+    "DELETE",
+    "/v1/suppressions",
+    summary="Let an address be mailed again; tells which messages were held back",
+    allow=ADMINS,
+    body=schemas.SuppressionRemoval,
+    answer=schemas.SuppressionRemoved,
+)
+def remove_suppression(
+    caller: Caller, body: schemas.SuppressionRemoval
+) -> schemas.SuppressionRemoved:
+    removal = suppressions.remove(
+        caller.workspace_id(body.workspace_id),
+        body.email,
+        reason=body.reason,
+        stream=body.stream,
+        by=caller.actor,
+    )
+    return schemas.SuppressionRemoved(
+        **_fields(removal.suppression),
+        blocked_count=removal.blocked_count,
+        has_more_blocked=removal.has_more_blocked,
+        blocked_ids=removal.blocked_ids,
+        remaining=[schemas.SuppressionOut(**_fields(row)) for row in removal.remaining],
+    )
+
+
+@endpoint(
+    "POST",
+    "/v1/suppressions/import",
+    summary="Suppress the addresses of a CSV file, all at once; it removes and weakens nothing",
+    allow=ADMINS,
+    body=schemas.SuppressionImport,
+    answer=schemas.SuppressionImported,
+)
+def import_suppressions(
+    caller: Caller, body: schemas.SuppressionImport
+) -> schemas.SuppressionImported:
+    workspace_id = caller.workspace_id(body.workspace_id)
+    result = suppression_imports.import_csv(
+        workspace_id,
+        body.csv,
+        default_reason=body.default_reason,
+        class_=body.class_,
+        dry_run=body.dry_run,
+        by=caller.actor,
+    )
+    return schemas.SuppressionImported(
+        workspace_id=workspace_id,
+        dry_run=body.dry_run,
+        rows=result.row_count,
+        imported=result.imported_count,
+        existing=result.existing_count,
+        extended=result.extended_count,
+        duplicate=result.duplicate_count,
+        rejected=result.rejected_count,
+        rejections=[
+            schemas.Rejection(line=rejection.number, error=rejection.error)
+            for rejection in result.rejections
+        ],
+        ignored_columns=result.ignored_columns,
+    )
+
+
+@endpoint(
+    "GET",
+    "/v1/suppressions/export",
+    summary="All suppressions as a CSV file, which an import takes again",
+    allow=READERS,
+    query=schemas.SuppressionFilter,
+    answer="text/csv",
+    connects=False,  # it reads portion by portion, long after the view has answered
+)
+def export_suppressions(caller: Caller, query: schemas.SuppressionFilter) -> Response:
+    workspace_id = caller.workspace_id(query.workspace_id)
+    rows = suppression_lists.export(workspace_id, filter_=_filter(query))
+    # RFC 4180: CRLF, and quotes where they are needed.
+    response = Response(_lines(rows), content_type="text/csv; charset=utf-8; header=present")
+    response.headers["Content-Disposition"] = 'attachment; filename="suppressions.csv"'
+    return response
+
+
+def _lines(rows: Iterator[Suppression]) -> Iterator[str]:
+    line = io.StringIO(newline="")
+    writer = csv.writer(line)
+    writer.writerow(EXPORTED)
+    for row in rows:
+        fields = _fields(row)
+        fields["class"] = fields["class_"]
+        writer.writerow([neutralise(_cell(fields[name])) for name in EXPORTED])
+        if line.tell() > PORTION_CHARS:
+            yield line.getvalue()
+            line.seek(0)
+            line.truncate()
+    yield line.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _filter(query: schemas.SuppressionFilter, *, email: str | None = None) -> Filter:
+    is_for_all = query.stream == "all"
+    return Filter(
+        email=email,
+        source=query.source,
+        class_=query.class_,
+        stream=None if is_for_all or query.stream is None else Stream(query.stream),
+        is_for_all_streams=is_for_all,
+        state=None if query.state == "all" else SuppressionState(query.state),
+    )
+
+
+def _parse_address(text: str | None) -> str | None:
+    try:
+        return None if text is None else addresses.parse(text).text
+    except ValueError as error:
+        raise bad_query("email", str(error)) from None
+
+
+def _parse_serial(text: str | None) -> int | None:
+    try:
+        return None if text is None else serial_cursor.parse(text)
+    except ValueError as error:
+        raise bad_query("cursor", str(error)) from None
+
+
+def _parse_cursor(text: str | None) -> cursor.Cursor | None:
+    try:
+        return None if text is None else cursor.parse(text)
+    except ValueError as error:
+        raise bad_query("cursor", str(error)) from None
+
+
+def _fields(row: Suppression) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "workspace_id": row.workspace_id,
+        "email": row.email,
+        "stream": row.stream,
+        "reason": row.reason,
+        "class_": row.class_,
+        "source": row.source,
+        "message_id": row.message_id,
+        "created_by": row.created_by,
+        "created_at": row.created_at,
+        "expires_at": row.expires_at,
+        "state": suppression_lists.state_of(row),
+        "removed_at": row.removed_at,
+        "removed_by": row.removed_by,
+        "removal_reason": row.removal_reason,
+    }
