@@ -2,11 +2,10 @@
 meanwhile is held by its claim, and let go when the freeze is lifted or ends.
 
 What they match is in the claim and in the last check before DATA (`services/claims.py`); a frozen
-SMTP account is passed over like a paused one (`services/providers.py`). What waits behind them is
-in `freeze_backlogs`.
+SMTP account is passed over like a paused one (`services/providers.py`). What a target must be is in
+`freeze_targets`, and what waits behind freezes in `freeze_backlogs`.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,18 +18,15 @@ from maild.db import database
 from maild.domain import submission
 from maild.domain.actor import SYSTEM, Actor
 from maild.domain.freeze import MAX_DAYS, FreezeKind, FreezeState
-from maild.domain.states import EventType, Stream
+from maild.domain.states import EventType
 from maild.errors import Conflict, FieldError, InvalidFields, NotFound, summarise
-from maild.models import ApiKey, Event, Freeze, SmtpAccount, Workspace
-from maild.models.smtp_account import DEFAULT_ACCOUNT
-from maild.services import addresses, audit, workspaces
+from maild.models import Event, Freeze, Workspace
+from maild.services import audit, freeze_targets, workspaces
 from maild.services.messages import DELIVER
 
 RELEASE_BATCH = 1_000
 """Messages let go in one transaction: those of a lift go with it, the others by the scheduler."""
 REASON_MAX_CHARS = 500
-SERIAL_MAX = 2**31 - 1
-_SERIAL = re.compile(r"[1-9][0-9]{0,9}")
 
 logger = log.get(__name__)
 
@@ -59,7 +55,7 @@ def start(
     """
     errors = [*_check_reason(reason), *_check_end(expires_at)]
     try:
-        normal = _normalise(kind, target)
+        normal = freeze_targets.normalise(kind, target)
     except ValueError as error:
         errors.append(FieldError("target", str(error)))
     if errors:
@@ -67,7 +63,7 @@ def start(
     with database.atomic():
         _lock(workspace_id)
         if normal is not None:
-            _require(workspace_id, kind, normal)
+            freeze_targets.require(workspace_id, kind, normal)
         _refuse_a_second(workspace_id, kind, normal)
         [freeze] = (
             Freeze.insert(
@@ -281,47 +277,6 @@ def _release(freeze_id: int) -> int:
     return int(database.execute_sql(_RELEASE, values).rowcount)
 
 
-def _normalise(kind: FreezeKind, target: str | None) -> str | None:
-    """The form of a target that claims compare with. Raises ValueError with a sentence."""
-    if kind is FreezeKind.WORKSPACE:
-        if target is not None:
-            raise ValueError("must be left out: a freeze of the workspace stops all of it")
-        return None
-    if not target:
-        raise ValueError(f"is missing: which {kind.value.replace('_', ' ')} is to stand still?")
-    if kind is FreezeKind.STREAM:
-        if target not in set(Stream):
-            raise ValueError("must be " + " or ".join(Stream))
-        return target
-    if kind is FreezeKind.API_KEY:
-        if not _SERIAL.fullmatch(target) or int(target) > SERIAL_MAX:
-            raise ValueError("must be the id of an API key, a whole number")
-        return target
-    if kind is FreezeKind.FROM_EMAIL:
-        return _lower_case(addresses.parse(target).text)
-    if kind is FreezeKind.RECIPIENT_DOMAIN:
-        return _parse_domain(target)
-    for _, complaint in submission.check_line("target", target, max_chars=addresses.MAX_CHARS):
-        raise ValueError(complaint)
-    return target
-
-
-def _parse_domain(text: str) -> str:
-    """The domain as it stands in the addresses of messages."""
-    try:
-        if "@" in text:
-            raise ValueError
-        return addresses.parse(f"x@{text}").text.rpartition("@")[2]
-    except ValueError:
-        raise ValueError("must be a domain such as example.com") from None
-
-
-def _lower_case(text: str) -> str:
-    """As Postgres does it where messages are compared, beyond ASCII too."""
-    row = database.execute_sql('SELECT lower(%s::text COLLATE "pg_c_utf8")', (text,)).fetchone()
-    return str(row[0])
-
-
 def _lock(workspace_id: int) -> None:
     """Two that start a freeze of the same: the second waits here. Mail is accepted meanwhile.
     Raises NotFound.
@@ -334,20 +289,6 @@ def _lock(workspace_id: int) -> None:
     )
     if found is None:
         workspaces.require(workspace_id)
-
-
-def _require(workspace_id: int, kind: FreezeKind, target: str) -> None:
-    """Raises NotFound for an account or a key that the workspace does not have."""
-    if kind is FreezeKind.SMTP_ACCOUNT and target != DEFAULT_ACCOUNT:
-        account = SmtpAccount.select().where(
-            SmtpAccount.workspace == workspace_id, SmtpAccount.name == target
-        )
-        if not account.exists():
-            raise NotFound(f"There is no SMTP account named {target!r} in this workspace.")
-    if kind is FreezeKind.API_KEY:
-        key = ApiKey.select().where(ApiKey.workspace == workspace_id, ApiKey.id == int(target))
-        if not key.exists():
-            raise NotFound(f"There is no API key {target} in this workspace.")
 
 
 def _refuse_a_second(workspace_id: int, kind: FreezeKind, target: str | None) -> None:

@@ -89,6 +89,7 @@ def _do(command: str, *words: Any) -> Any:
 
 def main() -> None:
     """Answer until the input ends; what PostgreSQL is away for is tried again."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # log lines are no answers
     processes.start(config.load(), name="desk", pool_size=2)
     for line in sys.stdin:
         words = json.loads(line)
@@ -100,7 +101,7 @@ def main() -> None:
             except Exception as error:
                 print(error, file=sys.stderr)
                 time.sleep(0.2)
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":
