@@ -16,6 +16,7 @@ from maild.domain.states import PRIORITY, Stream
 from maild.models import Freeze
 from maild.models.smtp_account import ENVIRONMENT
 from maild.services import providers
+from maild.services.freezes import use_indexes
 from maild.services.providers import Account, Candidate
 
 COUNT_MAX = 10_000
@@ -42,7 +43,7 @@ def measure(workspace_id: int, freezes: Sequence[Freeze]) -> dict[int, Backlog]:
     if not freezes:
         return {}
     with database.atomic():
-        _use_indexes()
+        use_indexes()
         held = _count_held(freezes)
         due = _count_due(workspace_id, freezes)
     route = providers.list_routes([workspace_id])[workspace_id]
@@ -69,16 +70,6 @@ class _Due:
     def is_cut(self) -> bool:
         """Whether a stream has more than was looked at."""
         return any(count > COUNT_MAX for count in self.by_stream.values())
-
-
-def _use_indexes() -> None:
-    """For the statements of this transaction: where much of the table is held, the planner may
-    think that reading all of it finds COUNT_MAX messages sooner, and be wrong for the next freeze.
-    """
-    database.execute_sql(
-        "SELECT set_config('enable_seqscan', 'off', true),"
-        " set_config('enable_bitmapscan', 'off', true)"
-    )
 
 
 # Only what is held names a freeze.

@@ -264,15 +264,28 @@ def release_thawed() -> int:
     database.execute_sql(_END, values)
     released = 0
     for (freeze_id,) in database.execute_sql(_LIST_THAWED).fetchall():
-        while count := _release(freeze_id):
+        count = RELEASE_BATCH
+        while count == RELEASE_BATCH:
+            with database.atomic():
+                count = _release(freeze_id)
             released += count
-            if count < RELEASE_BATCH:
-                break
     return released
 
 
+def use_indexes() -> None:
+    """For the statements of this transaction, which look at some of what a freeze holds or would
+    hold: where that is much of the table, the planner may think that reading all of the table
+    finds enough of it sooner, and be wrong from the second time on.
+    """
+    database.execute_sql(
+        "SELECT set_config('enable_seqscan', 'off', true),"
+        " set_config('enable_bitmapscan', 'off', true)"
+    )
+
+
 def _release(freeze_id: int) -> int:
-    """Queue again some of what a freeze that is over holds."""
+    """Queue again some of what a freeze that is over holds, in the caller's transaction."""
+    use_indexes()
     values = (freeze_id, RELEASE_BATCH, EventType.RELEASED.value)
     return int(database.execute_sql(_RELEASE, values).rowcount)
 
