@@ -6,11 +6,11 @@ is run through another policy. What a claim checks again is one SQL statement
 (`services/claims.py`); `Check` names its checks too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from maild.domain.limits import WORKSPACE, Ledger, Usage
 from maild.domain.states import Stream
@@ -92,6 +92,21 @@ class Policy:
     transactional: StreamRules
     marketing: StreamRules
     soft_bounce_threshold: int
+    _blocked: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The lists as sets: there may be thousands of entries."""
+    _allowed: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_blocked", frozenset(self.blocked_recipient_domains))
+        object.__setattr__(self, "_allowed", frozenset(self.allowed_from_domains))
+
+    def find_block(self, domain: str) -> str | None:
+        """The entry by which mail to this domain is not accepted."""
+        return matching(domain, self._blocked)
+
+    def allows_sender(self, domain: str) -> bool:
+        """Whether mail may come from an address of this domain."""
+        return not self._allowed or matching(domain, self._allowed) is not None
 
     def stream(self, stream: Stream) -> StreamRules:
         return self.transactional if stream is Stream.TRANSACTIONAL else self.marketing
@@ -190,8 +205,7 @@ def evaluate(policy: Policy, facts: Facts, ledger: Ledger) -> Decision:
     return Decision(policy.version, verdict, tuple(checks), due_at, usage)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """When a message fits into the limits (`at`, None: never), which of them have no room at its
     own time, and what that means for it: PASS, WAIT or REJECT.
     """
@@ -214,37 +228,50 @@ def find_place(
     """When a message that is due at `due_at` may go by these limits; counted there, if it goes."""
     full = _NOTHING_FULL
     at: float | None = due_at
+    until = max(due_at, expires_at)  # no limit is to blame for what is late already
     for check, scope, limit in limits:
-        if ledger.find_place(scope, due_at, limit=limit, until=expires_at) != due_at:
+        free_at = ledger.find_place(scope, due_at, limit=limit, until=until)
+        if free_at != due_at:
             full |= {check}
-    is_settled = not full
-    while at is not None and not is_settled:
+            at = None if at is None or free_at is None else max(at, free_at)
+    if not full:
+        for _, scope, _ in limits:
+            ledger.take(scope, due_at)
+        return Place(due_at, full, Verdict.PASS)
+    at = _settle(ledger, limits, at, until)
+    if policy.on_limit is OnLimit.REJECT or at is None or at >= expires_at:
+        return Place(at, full, Verdict.REJECT)
+    for _, scope, _ in limits:
+        ledger.take(scope, at)
+    return Place(at, full, Verdict.WAIT)
+
+
+def _settle(
+    ledger: Ledger,
+    limits: Sequence[tuple[Check, str, int]],
+    at: float | None,
+    until: float,
+) -> float | None:
+    """The first moment from `at` on at which none of the limits is full."""
+    while at is not None:
         before = at
         for _, scope, limit in limits:
-            at = ledger.find_place(scope, at, limit=limit, until=expires_at)
+            at = ledger.find_place(scope, at, limit=limit, until=until)
             if at is None:
-                break
-        is_settled = at == before
-    verdict = Verdict.WAIT if full else Verdict.PASS
-    if full and (policy.on_limit is OnLimit.REJECT or at is None or at >= expires_at):
-        verdict = Verdict.REJECT
-    elif at is not None:
-        for _, scope, _ in limits:
-            ledger.take(scope, at)
-    return Place(at, full, verdict)
+                return None
+        if at == before:
+            return at
+    return None
 
 
 def _check_sender(policy: Policy, facts: Facts) -> tuple[Verdict, dict[str, Any]]:
-    allowed = policy.allowed_from_domains
-    evidence = {"value": facts.from_domain}
-    if allowed and not matching(facts.from_domain, allowed):
-        return Verdict.REJECT, evidence
-    return Verdict.PASS, evidence
+    is_allowed = policy.allows_sender(facts.from_domain)
+    return Verdict.PASS if is_allowed else Verdict.REJECT, {"value": facts.from_domain}
 
 
 def _check_recipient(policy: Policy, facts: Facts) -> tuple[Verdict, dict[str, Any]]:
     evidence: dict[str, Any] = {"value": facts.to_domain}
-    if entry := matching(facts.to_domain, policy.blocked_recipient_domains):
+    if entry := policy.find_block(facts.to_domain):
         return Verdict.REJECT, {**evidence, "entry": entry}
     return Verdict.PASS, evidence
 
@@ -257,11 +284,15 @@ def _instant(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def matching(domain: str, entries: Sequence[str]) -> str | None:
+def matching(domain: str, entries: Collection[str]) -> str | None:
     """The entry by which a domain is on a list: the domain itself, or `*.example.com` for one below
-    example.com; None where there is none.
+    example.com, the longest where there are several; None where there is none.
     """
-    for entry in entries:
-        if domain.endswith(entry[1:]) if entry.startswith("*.") else domain == entry:
+    if domain in entries:
+        return domain
+    _, _, rest = domain.partition(".")
+    while rest:
+        if (entry := f"*.{rest}") in entries:
             return entry
+        _, _, rest = rest.partition(".")
     return None

@@ -1,0 +1,205 @@
+"""Hourly limits: no hour has more than the limit, and nobody waits longer than they must."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from maild.domain.limits import SLOT_SECONDS, WINDOW_SLOTS, WORKSPACE, Ledger, Usage, slot_of
+
+HOUR = 3_600.0
+START = 1_700_000_000.0
+FAR = START + 1_000 * HOUR
+
+unhurried = settings(deadline=None, max_examples=150)
+times = st.lists(st.floats(0, 4 * HOUR).map(lambda seconds: START + seconds), max_size=40)
+limits = st.integers(1, 6)
+
+
+def most_in_an_hour(sent):
+    """Over all windows of 3,600 seconds; the fullest one begins with a message."""
+    return max((sum(1 for at in sent if first <= at < first + HOUR) for first in sent), default=0)
+
+
+def fits(sent, slot, limit):
+    """Whether one more in this slot leaves all windows within the limit, by looking at them all."""
+    slots = [*map(slot_of, sent), slot]
+    return all(
+        sum(1 for s in slots if end - WINDOW_SLOTS <= s <= end) <= limit
+        for end in range(slot, slot + WINDOW_SLOTS + 1)
+    )
+
+
+def place(ledger, at, *, limit, until=FAR):
+    """Find a place and take it; None where there is none."""
+    found = ledger.find_place(WORKSPACE, at, limit=limit, until=until)
+    if found is not None:
+        ledger.take(WORKSPACE, found)
+    return found
+
+
+@unhurried
+@given(times, limits)
+def test_no_hour_has_more_than_the_limit(times, limit):
+    ledger = Ledger()
+    sent = [place(ledger, at, limit=limit) for at in times]
+    assert most_in_an_hour(sent) <= limit
+
+
+@unhurried
+@given(st.lists(st.tuples(st.floats(0, 4 * HOUR), st.booleans()), max_size=40), limits)
+def test_it_holds_when_some_are_refused_and_others_wait(messages, limit):
+    ledger, sent = Ledger(), []
+    for seconds, waits in messages:
+        at = START + seconds
+        found = ledger.find_place(WORKSPACE, at, limit=limit, until=FAR)
+        if found == at or waits:
+            ledger.take(WORKSPACE, found)
+            sent.append(found)
+    assert most_in_an_hour(sent) <= limit
+
+
+@unhurried
+@given(times, limits)
+def test_the_place_is_the_earliest_slot_that_has_room(times, limit):
+    ledger, sent = Ledger(), []
+    for at in times:
+        found = place(ledger, at, limit=limit)
+        slot = slot_of(at)
+        if fits(sent, slot, limit):
+            assert found == at
+        else:
+            while not fits(sent, slot, limit):
+                slot += 1
+            assert found == slot * SLOT_SECONDS
+        sent.append(found)
+
+
+@unhurried
+@given(times, limits, st.floats(0, 3 * HOUR))
+def test_it_never_goes_before_its_time_nor_after_its_end(times, limit, patience):
+    ledger = Ledger()
+    for at in times:
+        found = place(ledger, at, limit=limit, until=at + patience)
+        assert found is None or at <= found <= at + patience
+
+
+@unhurried
+@given(times, limits, st.floats(0, 3 * HOUR))
+def test_there_is_none_only_where_every_slot_until_the_end_is_full(times, limit, patience):
+    ledger, sent = Ledger(), []
+    for at in times:
+        found = place(ledger, at, limit=limit, until=at + patience)
+        if found is None:
+            slots = range(slot_of(at), slot_of(at + patience) + 1)
+            assert not any(fits(sent, slot, limit) for slot in slots)
+        else:
+            sent.append(found)
+
+
+@unhurried
+@given(times, st.randoms(use_true_random=False))
+def test_what_was_taken_counts_the_same_in_any_order(times, chance):
+    shuffled = chance.sample(times, len(times))
+    one, other = Ledger(), Ledger()
+    for first, second in zip(times, shuffled, strict=True):
+        one.take(WORKSPACE, first)
+        other.take(WORKSPACE, second)
+    for at in times:
+        assert one.usage(WORKSPACE, at, limit=9) == other.usage(WORKSPACE, at, limit=9)
+        for limit in (1, 3, 8):
+            found = one.find_place(WORKSPACE, at, limit=limit, until=FAR)
+            assert found == other.find_place(WORKSPACE, at, limit=limit, until=FAR)
+
+
+@unhurried
+@given(times, times, limits)
+def test_what_is_written_down_counts_as_what_was_taken(before, after, limit):
+    taken = Ledger()
+    counts = {}
+    for at in before:
+        taken.take(WORKSPACE, at)
+        counts[slot_of(at)] = counts.get(slot_of(at), 0) + 1
+    read = Ledger((WORKSPACE, slot, count) for slot, count in counts.items())
+    assert [place(taken, at, limit=limit) for at in after] == [
+        place(read, at, limit=limit) for at in after
+    ]
+
+
+def test_what_it_remembers_changes_no_answer():
+    """Questions under changing limits, between messages near and far, against a ledger that was
+    asked nothing before.
+    """
+    chance = random.Random(20)
+    ledger, sent = Ledger(), []
+    for _ in range(2_000):
+        at = START + chance.choice((chance.uniform(0, HOUR), chance.uniform(0, 48 * HOUR)))
+        limit = chance.choice((3, 3, 3, 20, 60))
+        fresh = Ledger()
+        for one in sent:
+            fresh.take(WORKSPACE, one)
+        found = ledger.find_place(WORKSPACE, at, limit=limit, until=FAR)
+        assert found == fresh.find_place(WORKSPACE, at, limit=limit, until=FAR)
+        if chance.random() < 0.2:
+            ledger.take(WORKSPACE, found)
+            sent.append(found)
+
+
+def test_a_message_for_later_leaves_room_for_itself():
+    """It is counted at its own time: what comes before it must not fill its hour."""
+    ledger = Ledger()
+    ledger.take(WORKSPACE, START + HOUR / 2)
+    assert place(ledger, START, limit=2) == START
+    assert place(ledger, START, limit=2) > START + HOUR
+
+
+def test_scopes_do_not_count_in_each_other():
+    ledger = Ledger([("example.org", slot_of(START), 5)])
+    assert ledger.find_place("example.org", START, limit=5, until=FAR) > START
+    assert ledger.find_place("example.net", START, limit=5, until=FAR) == START
+    assert ledger.usage(WORKSPACE, START, limit=5).used == 0
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_of_nothing_never_has_room(limit):
+    assert Ledger().find_place(WORKSPACE, START, limit=limit, until=FAR) is None
+
+
+def test_there_is_no_place_after_the_end():
+    assert Ledger().find_place(WORKSPACE, START, limit=1, until=START - 1) is None
+
+
+SLOT = START // SLOT_SECONDS * SLOT_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("taken", "at", "used", "reset_seconds"),
+    [
+        ([], SLOT, 0, 13 * 300),
+        ([SLOT], SLOT + 10, 1, 13 * 300 - 10),
+        ([SLOT, SLOT + 299, SLOT + 300], SLOT + 300, 3, 12 * 300),
+        ([SLOT], SLOT + 12 * 300, 1, 300),
+        ([SLOT], SLOT + 12 * 300 + 299, 1, 1),
+        ([SLOT], SLOT + 13 * 300, 0, 13 * 300),
+        ([SLOT + 600], SLOT, 0, 13 * 300),
+    ],
+)
+def test_usage_tells_what_is_counted_and_until_when(taken, at, used, reset_seconds):
+    ledger = Ledger()
+    for one in taken:
+        ledger.take(WORKSPACE, one)
+    assert ledger.usage(WORKSPACE, at, limit=9) == Usage(9, used, reset_seconds)
+
+
+@pytest.mark.parametrize(("used", "remaining"), [(0, 4), (3, 1), (4, 0), (7, 0)])
+def test_what_remains_is_never_less_than_nothing(used, remaining):
+    assert Usage(limit=4, used=used, reset_seconds=1).remaining == remaining
+
+
+def test_the_window_is_longer_than_an_hour_by_one_slot_at_most():
+    """On the safe side: the place comes back 60 to 65 minutes after it was taken."""
+    for second in range(0, SLOT_SECONDS, 7):
+        ledger = Ledger()
+        place(ledger, SLOT + second, limit=1)
+        assert HOUR <= place(ledger, SLOT + second, limit=1) - (SLOT + second) <= HOUR + 300
