@@ -20,10 +20,9 @@ def test_it_reads_what_it_writes(last_id):
 def test_it_reads_nothing_else(text):
     try:
         last_id = serial_cursor.parse(text)
-    except ValueError as error:
-        assert "is not a cursor" in str(error)
-    else:
-        assert serial_cursor.write(last_id) == text
+    except ValueError:
+        return
+    assert serial_cursor.write(last_id) == text
 
 
 @pytest.mark.parametrize("text", ["", "12", "A" * 11, "A" * 16, "AP__________", "é" * 12])

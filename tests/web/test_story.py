@@ -19,7 +19,7 @@ def tell(kind: EventType, **data: object) -> story.Entry:
 
 @pytest.mark.parametrize("kind", list(EventType))
 def test_every_kind_of_event_has_words(kind: EventType) -> None:
-    entry = tell(kind, **DATA)
+    entry = tell(kind, **DATA, new_message_id="0198", old_message_id="0197")
     assert entry.words != kind.value
     assert "{" not in entry.words
     assert "?" not in entry.words
