@@ -93,9 +93,9 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
     return {name: _redacted(name, value) for name, value in event.items()}
 
 
-def _blank_keys(_: Any, __: str, line: str) -> str:
+def _blank_keys(_: Any, __: str, line: Any) -> str:
     """The last processor: no line shows a key, under whatever name, in a path or a traceback."""
-    return _API_KEY.sub(rf"\1{REDACTED}", line)
+    return _API_KEY.sub(rf"\1{REDACTED}", str(line))
 
 
 def _redacted(name: Any, value: Any) -> Any:

@@ -35,6 +35,7 @@ def save_smtp_account(caller: Caller, body: schemas.SmtpAccountIn) -> schemas.Sm
             max_per_second=body.max_per_second,
             priority=body.priority,
         ),
+        by=caller.actor,
     )
     return schemas.SmtpAccountSaved(**_fields(account))
 
@@ -67,7 +68,7 @@ def activate_smtp_account(
     caller: Caller, body: schemas.SmtpAccountName
 ) -> schemas.SmtpAccountActivated:
     workspace_id = caller.workspace_id(body.workspace_id)
-    smtp_accounts.activate(workspace_id, name=body.name)
+    smtp_accounts.activate(workspace_id, name=body.name, by=caller.actor)
     return schemas.SmtpAccountActivated(workspace_id=workspace_id, name=body.name)
 
 
@@ -110,7 +111,9 @@ def pause_smtp_account(
     caller: Caller, body: schemas.SmtpAccountPause
 ) -> schemas.SmtpAccountSwitched:
     workspace_id = caller.workspace_id(body.workspace_id)
-    return _switched(smtp_accounts.pause(workspace_id, name=body.name, reason=body.reason))
+    return _switched(
+        smtp_accounts.pause(workspace_id, name=body.name, reason=body.reason, by=caller.actor)
+    )
 
 
 @endpoint(
@@ -125,7 +128,9 @@ def resume_smtp_account(
     caller: Caller, body: schemas.SmtpAccountResume
 ) -> schemas.SmtpAccountSwitched:
     workspace_id = caller.workspace_id(body.workspace_id)
-    return _switched(smtp_accounts.resume(workspace_id, name=body.name, reason=body.reason))
+    return _switched(
+        smtp_accounts.resume(workspace_id, name=body.name, reason=body.reason, by=caller.actor)
+    )
 
 
 @endpoint(
@@ -140,7 +145,7 @@ def delete_smtp_account(
     caller: Caller, body: schemas.SmtpAccountName
 ) -> schemas.SmtpAccountDeleted:
     workspace_id = caller.workspace_id(body.workspace_id)
-    smtp_accounts.delete(workspace_id, name=body.name)
+    smtp_accounts.delete(workspace_id, name=body.name, by=caller.actor)
     return schemas.SmtpAccountDeleted(workspace_id=workspace_id, name=body.name)
 
 

@@ -6,18 +6,20 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import peewee
 
 from maild import config, log, queue
 from maild.db import database
 from maild.domain import networks, submission
+from maild.domain.actor import Actor
 from maild.domain.breaker import State
 from maild.domain.states import EventType
 from maild.errors import Conflict, FieldError, InvalidFields, NotFound, summarise
 from maild.models import AccountTally, Breaker, Event, SmtpAccount, Workspace
 from maild.models.smtp_account import DEFAULT_ACCOUNT, ENVIRONMENT
-from maild.services import addresses, secrets, workspaces
+from maild.services import addresses, audit, secrets, workspaces
 from maild.services.messages import DELIVER
 from maild.transports.smtp import Server
 
@@ -54,7 +56,7 @@ class NewSmtpAccount:
     priority: int = PRIORITY_DEFAULT
 
 
-def save(workspace_id: int, account: NewSmtpAccount) -> SmtpAccount:
+def save(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccount:
     """Add the account, or replace the one of that name: all that can be said of it, and no more.
     Whether it is active or paused stays. Raises InvalidFields, NotFound.
     """
@@ -69,25 +71,25 @@ def save(workspace_id: int, account: NewSmtpAccount) -> SmtpAccount:
         "max_per_second": account.max_per_second,
         "priority": account.priority,
     }
-    try:
-        with database.atomic():
-            row: SmtpAccount = (
-                SmtpAccount.insert(
-                    workspace=workspace_id, name=account.name, password_encrypted=None, **values
-                )
-                .on_conflict(
-                    conflict_target=[SmtpAccount.workspace, SmtpAccount.name],
-                    update={**values, "password_encrypted": None, "updated_at": peewee.fn.now()},
-                )
-                .returning(SmtpAccount)
-                .execute()[0]
+    with database.atomic():
+        _lock(workspace_id)
+        old = _find(workspace_id, account.name)
+        row: SmtpAccount = (
+            SmtpAccount.insert(
+                workspace=workspace_id, name=account.name, password_encrypted=None, **values
             )
-            if account.password:
-                row.password_encrypted = secrets.encrypt(account.password, place=_place(row))
-                row.save(only=[SmtpAccount.password_encrypted])
-            _try_now(row)
-    except peewee.IntegrityError as error:
-        raise NotFound(f"There is no workspace {workspace_id}.") from error
+            .on_conflict(
+                conflict_target=[SmtpAccount.workspace, SmtpAccount.name],
+                update={**values, "password_encrypted": None, "updated_at": peewee.fn.now()},
+            )
+            .returning(SmtpAccount)
+            .execute()[0]
+        )
+        if account.password:
+            row.password_encrypted = secrets.encrypt(account.password, place=_place(row))
+            row.save(only=[SmtpAccount.password_encrypted])
+        _try_now(row)
+        _record(row, by, "saved", before=_told(old) if old else None, after=_told(row, old=old))
     return row
 
 
@@ -100,29 +102,35 @@ def list_all(workspace_id: int) -> list[SmtpAccount]:
     return accounts
 
 
-def activate(workspace_id: int, *, name: str) -> None:
+def activate(workspace_id: int, *, name: str, by: Actor) -> None:
     """Send the workspace's mail through this account from now on. Raises NotFound.
 
     DEFAULT_ACCOUNT goes back to the account of the environment.
     """
     with database.atomic():
         _lock(workspace_id)
-        SmtpAccount.update(is_active=False).where(
+        row = None if name == DEFAULT_ACCOUNT else find(workspace_id, name=name)
+        old: SmtpAccount | None = SmtpAccount.get_or_none(
             SmtpAccount.workspace == workspace_id, SmtpAccount.is_active
-        ).execute()
-        if name == DEFAULT_ACCOUNT:
-            workspaces.require(workspace_id)
-            return
-        activated = (
-            SmtpAccount.update(is_active=True, updated_at=peewee.fn.now())
-            .where(SmtpAccount.workspace == workspace_id, SmtpAccount.name == name)
-            .execute()
         )
-        if not activated:
-            raise _not_found(name)
+        if old == row:
+            return
+        if old:
+            SmtpAccount.update(is_active=False).where(SmtpAccount.id == old.id).execute()
+        if row:
+            values = {"is_active": True, "updated_at": peewee.fn.now()}
+            SmtpAccount.update(**values).where(SmtpAccount.id == row.id).execute()
+        audit.record(
+            workspace_id,
+            by,
+            action="smtp_account.activated",
+            target=_target(name),
+            before={"active": old.name if old else DEFAULT_ACCOUNT},
+            after={"active": name},
+        )
 
 
-def pause(workspace_id: int, *, name: str, reason: str) -> SmtpAccount:
+def pause(workspace_id: int, *, name: str, reason: str, by: Actor) -> SmtpAccount:
     """Let no mail through this account until `resume`; it takes the next one meanwhile.
 
     One that is paused already keeps its reason. Raises InvalidFields, NotFound.
@@ -141,10 +149,11 @@ def pause(workspace_id: int, *, name: str, reason: str) -> SmtpAccount:
             values=values,
             event=EventType.PAUSED,
             reason=reason,
+            by=by,
         )
 
 
-def resume(workspace_id: int, *, name: str, reason: str | None = None) -> SmtpAccount:
+def resume(workspace_id: int, *, name: str, reason: str | None = None, by: Actor) -> SmtpAccount:
     """Let mail through a paused account again. Raises InvalidFields, NotFound."""
     errors = _check_reason(reason) if reason is not None else []
     if errors:
@@ -158,13 +167,13 @@ def resume(workspace_id: int, *, name: str, reason: str | None = None) -> SmtpAc
             values=values,
             event=EventType.RESUMED,
             reason=reason,
+            by=by,
         )
-        _try_now(row)
         queue.enqueue(DELIVER)
     return row
 
 
-def delete(workspace_id: int, *, name: str) -> None:
+def delete(workspace_id: int, *, name: str, by: Actor) -> None:
     """Forget an account, and what is known of its health. What it sends just now ends as it ends.
 
     Raises NotFound, and Conflict for the active one: what carries the mail then, a person says
@@ -181,16 +190,22 @@ def delete(workspace_id: int, *, name: str) -> None:
         row.delete_instance()
         Breaker.delete().where(Breaker.account_id == row.id).execute()
         AccountTally.delete().where(AccountTally.account_id == row.id).execute()
+        _record(row, by, "deleted", before=_told(row))
     logger.warning("smtp_account.deleted", workspace_id=workspace_id, smtp_account=name)
 
 
 def find(workspace_id: int, *, name: str) -> SmtpAccount:
     """The workspace's account of this name. Raises NotFound."""
+    row = _find(workspace_id, name)
+    if row is None:
+        raise NotFound(f"There is no SMTP account named {name!r} in this workspace.")
+    return row
+
+
+def _find(workspace_id: int, name: str) -> SmtpAccount | None:
     row: SmtpAccount | None = SmtpAccount.get_or_none(
         SmtpAccount.workspace == workspace_id, SmtpAccount.name == name
     )
-    if row is None:
-        raise _not_found(name)
     return row
 
 
@@ -242,17 +257,22 @@ def _switch(
     values: Mapping[str, object],
     event: EventType,
     reason: str | None,
+    by: Actor,
 ) -> SmtpAccount:
-    """Pause or resume, and tell it, unless it is so already."""
+    """Pause or resume, and tell it, unless it is so already. Resuming tries at once."""
     switched = (
         SmtpAccount.update(**values)
         .where(SmtpAccount.workspace == workspace_id, SmtpAccount.name == name, is_ours)
         .execute()
     )
     row = find(workspace_id, name=name)
+    if event is EventType.RESUMED:
+        _try_now(row)
     if switched:
         data = {"smtp_account": name, **({"reason": reason} if reason else {})}
         Event.insert(workspace=workspace_id, type=event.value, data=data).execute()
+        word = event.value.rpartition(".")[2]
+        _record(row, by, word, reason=reason)
         logger.warning(event.value, workspace_id=workspace_id, **data)
     return row
 
@@ -265,12 +285,44 @@ def _try_now(row: SmtpAccount) -> None:
 
 
 def _lock(workspace_id: int) -> None:
-    """Two that change which account carries the mail: the second waits here."""
-    Workspace.select().where(Workspace.id == workspace_id).for_update().execute()
+    """Two that change the workspace's accounts: the second waits here. Raises NotFound."""
+    # Not FOR UPDATE: that would keep everybody waiting who stores a message of the workspace.
+    rows = (
+        Workspace.select(Workspace.id)
+        .where(Workspace.id == workspace_id)
+        .for_update("FOR NO KEY UPDATE")  # type: ignore[arg-type]
+    )
+    if not list(rows):
+        raise NotFound(f"There is no workspace {workspace_id}.")
 
 
-def _not_found(name: str) -> NotFound:
-    return NotFound(f"There is no SMTP account named {name!r} in this workspace.")
+def _target(name: str) -> str:
+    """The account as the audit log names it."""
+    return f"SMTP account {name}"
+
+
+def _told(row: SmtpAccount, *, old: SmtpAccount | None = None) -> dict[str, Any]:
+    """An account as the audit log keeps it for good. Of the credentials only whether there are any:
+    some providers have a token for a user name. After `old` they were given anew.
+    """
+    given = "set" if old is None or old.password_encrypted is None else "changed"
+    return {
+        "host": row.host,
+        "port": row.port,
+        "security": row.security,
+        "from_email": row.from_email,
+        "max_connections": row.max_connections,
+        "max_per_second": row.max_per_second,
+        "priority": row.priority,
+        "username": given if row.username else None,
+        "password": given if row.password_encrypted is not None else None,
+    }
+
+
+def _record(row: SmtpAccount, by: Actor, what: str, **told: Any) -> None:
+    audit.record(
+        row.workspace_id, by, action=f"smtp_account.{what}", target=_target(row.name), **told
+    )
 
 
 def _place(row: SmtpAccount) -> str:

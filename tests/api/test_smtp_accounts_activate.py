@@ -2,6 +2,7 @@
 
 import pytest
 
+from maild.domain.actor import SYSTEM
 from maild.models import SmtpAccount
 from maild.services import smtp_accounts
 from maild.services.smtp_accounts import NewSmtpAccount
@@ -11,7 +12,7 @@ from maild.services.smtp_accounts import NewSmtpAccount
 def accounts(database):
     for workspace_id, name in ((1, "ses"), (1, "postmark"), (2, "theirs")):
         account = NewSmtpAccount(name, "smtp.example.com", 587, "shop@example.com")
-        smtp_accounts.save(workspace_id, account)
+        smtp_accounts.save(workspace_id, account, by=SYSTEM)
 
 
 def activate(api, **body):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from maild.domain.actor import SYSTEM
 from maild.models import SmtpAccount
 from maild.services import smtp_accounts
 from maild.services.smtp_accounts import NewSmtpAccount
@@ -11,7 +12,7 @@ from maild.services.smtp_accounts import NewSmtpAccount
 def accounts(database):
     for workspace_id, name in ((1, "ses"), (2, "theirs")):
         account = NewSmtpAccount(name, "smtp.example.com", 587, "shop@example.com")
-        smtp_accounts.save(workspace_id, account)
+        smtp_accounts.save(workspace_id, account, by=SYSTEM)
 
 
 def delete(api, **body):
@@ -35,7 +36,7 @@ def test_a_deleted_account_is_not_found(api, refused, accounts):
 
 
 def test_it_keeps_the_active_account(api, refused, accounts):
-    smtp_accounts.activate(1, name="ses")
+    smtp_accounts.activate(1, name="ses", by=SYSTEM)
     document = refused(delete(api, name="ses"), 409, "conflict")
     assert "Activate another account first" in document["detail"]
     assert names() == ["ses", "theirs"]

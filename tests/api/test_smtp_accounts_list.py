@@ -3,6 +3,7 @@
 import pytest
 
 from maild import clock, config
+from maild.domain.actor import SYSTEM
 from maild.domain.breaker import State
 from maild.models import Breaker
 from maild.services import smtp_accounts
@@ -11,7 +12,7 @@ from maild.services.smtp_accounts import NewSmtpAccount
 
 def save(name, workspace_id=1):
     account = NewSmtpAccount(name, "smtp.example.com", 587, "shop@example.com")
-    return smtp_accounts.save(workspace_id, account)
+    return smtp_accounts.save(workspace_id, account, by=SYSTEM)
 
 
 def names(answer):
@@ -59,7 +60,7 @@ def test_at_first_there_is_the_account_of_the_environment(api):
 def test_it_lists_accounts_by_name(api):
     for name in ("ses", "mailgun", "postmark"):
         save(name)
-    smtp_accounts.activate(1, name="postmark")
+    smtp_accounts.activate(1, name="postmark", by=SYSTEM)
     answer = api("GET", "/v1/smtp-accounts/list", key="operator").get_json()
     assert answer["count"] == 4
     assert [(a["name"], a["active"]) for a in answer["accounts"]] == [

@@ -2,6 +2,7 @@
 
 import pytest
 
+from maild.domain.actor import SYSTEM
 from maild.models import SmtpAccount
 from maild.services import smtp_accounts
 from maild.services.smtp_accounts import NewSmtpAccount
@@ -11,13 +12,13 @@ from maild.services.smtp_accounts import NewSmtpAccount
 def accounts(database):
     for workspace_id, name in ((1, "ses"), (2, "theirs")):
         account = NewSmtpAccount(name, "smtp.example.com", 587, "shop@example.com")
-        smtp_accounts.save(workspace_id, account)
+        smtp_accounts.save(workspace_id, account, by=SYSTEM)
 
 
 @pytest.fixture
 def paused(accounts):
-    smtp_accounts.pause(1, name="ses", reason="bounces")
-    smtp_accounts.pause(2, name="theirs", reason="bounces")
+    smtp_accounts.pause(1, name="ses", reason="bounces", by=SYSTEM)
+    smtp_accounts.pause(2, name="theirs", reason="bounces", by=SYSTEM)
 
 
 def resume(api, **body):

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from maild.domain.actor import SYSTEM
 from maild.models import SmtpAccount
 from maild.services import smtp_accounts
 
@@ -82,7 +83,7 @@ def test_what_is_left_out_of_a_replacement_has_its_default_again(api):
 
 def test_replacing_leaves_a_paused_account_paused(api):
     save(api)
-    smtp_accounts.pause(1, name="ses", reason="broken")
+    smtp_accounts.pause(1, name="ses", reason="broken", by=SYSTEM)
     assert save(api).get_json()["pause_reason"] == "broken"
 
 

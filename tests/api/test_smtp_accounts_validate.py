@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from maild.domain.actor import SYSTEM
 from maild.services import smtp_accounts
 from maild.services.smtp_accounts import NewSmtpAccount
 from tests.conftest import free_ports
@@ -15,7 +16,7 @@ PASSWORD = "correct-horse-battery-staple"
 def save(port, *, workspace_id=1, **fields):
     values = {"security": "none", **fields}
     account = NewSmtpAccount("ours", "127.0.0.1", port, "shop@example.com", **values)
-    smtp_accounts.save(workspace_id, account)
+    smtp_accounts.save(workspace_id, account, by=SYSTEM)
 
 
 def validate(api, name="ours", key="operator", **body):
@@ -81,7 +82,7 @@ def test_it_signs_in_and_shows_no_secret(api, inbox, caplog):
 @pytest.mark.parametrize("name", ["theirs", "nobody"])
 def test_it_answers_404_for_an_account_of_nobody_or_of_others(api, refused, inbox, name):
     theirs = NewSmtpAccount("theirs", "127.0.0.1", inbox.smtp.port, "a@example.com", "none")
-    smtp_accounts.save(2, theirs)
+    smtp_accounts.save(2, theirs, by=SYSTEM)
     refused(validate(api, name=name), 404, "not_found")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from maild import config
 from maild.config import Settings
+from maild.domain.actor import SYSTEM
 from maild.models import SmtpAccount
 from maild.services import smtp_accounts
 from maild.services.smtp_accounts import NewSmtpAccount
@@ -49,9 +50,9 @@ def account(inbox: Inbox, database: None) -> MakeAccount:
             "security": "none",
             **fields,
         }
-        saved = smtp_accounts.save(WORKSPACE_A, NewSmtpAccount(name=name, **values))
+        saved = smtp_accounts.save(WORKSPACE_A, NewSmtpAccount(name=name, **values), by=SYSTEM)
         if active:
-            smtp_accounts.activate(WORKSPACE_A, name=name)
+            smtp_accounts.activate(WORKSPACE_A, name=name, by=SYSTEM)
         return saved
 
     return make

@@ -11,6 +11,7 @@ import pytest
 
 from maild import config
 from maild.db import database as db
+from maild.domain.actor import SYSTEM
 from maild.domain.freeze import FreezeKind
 from maild.domain.states import Status
 from maild.models import AccountTally, Freeze, Message, SmtpAccount
@@ -176,9 +177,9 @@ def test_mail_does_not_wait_for_a_frozen_account_while_another_is_in_order(
     accept()
     freeze = start(K.SMTP_ACCOUNT, "primary")
     assert measure(freeze).count == 0
-    smtp_accounts.pause(WORKSPACE_A, name="standby", reason="maintenance")
+    smtp_accounts.pause(WORKSPACE_A, name="standby", reason="maintenance", by=SYSTEM)
     assert measure(freeze).count == 1
-    smtp_accounts.resume(WORKSPACE_A, name="standby")
+    smtp_accounts.resume(WORKSPACE_A, name="standby", by=SYSTEM)
     with db.atomic():
         providers.add_counts({(standby.id, uuid.uuid4()): [9, 9]})
     fault = providers.Fault(uuid.uuid4(), standby.id, "standby", WORKSPACE_A, "connection", "no")
@@ -250,7 +251,7 @@ def test_where_no_account_is_in_order_nothing_is_said(accept: Accept, account: M
     accept()
     add_tries(primary, 100)
     freeze = start()
-    smtp_accounts.pause(WORKSPACE_A, name="primary", reason="maintenance")
+    smtp_accounts.pause(WORKSPACE_A, name="primary", reason="maintenance", by=SYSTEM)
     backlog = measure(freeze)
     assert backlog.drain_seconds is None
     assert "in order" in backlog.drain_note
@@ -269,7 +270,7 @@ def test_mail_that_took_a_standby_is_estimated_by_it(accept: Accept, account: Ma
     fill(50)
     add_tries(primary, 500)
     add_tries(standby, 50)
-    smtp_accounts.pause(WORKSPACE_A, name="primary", reason="maintenance")
+    smtp_accounts.pause(WORKSPACE_A, name="primary", reason="maintenance", by=SYSTEM)
     assert measure(start(K.STREAM, "transactional")).drain_seconds == 5
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from maild.domain.actor import SYSTEM
 from maild.domain.freeze import FreezeKind, FreezeState
 from maild.domain.states import EventType
 from maild.errors import Conflict, InvalidFields, NotFound
@@ -19,7 +20,7 @@ from tests.services.helpers import (
 
 def make_account(name: str, workspace_id: int = WORKSPACE_A) -> None:
     account = NewSmtpAccount(name, "smtp.example.com", 587, "shop@example.com")
-    smtp_accounts.save(workspace_id, account)
+    smtp_accounts.save(workspace_id, account, by=SYSTEM)
 
 
 # Starting

@@ -15,6 +15,7 @@ import pytest
 
 from maild import config, db, models
 from maild.config import Settings, child_environment
+from maild.domain.actor import SYSTEM
 from maild.errors import DecryptionError
 from maild.models import AuditEntry, LinkKey, SmtpAccount, Workspace
 from maild.services import key_rotation, secrets, smtp_accounts
@@ -43,7 +44,7 @@ def save(name: str, password: str | None, *, workspace_id: int = WORKSPACE_A) ->
         username="user" if password else None,
         password=password,
     )
-    return smtp_accounts.save(workspace_id, account)
+    return smtp_accounts.save(workspace_id, account, by=SYSTEM)
 
 
 def add_link_key(text: str, *, workspace_id: int = WORKSPACE_A) -> LinkKey:

@@ -12,6 +12,7 @@ import pytest
 
 from maild import config
 from maild.db import database as db
+from maild.domain.actor import SYSTEM
 from maild.domain.breaker import CANARY_MESSAGES, State
 from maild.domain.states import EventType, Status
 from maild.models import AccountTally, Breaker, Event, Message, SmtpAccount
@@ -409,7 +410,7 @@ def test_the_route_is_the_active_account_and_then_the_others_by_priority(
     account("b", priority=5)
     account("c", priority=1)
     assert route() == [("default", "closed"), ("c", "closed"), ("b", "closed")]
-    smtp_accounts.activate(WORKSPACE_A, name="b")
+    smtp_accounts.activate(WORKSPACE_A, name="b", by=SYSTEM)
     assert route() == [("b", "closed"), ("c", "closed")]
     assert route(WORKSPACE_B) == [("default", "closed")], "never another workspace's"
 
@@ -428,7 +429,7 @@ def test_a_paused_account_is_passed_over(
 ) -> None:
     account("primary", active=True)
     account("standby")
-    smtp_accounts.pause(WORKSPACE_A, name="primary", reason="maintenance")
+    smtp_accounts.pause(WORKSPACE_A, name="primary", reason="maintenance", by=SYSTEM)
     message = accept()
     with working(lease):
         wait_until(lambda: reload(message).status is Status.SENT)

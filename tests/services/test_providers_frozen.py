@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from maild.db import database as db
+from maild.domain.actor import SYSTEM
 from maild.domain.breaker import State
 from maild.domain.freeze import FreezeKind
 from maild.domain.states import Status
@@ -72,9 +73,9 @@ def test_a_frozen_account_counts_as_paused(account: MakeAccount) -> None:
     account("standby")
     frozen = freeze("primary")
     assert route() == [("primary", True, True), ("standby", False, False)]
-    smtp_accounts.pause(WORKSPACE_A, name="primary", reason="maintenance")
+    smtp_accounts.pause(WORKSPACE_A, name="primary", reason="maintenance", by=SYSTEM)
     assert route()[0] == ("primary", True, False), "the end of the freeze would not help"
-    smtp_accounts.resume(WORKSPACE_A, name="primary")
+    smtp_accounts.resume(WORKSPACE_A, name="primary", by=SYSTEM)
     freezes.lift(frozen)
     assert route()[0] == ("primary", False, False)
 
@@ -121,7 +122,7 @@ def test_what_is_ready_for_a_frozen_account_is_called_back(account: MakeAccount)
     freeze("default")
     everything = [0, primary.id, standby.id]
     assert providers.list_blocked(everything, SOMEBODY) == {primary.id}
-    smtp_accounts.pause(WORKSPACE_A, name="standby", reason="maintenance")
+    smtp_accounts.pause(WORKSPACE_A, name="standby", reason="maintenance", by=SYSTEM)
     assert providers.list_blocked(everything, SOMEBODY) == {primary.id, standby.id}
 
 
@@ -164,7 +165,7 @@ def test_its_health_says_why_and_until_when(account: MakeAccount) -> None:
     assert found.word is Word.FROZEN
     assert found.freeze is not None
     assert (found.freeze.reason, found.freeze.expires_at) == (frozen.reason, frozen.expires_at)
-    smtp_accounts.pause(WORKSPACE_A, name="primary", reason="maintenance")
+    smtp_accounts.pause(WORKSPACE_A, name="primary", reason="maintenance", by=SYSTEM)
     assert words()["primary"] is Word.PAUSED
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from maild import clock, config
+from maild.domain.actor import SYSTEM
 from maild.domain.breaker import State
 from maild.domain.states import EventType
 from maild.errors import Conflict, DecryptionError, InvalidFields, NotFound
@@ -32,7 +33,7 @@ def new(name: str = "postal", **fields: object) -> NewSmtpAccount:
 
 
 def test_the_password_is_stored_encrypted_and_opens_for_sending() -> None:
-    row = smtp_accounts.save(WORKSPACE_A, new())
+    row = smtp_accounts.save(WORKSPACE_A, new(), by=SYSTEM)
     stored = SmtpAccount.get_by_id(row.id)
     assert b"hunter2" not in bytes(stored.password_encrypted)
     server = smtp_accounts.get_server(row.id)
@@ -41,8 +42,8 @@ def test_the_password_is_stored_encrypted_and_opens_for_sending() -> None:
 
 
 def test_a_ciphertext_moved_to_another_account_does_not_open() -> None:
-    one = smtp_accounts.save(WORKSPACE_A, new("one"))
-    two = smtp_accounts.save(WORKSPACE_B, new("one", password="other"))
+    one = smtp_accounts.save(WORKSPACE_A, new("one"), by=SYSTEM)
+    two = smtp_accounts.save(WORKSPACE_B, new("one", password="other"), by=SYSTEM)
     SmtpAccount.update(password_encrypted=one.password_encrypted).where(
         SmtpAccount.id == two.id
     ).execute()
@@ -51,9 +52,9 @@ def test_a_ciphertext_moved_to_another_account_does_not_open() -> None:
 
 
 def test_saving_the_same_name_replaces_it_and_forgets_old_credentials() -> None:
-    first = smtp_accounts.save(WORKSPACE_A, new())
+    first = smtp_accounts.save(WORKSPACE_A, new(), by=SYSTEM)
     second = smtp_accounts.save(
-        WORKSPACE_A, new(host="other.example.com", username=None, password=None)
+        WORKSPACE_A, new(host="other.example.com", username=None, password=None), by=SYSTEM
     )
     assert second.id == first.id
     server = smtp_accounts.get_server(first.id)
@@ -61,19 +62,19 @@ def test_saving_the_same_name_replaces_it_and_forgets_old_credentials() -> None:
 
 
 def test_replacing_the_active_account_leaves_it_active() -> None:
-    smtp_accounts.save(WORKSPACE_A, new())
-    smtp_accounts.activate(WORKSPACE_A, name="postal")
-    smtp_accounts.save(WORKSPACE_A, new(host="other.example.com"))
+    smtp_accounts.save(WORKSPACE_A, new(), by=SYSTEM)
+    smtp_accounts.activate(WORKSPACE_A, name="postal", by=SYSTEM)
+    smtp_accounts.save(WORKSPACE_A, new(host="other.example.com"), by=SYSTEM)
     [row] = smtp_accounts.list_all(WORKSPACE_A)
     assert row.is_active
 
 
 def test_activating_one_deactivates_the_other_and_no_other_workspaces() -> None:
     for workspace in (WORKSPACE_A, WORKSPACE_B):
-        smtp_accounts.save(workspace, new("one"))
-        smtp_accounts.save(workspace, new("two"))
-        smtp_accounts.activate(workspace, name="one")
-    smtp_accounts.activate(WORKSPACE_A, name="two")
+        smtp_accounts.save(workspace, new("one"), by=SYSTEM)
+        smtp_accounts.save(workspace, new("two"), by=SYSTEM)
+        smtp_accounts.activate(workspace, name="one", by=SYSTEM)
+    smtp_accounts.activate(WORKSPACE_A, name="two", by=SYSTEM)
     active = {
         workspace: [a.name for a in smtp_accounts.list_all(workspace) if a.is_active]
         for workspace in (WORKSPACE_A, WORKSPACE_B)
@@ -82,14 +83,14 @@ def test_activating_one_deactivates_the_other_and_no_other_workspaces() -> None:
 
 
 def test_another_workspaces_account_is_not_found() -> None:
-    smtp_accounts.save(WORKSPACE_B, new())
+    smtp_accounts.save(WORKSPACE_B, new(), by=SYSTEM)
     with pytest.raises(NotFound):
-        smtp_accounts.activate(WORKSPACE_A, name="postal")
+        smtp_accounts.activate(WORKSPACE_A, name="postal", by=SYSTEM)
 
 
 def test_an_unknown_workspace_is_not_found() -> None:
     with pytest.raises(NotFound, match="workspace 99"):
-        smtp_accounts.save(99, new())
+        smtp_accounts.save(99, new(), by=SYSTEM)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_an_unknown_workspace_is_not_found() -> None:
 )
 def test_it_refuses_what_cannot_work(field: str, value: object) -> None:
     with pytest.raises(InvalidFields) as caught:
-        smtp_accounts.save(WORKSPACE_A, new(**{field: value}))
+        smtp_accounts.save(WORKSPACE_A, new(**{field: value}), by=SYSTEM)
     named = {error.field for error in caught.value.errors}
     assert field in named or named == {"password"}
     assert SmtpAccount.select().count() == 0
@@ -134,14 +135,14 @@ def told() -> list[tuple[int | None, str, dict[str, object]]]:
 
 
 def test_a_pause_and_its_end_are_each_told_once() -> None:
-    smtp_accounts.save(WORKSPACE_A, new())
-    smtp_accounts.save(WORKSPACE_B, new())
+    smtp_accounts.save(WORKSPACE_A, new(), by=SYSTEM)
+    smtp_accounts.save(WORKSPACE_B, new(), by=SYSTEM)
     for reason in ("too many bounces", "another reason"):
-        row = smtp_accounts.pause(WORKSPACE_A, name="postal", reason=reason)
+        row = smtp_accounts.pause(WORKSPACE_A, name="postal", reason=reason, by=SYSTEM)
         assert row.paused_at is not None
         assert row.pause_reason == "too many bounces"
     for _ in range(2):
-        row = smtp_accounts.resume(WORKSPACE_A, name="postal")
+        row = smtp_accounts.resume(WORKSPACE_A, name="postal", by=SYSTEM)
         assert (row.paused_at, row.pause_reason) == (None, None)
     assert told() == [
         (
@@ -156,11 +157,11 @@ def test_a_pause_and_its_end_are_each_told_once() -> None:
 
 def test_the_account_of_the_environment_cannot_be_paused() -> None:
     with pytest.raises(InvalidFields, match="environment"):
-        smtp_accounts.pause(WORKSPACE_A, name="default", reason="r")
+        smtp_accounts.pause(WORKSPACE_A, name="default", reason="r", by=SYSTEM)
 
 
 def test_deleting_forgets_what_is_known_of_its_health() -> None:
-    gone, kept = (smtp_accounts.save(WORKSPACE_A, new(name)) for name in ("one", "two"))
+    gone, kept = (smtp_accounts.save(WORKSPACE_A, new(name), by=SYSTEM) for name in ("one", "two"))
     for row in (gone, kept):
         Breaker.insert(account_id=row.id, state=State.CLOSED).execute()
         AccountTally.insert(
@@ -170,7 +171,7 @@ def test_deleting_forgets_what_is_known_of_its_health() -> None:
             try_count=1,
             fault_count=0,
         ).execute()
-    smtp_accounts.delete(WORKSPACE_A, name="one")
+    smtp_accounts.delete(WORKSPACE_A, name="one", by=SYSTEM)
     assert [row.name for row in smtp_accounts.list_all(WORKSPACE_A)] == ["two"]
     assert [row.account_id for row in Breaker.select()] == [kept.id]
     assert [row.account_id for row in AccountTally.select()] == [kept.id]
@@ -179,26 +180,26 @@ def test_deleting_forgets_what_is_known_of_its_health() -> None:
 
 
 def test_the_active_account_is_deleted_only_after_another_took_over() -> None:
-    smtp_accounts.save(WORKSPACE_A, new())
-    smtp_accounts.activate(WORKSPACE_A, name="postal")
+    smtp_accounts.save(WORKSPACE_A, new(), by=SYSTEM)
+    smtp_accounts.activate(WORKSPACE_A, name="postal", by=SYSTEM)
     with pytest.raises(Conflict, match="Activate another account first"):
-        smtp_accounts.delete(WORKSPACE_A, name="postal")
-    smtp_accounts.activate(WORKSPACE_A, name="default")
-    smtp_accounts.delete(WORKSPACE_A, name="postal")
+        smtp_accounts.delete(WORKSPACE_A, name="postal", by=SYSTEM)
+    smtp_accounts.activate(WORKSPACE_A, name="default", by=SYSTEM)
+    smtp_accounts.delete(WORKSPACE_A, name="postal", by=SYSTEM)
     assert SmtpAccount.select().count() == 0
 
 
 def test_what_was_mended_is_tried_at_once() -> None:
-    row = smtp_accounts.save(WORKSPACE_A, new())
+    row = smtp_accounts.save(WORKSPACE_A, new(), by=SYSTEM)
     later = clock.now() + timedelta(minutes=5)
     Breaker.insert(account_id=row.id, state=State.OPEN, retry_at=later).execute()
-    smtp_accounts.save(WORKSPACE_A, new(password="right"))
+    smtp_accounts.save(WORKSPACE_A, new(password="right"), by=SYSTEM)
     assert Breaker.get_by_id(row.id).retry_at < later
 
 
 @pytest.fixture
 def saved() -> SmtpAccount:
-    return smtp_accounts.save(WORKSPACE_A, new())
+    return smtp_accounts.save(WORKSPACE_A, new(), by=SYSTEM)
 
 
 def word(saved: SmtpAccount) -> Word:
@@ -226,7 +227,7 @@ def test_a_fault_or_throttling_degrades_it_for_ten_minutes(
 def test_its_breaker_tells_more_than_its_faults(saved: SmtpAccount, state: State) -> None:
     Breaker.insert(account_id=saved.id, state=state, last_fault_at=clock.now()).execute()
     assert word(saved) == state.value
-    smtp_accounts.pause(WORKSPACE_A, name="postal", reason="r")
+    smtp_accounts.pause(WORKSPACE_A, name="postal", reason="r", by=SYSTEM)
     assert word(saved) is Word.PAUSED
 
 
@@ -249,7 +250,7 @@ def test_the_account_of_the_environment_is_active_without_another(saved: SmtpAcc
         return [health.account.name for health in found if health.account.is_active]
 
     assert active() == ["default"]
-    smtp_accounts.activate(WORKSPACE_A, name="postal")
+    smtp_accounts.activate(WORKSPACE_A, name="postal", by=SYSTEM)
     assert active() == ["postal"]
 
 

@@ -9,6 +9,7 @@ from ipaddress import ip_network
 import pytest
 
 from maild import config
+from maild.domain.actor import SYSTEM
 from maild.domain.breaker import State
 from maild.domain.states import Status
 from maild.errors import InvalidFields, SmtpValidationFailed
@@ -33,7 +34,7 @@ def strict(use_settings: UseSettings) -> Callable[[], object]:
 
 def save(host: str) -> SmtpAccount:
     account = NewSmtpAccount("ours", host, 25, "shop@example.com")
-    return smtp_accounts.save(WORKSPACE_A, account)
+    return smtp_accounts.save(WORKSPACE_A, account, by=SYSTEM)
 
 
 def complaint(host: str) -> str:
