@@ -25,7 +25,16 @@ from maild.config import Settings
 from maild.local import home as homes
 from maild.local import postgres, valkey
 from maild.models import AccountTally, Breaker, Event, Message, PeriodicJob, Worker, Workspace
-from maild.services import link_keys, messages, migrations, processes, recorder, sending, workers
+from maild.services import (
+    link_keys,
+    messages,
+    migrations,
+    policies,
+    processes,
+    recorder,
+    sending,
+    workers,
+)
 from maild.services.messages import NewMessage
 from maild.services.workers import Lease
 
@@ -98,6 +107,7 @@ def database(settings: Settings) -> Iterator[None]:
         for model in (Worker, Breaker, AccountTally, PeriodicJob):
             model.delete().execute()
         link_keys.forget()
+        policies.forget()
         Workspace.insert_many(
             [{"id": WORKSPACE_A, "name": "Default"}, {"id": WORKSPACE_B, "name": "Other"}]
         ).execute()

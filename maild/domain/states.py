@@ -129,6 +129,9 @@ class EventType(StrEnum):
     FREEZE_ENDED = "freeze.ended"
     """It was lifted, or its time was over."""
 
+    POLICY_CHANGED = "policy.changed"
+    """Another version of the workspace's policy is in force."""
+
     CONSERVATION_BROKEN = "conservation.broken"
     """There are not as many messages as were accepted."""
     CONSERVATION_RESTORED = "conservation.restored"

@@ -44,6 +44,7 @@ _EVENT_WORDS: dict[EventType, str] = {
     EventType.RESUMED: "A person let mail through “{smtp_account}” again",
     EventType.FREEZE_STARTED: "A freeze began: some mail of the workspace stands still",
     EventType.FREEZE_ENDED: "A freeze ended: its mail may go out again",
+    EventType.POLICY_CHANGED: "The policy was changed",
     EventType.CONSERVATION_BROKEN: "There are not as many messages as were accepted",
     EventType.CONSERVATION_RESTORED: "There are as many messages as were accepted again",
 }

@@ -93,7 +93,7 @@ def test_words_are_the_words_of_the_contract():
         "queued", "sending", "sent", "delivered", "bounced", "complained", "failed", "suppressed",
         "cancelled", "expired", "held", "unknown",
     }  # fmt: skip
-    kinds = {"message", "provider", "freeze", "conservation"}
+    kinds = {"message", "provider", "freeze", "policy", "conservation"}
     assert {event.value.partition(".")[0] for event in EventType} == kinds
 
 
