@@ -57,6 +57,17 @@ def test_only_clock_asks_for_the_time_of_day():
     assert [place for place in found if not place.startswith("maild/clock.py:")] == []
 
 
+def test_the_peer_of_a_connection_is_looked_at_in_two_places():
+    """Anywhere else it would be the proxy, taken for the caller."""
+    found = {
+        named(path)
+        for path in MODULES
+        for _, name in uses(path)
+        if name.rpartition(".")[2] in {"remote_addr", "access_route"}
+    }
+    assert found == {"maild/api/auth.py", "maild/web/access.py"}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_a_module_says_what_it_is_in_charge_of(path):
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), "has no docstring"

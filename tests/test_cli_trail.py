@@ -1,0 +1,77 @@
+"""`maild trail verify` as a person meets it."""
+
+import pytest
+
+from maild.config import Settings
+from maild.db import database as db
+from maild.domain.actor import SYSTEM
+from maild.services import audit
+from tests.conftest import WORKSPACE_A, WORKSPACE_B
+from tests.test_cli import maild
+
+
+@pytest.fixture
+def verify(database: None, session_settings: Settings):
+    """Two entries in workspace A, one in B; call to run the command."""
+    for workspace_id in (WORKSPACE_A, WORKSPACE_A, WORKSPACE_B):
+        with db.atomic():
+            audit.record(workspace_id, SYSTEM, action="thing.done", target="a thing")
+    stack = {
+        "POSTGRES_DSN": session_settings.postgres_dsn,
+        "REDIS_URL": session_settings.redis_url,
+    }
+    return lambda *arguments: maild("trail", "verify", *arguments, **stack)
+
+
+def tamper() -> None:
+    with db.atomic():
+        db.execute_sql("ALTER TABLE audit_entries DISABLE TRIGGER USER")
+        db.execute_sql(f"UPDATE audit_entries SET actor = 'x' WHERE workspace_id = {WORKSPACE_B}")
+        db.execute_sql("ALTER TABLE audit_entries ENABLE TRIGGER USER")
+
+
+def test_it_prints_a_head_for_each_workspace(verify) -> None:
+    heads = [audit.verify(workspace_id).head for workspace_id in (WORKSPACE_A, WORKSPACE_B)]
+    done = verify()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"workspace 1: 2 entries, head {heads[0]}",
+        f"workspace 2: 1 entries, head {heads[1]}",
+        "Keep these heads outside of the database, for --kept.",
+    ]
+
+
+def test_it_ends_at_the_first_break_with_a_sentence(verify) -> None:
+    tamper()
+    done = verify()
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "workspace 2: entry 1 does not fit its hash: it was changed.",
+        "The audit log of this workspace cannot be trusted.",
+    ]
+    assert verify("--workspace", "1").returncode == 0
+    assert verify("--workspace", "2").returncode == 1
+
+
+def test_it_compares_with_a_head_that_was_kept(verify) -> None:
+    head = str(audit.verify(WORKSPACE_A).head)
+    assert verify("--workspace", "1", "--kept", head).returncode == 0
+    done = verify("--workspace", "1", "--kept", f"2:{'0' * 64}")
+    assert done.returncode == 1
+    assert "not the one whose hash was kept" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--kept", f"1:{'0' * 64}"), "--workspace"),
+        (("--workspace", "1", "--kept", "nonsense"), "hexadecimal"),
+        (("--workspace", "0"), "0"),
+        (("--workspace", "99"), "There is no workspace 99"),
+    ],
+)
+def test_it_says_what_it_was_asked_wrongly(verify, arguments, words) -> None:
+    done = verify(*arguments)
+    assert done.returncode in {1, 2}
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
