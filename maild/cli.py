@@ -1,4 +1,4 @@
-"""The command line: `maild run | migrate | send | doctor | keys`, and what `run` starts."""
+"""The command line: `maild run | migrate | send | doctor | keys | trail`, and what `run` starts."""
 
 import sys
 import time
