@@ -5,12 +5,15 @@
     |   +-- MalformedJSON        400  malformed_json
     |   +-- InvalidFields        422  invalid_fields
     |   +-- BlockedRecipientDomain 422 blocked_recipient_domain
+    |   +-- ForbiddenFromDomain  422  forbidden_from_domain
     |   +-- PayloadTooLarge      413  payload_too_large
     |   +-- SmtpValidationFailed 400  smtp_validation_failed
     +-- Unauthenticated          401  unauthenticated
     +-- Forbidden                403  forbidden
     +-- NotFound                 404  not_found
     +-- Conflict                 409  conflict
+    |   +-- IdempotencyConflict  409  idempotency_conflict
+    +-- RateLimited              429  rate_limited
     +-- Unavailable              503  unavailable
     +-- ConfigError              a setting is missing or wrong; the process does not start
     +-- MigrationPending         the database is older than the code; the process does not start
@@ -61,6 +64,8 @@ class MaildError(Exception):
         self.retry_after_seconds = retry_after_seconds
         self.extensions: dict[str, object] = {}
         """What else the answer holds (RFC 9457 3.2)."""
+        self.headers: dict[str, str] = {}
+        """What else its head says."""
 
 
 class InvalidRequest(MaildError):
@@ -84,6 +89,12 @@ class BlockedRecipientDomain(InvalidRequest):
     status = 422
     code = "blocked_recipient_domain"
     title = "Blocked recipient domain"
+
+
+class ForbiddenFromDomain(InvalidRequest):
+    status = 422
+    code = "forbidden_from_domain"
+    title = "From domain not allowed"
 
 
 class PayloadTooLarge(InvalidRequest):
@@ -125,6 +136,21 @@ class Conflict(MaildError):
     status = 409
     code = "conflict"
     title = "Not as things stand"
+
+
+class IdempotencyConflict(Conflict):
+    """The Idempotency-Key came before, with another request."""
+
+    code = "idempotency_conflict"
+    title = "Idempotency-Key used for another request"
+
+
+class RateLimited(MaildError):
+    """A limit of the workspace's policy has no room."""
+
+    status = 429
+    code = "rate_limited"
+    title = "Rate limited"
 
 
 class Unavailable(MaildError):

@@ -159,7 +159,8 @@ ALTER TABLE messages
     ADD COLUMN topic text,
     ADD COLUMN api_key_id integer,
     ADD COLUMN suppression_id integer REFERENCES suppressions (id) ON DELETE SET NULL,
-    ADD COLUMN unsubscribe_id integer REFERENCES unsubscribes (id) ON DELETE SET NULL;
+    ADD COLUMN unsubscribe_id integer REFERENCES unsubscribes (id) ON DELETE SET NULL,
+    ADD COLUMN policy_version integer NOT NULL DEFAULT 0;
 CREATE INDEX messages_by_submission ON messages (submission_id) WHERE submission_id IS NOT NULL;
 CREATE INDEX messages_suppressed ON messages (suppression_id) WHERE suppression_id IS NOT NULL;
 CREATE INDEX messages_unsubscribed ON messages (unsubscribe_id) WHERE unsubscribe_id IS NOT NULL;
@@ -201,7 +202,7 @@ DROP INDEX messages_by_submission, messages_suppressed, messages_unsubscribed;
 ALTER TABLE messages
     DROP CONSTRAINT messages_freeze_id_fkey,
     DROP COLUMN submission_id, DROP COLUMN topic, DROP COLUMN api_key_id,
-    DROP COLUMN suppression_id, DROP COLUMN unsubscribe_id;
+    DROP COLUMN suppression_id, DROP COLUMN unsubscribe_id, DROP COLUMN policy_version;
 
 ALTER TABLE freezes RENAME TO new_freezes;
 ALTER TABLE new_freezes RENAME CONSTRAINT freezes_pkey TO new_freezes_pkey;

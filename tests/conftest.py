@@ -26,6 +26,7 @@ from maild.local import home as homes
 from maild.local import postgres, valkey
 from maild.models import AccountTally, Breaker, Event, Message, PeriodicJob, Worker, Workspace
 from maild.services import (
+    acceptance,
     link_keys,
     messages,
     migrations,
@@ -67,6 +68,8 @@ def session_settings(postgres_dsn: str, redis_url: str) -> Iterator[Settings]:
             "ADMIN_API_KEY": ADMIN_KEY,
             "OPERATOR_API_KEY": OPERATOR_KEY,
             "MAILD_HOME": "/nonexistent",
+            "RATE_LIMIT_WORKSPACE_PER_HOUR": "100000000",
+            "RATE_LIMIT_DOMAIN_PER_HOUR": "100000000",
             "LOG_LEVEL": "WARNING",
         }
     )
@@ -111,6 +114,7 @@ def database(settings: Settings) -> Iterator[None]:
         Workspace.insert_many(
             [{"id": WORKSPACE_A, "name": "Default"}, {"id": WORKSPACE_B, "name": "Other"}]
         ).execute()
+        acceptance.forget()
         yield
 
 

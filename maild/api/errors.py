@@ -117,6 +117,7 @@ def problem(error: MaildError) -> Response:
     response = Response(
         json.dumps(document), status=error.status, content_type="application/problem+json"
     )
+    response.headers.update(error.headers)
     if error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     if error.status == 401:

@@ -1,18 +1,36 @@
 """/v1/messages: submit, read, search, follow. What a person does to them is in `interventions`."""
 
+import hashlib
+import json
+from datetime import UTC, datetime
 from typing import Any
 
+from flask import Response, after_this_request, request
+
 from maild.api import schemas
-from maild.api.auth import EVERYBODY, SUBMITTERS, Caller
+from maild.api.auth import EVERYBODY, SUBMITTERS, Caller, Role
 from maild.api.endpoint import endpoint
 from maild.api.errors import bad_field, bad_query, from_body
 from maild.domain import cursor, ids
+from maild.domain.limits import Usage
 from maild.domain.mime import Attachment
-from maild.errors import MaildError, NotFound
-from maild.models import Attempt, Event, Message
-from maild.services import addresses, message_log, messages, timeline
-from maild.services.messages import NewMessage
+from maild.domain.policy import Check, Verdict
+from maild.errors import (
+    BlockedRecipientDomain,
+    ForbiddenFromDomain,
+    MaildError,
+    NotFound,
+    RateLimited,
+)
+from maild.models import Attempt, Event, Message, MessageBody
+from maild.services import addresses, decisions, message_log, messages, timeline
+from maild.services.acceptance import Accepted, rate_headers
+from maild.services.decisions import Record
+from maild.services.submissions import NewMessage, Submitter
 
+IDEMPOTENCY_KEY = "Idempotency-Key"
+IDEMPOTENCY_KEY_MAX_CHARS = 256
+INCLUDABLE = frozenset({"body", "decision", "events"})
 ENTRY_ERRORS_MAX = 10
 """As many complaints are told of one entry of a batch."""
 
@@ -28,9 +46,55 @@ ENTRY_ERRORS_MAX = 10
     connects=False,  # whoever stores for the others does
 )
 def submit_message(caller: Caller, body: schemas.MessageIn) -> schemas.MessageOut:
-    message = messages.accept(caller.workspace_id(body.workspace_id), _new_message(body))
+    accepted = messages.submit(
+        caller.workspace_id(body.workspace_id), _new_message(body), by=_submitter(caller, body)
+    )
+    _add_headers(accepted.usage, is_replayed=accepted.is_replayed)
+    message, *related = accepted.messages
     # As it was stored a moment ago: nothing to validate.
-    return schemas.MessageOut.model_construct(**_fields(message), body_text=body.body_text)
+    return schemas.MessageOut.model_construct(
+        **_fields(message), body_text=body.body_text, related_ids=[other.id for other in related]
+    )
+
+
+@endpoint(
+    "POST",
+    "/v1/messages/validate",
+    summary="What would become of a message, and why; nothing is stored or counted",
+    allow=SUBMITTERS,
+    body=schemas.MessageIn,
+    answer=schemas.ValidateOut,
+)
+def validate_message(caller: Caller, body: schemas.MessageIn) -> schemas.ValidateOut:
+    workspace_id = caller.workspace_id(body.workspace_id)
+    by = Submitter(api_key_id=caller.key_id)
+    asked = messages.ask(workspace_id, _new_message(body), by=by)
+    _, worst = max(asked, key=lambda one: _BADNESS.index(one[1].verdict))
+    is_rejected = worst.verdict is Verdict.REJECT
+    return schemas.ValidateOut(
+        workspace_id=workspace_id,
+        verdict=worst.verdict,
+        code=_CODES[worst.last.check] if is_rejected else None,
+        recipients=[
+            schemas.RecipientDecision(
+                to_email=recipient,
+                decision=_decision(decisions.of_asking(decision)),
+                send_at=datetime.fromtimestamp(decision.due_at, UTC)
+                if decision.verdict in (Verdict.PASS, Verdict.WAIT)
+                else None,
+            )
+            for recipient, decision in asked
+        ],
+    )
+
+
+_BADNESS = (Verdict.PASS, Verdict.STOP, Verdict.WAIT, Verdict.REJECT)
+_CODES = {
+    Check.FROM_DOMAIN: ForbiddenFromDomain.code,
+    Check.RECIPIENT_DOMAIN: BlockedRecipientDomain.code,
+    Check.WORKSPACE_LIMIT: RateLimited.code,
+    Check.DOMAIN_LIMIT: RateLimited.code,
+}
 
 
 @endpoint(
@@ -43,32 +107,43 @@ def submit_message(caller: Caller, body: schemas.MessageIn) -> schemas.MessageOu
 )
 def submit_batch(caller: Caller, body: schemas.BatchIn) -> schemas.BatchOut:
     workspace_id = caller.workspace_id(body.workspace_id)
+    by = _submitter(caller)
     problems: dict[int, MaildError] = {}
-    news: dict[int, NewMessage] = {}
+    news: dict[int, tuple[NewMessage, Submitter]] = {}
     for index, entry in enumerate(body.messages):
         if isinstance(entry, schemas.MessageIn):
             if entry.workspace_id in {None, workspace_id}:
-                news[index] = _new_message(entry)
+                news[index] = _new_message(entry), _of_entry(by, index, entry)
             else:
                 problems[index] = bad_field("workspace_id", f"must be the batch's, {workspace_id}")
         else:
             problems[index] = from_body(entry, schemas.MessageIn)
-    outcomes = messages.accept_many(workspace_id, list(news.values()))
+    outcomes = messages.submit_many(workspace_id, list(news.values()))
     results = problems | dict(zip(news, outcomes, strict=True))
-    rejected = sum(isinstance(result, MaildError) for result in results.values())
+    accepted = [one for one in results.values() if isinstance(one, Accepted)]
+    _add_headers(
+        accepted[-1].usage if accepted else None,
+        is_replayed=bool(accepted) and all(one.is_replayed for one in accepted),
+    )
     return schemas.BatchOut(
         workspace_id=workspace_id,
-        accepted=len(results) - rejected,
-        rejected=rejected,
+        accepted=len(accepted),
+        rejected=len(results) - len(accepted),
         results=[_batch_result(index, results[index]) for index in range(len(results))],
     )
 
 
 def _batch_result(
-    index: int, result: Message | MaildError
+    index: int, result: Accepted | MaildError
 ) -> schemas.BatchAccepted | schemas.BatchRejected:
-    if isinstance(result, Message):
-        return schemas.BatchAccepted(index=index, id=result.id, status=result.status)
+    if isinstance(result, Accepted):
+        message, *related = result.messages
+        return schemas.BatchAccepted(
+            index=index,
+            id=message.id,
+            status=message.status,
+            related_ids=[other.id for other in related],
+        )
     return schemas.BatchRejected(
         index=index,
         error=result.detail,
@@ -85,13 +160,26 @@ def _batch_result(
     "/v1/messages/<message_id>",
     summary="One message",
     allow=EVERYBODY,
-    query=schemas.WorkspaceQuery,
-    answer=schemas.MessageOut,
+    query=schemas.MessageQuery,
+    answer=schemas.MessageDetail,
 )
 def get_message(
-    caller: Caller, message_id: str, query: schemas.WorkspaceQuery
-) -> schemas.MessageOut:
-    return _with_text(_find(caller, message_id, query.workspace_id))
+    caller: Caller, message_id: str, query: schemas.MessageQuery
+) -> schemas.MessageDetail:
+    parts = _parse_include(query.include)
+    message = _find(caller, message_id, query.workspace_id)
+    body = messages.get_body(message)
+    more: dict[str, Any] = {}
+    if "body" in parts:
+        more["body"] = _body(body, messages.list_attachments(message))
+    if parts & {"decision", "events"}:
+        events = timeline.list_events(message)
+        if "events" in parts:
+            more["events"] = [_event(event) for event in events]
+        if "decision" in parts:
+            records = decisions.list_records(timeline.list_attempts(message), events)
+            more["decision"] = [_decision(record) for record in records]
+    return schemas.MessageDetail(**_fields(message), **_text(message, body), **more)
 
 
 @endpoint(
@@ -120,6 +208,7 @@ def list_log(caller: Caller, query: schemas.LogQuery) -> schemas.LogPage:
             error_class=query.error_class,
             since=query.since,
             until=query.until,
+            api_key_id=_own_only(caller),
         ),
         limit=query.limit,
         older_than=_parse_cursor(query.cursor),
@@ -143,11 +232,58 @@ def list_log(caller: Caller, query: schemas.LogQuery) -> schemas.LogPage:
 )
 def get_timeline(caller: Caller, query: schemas.TimelineQuery) -> schemas.TimelineOut:
     message = _find(caller, query.message_id, query.workspace_id)
+    attempts, events = timeline.list_attempts(message), timeline.list_events(message)
     return schemas.TimelineOut(
-        message=_with_text(message),
-        attempts=[_attempt(attempt) for attempt in timeline.list_attempts(message)],
-        events=[_event(event) for event in timeline.list_events(message)],
+        message=schemas.MessageOut(
+            **_fields(message), **_text(message, messages.get_body(message))
+        ),
+        attempts=[_attempt(attempt) for attempt in attempts],
+        events=[_event(event) for event in events],
+        decision=[_decision(record) for record in decisions.list_records(attempts, events)],
     )
+
+
+def _submitter(caller: Caller, body: schemas.MessageIn | None = None) -> Submitter:
+    """With what a request submits. Raises InvalidRequest for an Idempotency-Key that is none."""
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    if key is None:
+        return Submitter(api_key_id=caller.key_id)
+    if not 1 <= len(key) <= IDEMPOTENCY_KEY_MAX_CHARS or not key.isprintable():
+        raise bad_query(
+            IDEMPOTENCY_KEY,
+            f"must be 1 to {IDEMPOTENCY_KEY_MAX_CHARS} printable characters",
+        )
+    return Submitter(caller.key_id, key, _hash_of(body) if body is not None else b"")
+
+
+def _of_entry(by: Submitter, index: int, entry: schemas.MessageIn) -> Submitter:
+    if by.idempotency_key is None:
+        return by
+    return by.of_entry(index, _hash_of(entry))
+
+
+def _hash_of(body: schemas.MessageIn) -> bytes:
+    """The same for the same request, in whatever order its fields stand."""
+    asked = body.model_dump(mode="json", exclude_unset=True)
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _add_headers(usage: Usage | None, *, is_replayed: bool) -> None:
+    """How the tightest limit stands, and whether this is the answer of an earlier request."""
+    headers = rate_headers(usage) if usage is not None else {}
+    if is_replayed:
+        headers["Idempotent-Replayed"] = "true"
+
+    @after_this_request
+    def add(response: Response) -> Response:
+        response.headers.update(headers)
+        return response
+
+
+def _own_only(caller: Caller) -> int | None:
+    """The key whose messages the caller may read; None: all of the workspace's."""
+    return caller.key_id if caller.role is Role.SENDER else None
 
 
 def _new_message(body: schemas.MessageIn) -> NewMessage:
@@ -159,12 +295,15 @@ def _new_message(body: schemas.MessageIn) -> NewMessage:
         body_html=body.body_html,
         from_name=body.from_name,
         reply_to=body.reply_to,
+        cc=tuple(body.cc),
+        bcc=tuple(body.bcc),
         headers=tuple(body.headers.items()),
         attachments=tuple(
             Attachment(a.filename, a.content_type, a.content_base64, a.content_id)
             for a in body.attachments
         ),
         stream=body.stream,
+        topic=body.topic,
         tags=tuple(body.tags),
         metadata=body.metadata,
         scheduled_at=body.scheduled_at,
@@ -176,7 +315,14 @@ def _find(caller: Caller, message_id: str, workspace_id: int | None) -> Message:
     parsed = ids.parse_id(message_id)
     if parsed is None:
         raise NotFound("There is no such message.")
-    return messages.get(caller.workspace_id(workspace_id), parsed)
+    return messages.get(caller.workspace_id(workspace_id), parsed, api_key_id=_own_only(caller))
+
+
+def _parse_include(text: str | None) -> set[str]:
+    parts = {part.strip() for part in text.split(",")} if text else set()
+    if unknown := parts - INCLUDABLE:
+        raise bad_query("include", f"does not know {', '.join(sorted(unknown))!r}")
+    return parts
 
 
 def _parse_address(field: str, text: str | None) -> str | None:
@@ -194,8 +340,41 @@ def _parse_cursor(text: str | None) -> cursor.Cursor | None:
         raise bad_query("cursor", str(error)) from None
 
 
-def _with_text(message: Message) -> schemas.MessageOut:
-    return schemas.MessageOut(**_fields(message), body_text=messages.get_body(message).body_text)
+def _text(message: Message, body: MessageBody) -> dict[str, Any]:
+    return {
+        "body_text": body.body_text,
+        "related_ids": messages.list_related_ids(message),
+    }
+
+
+def _body(body: MessageBody, attachments: list[Any]) -> schemas.BodyOut:
+    return schemas.BodyOut(
+        from_name=body.from_name,
+        reply_to=body.reply_to,
+        cc=body.visible_cc or [],
+        headers=body.headers,
+        body_text=body.body_text,
+        body_html=body.body_html,
+        attachments=[
+            schemas.AttachmentOut(
+                filename=a.filename, content_type=a.content_type, size_bytes=a.size_bytes
+            )
+            for a in attachments
+        ],
+    )
+
+
+def _decision(record: Record) -> schemas.DecisionOut:
+    return schemas.DecisionOut(
+        at=record.at,
+        stage=record.stage,
+        attempt_no=record.attempt_no,
+        policy_version=record.policy_version,
+        verdict=record.verdict,
+        checks=[
+            schemas.CheckOut(check=c.check, verdict=c.verdict, **c.evidence) for c in record.checks
+        ],
+    )
 
 
 def _fields(message: Message) -> dict[str, Any]:
@@ -207,7 +386,9 @@ def _fields(message: Message) -> dict[str, Any]:
         "subject": message.subject,
         "status": message.status,
         "stream": message.stream,
+        "topic": message.topic,
         "tags": message.tags,
+        "submission_id": message.submission_id or message.id,
         "metadata": message.metadata,
         "attempt_count": message.attempt_count,
         "excused_count": message.excused_count,

@@ -14,6 +14,7 @@ from maild.domain.suppression import TOPIC_MAX_CHARS, normalise_topic
 SUBJECT_MAX_CHARS = 998
 LINE_MAX_OCTETS = 998  # RFC 5322 2.1.1
 HEADERS_MAX = 100
+RECIPIENTS_MAX = 50
 TAGS_MAX = 50
 TAG_MAX_CHARS = 100
 METADATA_MAX_OCTETS = 32_768
@@ -123,6 +124,12 @@ def check_topic(field: str, topic: str) -> Iterator[Complaint]:
     yield from check_line(field, normal, max_chars=TOPIC_MAX_CHARS)
 
 
+def check_recipients(count: int) -> Iterator[Complaint]:
+    """The To and all that get a copy, together."""
+    if count > RECIPIENTS_MAX:
+        yield "cc", f"cc and bcc name more than {RECIPIENTS_MAX - 1} further recipients"
+
+
 def check_tags(tags: Sequence[str]) -> Iterator[Complaint]:
     """Short single-line labels."""
     if len(tags) > TAGS_MAX:
@@ -161,14 +168,6 @@ def check_times(
         yield "expires_at", "must be later than scheduled_at"
     elif expires_at > now + timedelta(days=EXPIRES_MAX_DAYS):
         yield "expires_at", f"is more than {EXPIRES_MAX_DAYS} days ahead"
-
-
-def is_blocked_domain(domain: str, blocked: Sequence[str]) -> bool:
-    """Whether `domain` is on the list: exactly, or below an entry of the form `*.example.com`."""
-    return any(
-        domain.endswith(entry[1:]) if entry.startswith("*.") else domain == entry
-        for entry in blocked
-    )
 
 
 def _is_encodable(text: str) -> bool:

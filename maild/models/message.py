@@ -64,6 +64,8 @@ class Message(BaseModel):
     """What stopped it."""
     unsubscribe_id: int | None
     unsubscribe = peewee.ForeignKeyField(Unsubscribe, null=True, on_delete="SET NULL", index=False)
+    policy_version = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")])
+    """The version of the policy by which it was accepted; 0 is the instance's defaults."""
 
     class Meta:
         table_name = "messages"

@@ -1,8 +1,10 @@
 """Which messages this worker may send: finding lanes with work, claiming a slice, giving back.
 
 A claim is one statement: it picks the oldest due messages of a lane with SKIP LOCKED, and moves
-each to where the rules say: `expired` after its lifetime, `suppressed`, `held` by a freeze, or else
-`sending`, with its attempt counted. All of that is committed before anything is on the wire.
+each to where the rules say: `expired` after its lifetime, `failed` where the policy has come to
+forbid it, `suppressed`, `held` by a freeze, or else `sending`, with its attempt counted. All of
+that is committed before anything is on the wire. What changes between then and the wire is seen by
+the last check (`last_check`).
 Postgres' clock decides every lease; a worker that Postgres believes dead claims nothing.
 """
 
@@ -14,8 +16,9 @@ from typing import Any
 from maild import config
 from maild.db import database
 from maild.domain.lanes import Lane
+from maild.domain.policy import Route, StreamRules
 from maild.domain.states import EventType, Status, Stream
-from maild.services import transitions
+from maild.services import policies, transitions
 from maild.services.transitions import Move
 
 INLINE_BYTES = 256 * 1024
@@ -29,7 +32,8 @@ class Claim:
 
     `account_id` 0 is the environment's account. `seconds_left` of its lifetime are counted from
     the claim. `attempt_no - excused_count` attempts count against the message, this one included;
-    `path_fault_count` is how often its provider was at fault lately.
+    `path_fault_count` is how often its provider was at fault lately. `rules` are its stream's, by
+    the policy of that version.
     """
 
     worker_id: uuid.UUID
@@ -45,13 +49,27 @@ class Claim:
     size_bytes: int
     created_at_epoch: float
     seconds_left: float
+    submission_id: uuid.UUID | None
+    topic: str | None
+    policy_version: int
+    rules: StreamRules
     account_id: int
     account_name: str
+    route: Route | None = None
+
+    @property
+    def content_id(self) -> uuid.UUID:
+        """Where its content is: the recipients of one submission share it."""
+        return self.submission_id or self.message_id
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a message says, as it is stored. `headers` are pairs of name and value."""
+    """What a message says, as it is stored. `headers` are pairs of name and value.
+
+    `visible_to` and `visible_cc` are what its To and Cc show, where the submission has several
+    recipients.
+    """
 
     from_name: str | None
     reply_to: str | None
@@ -59,6 +77,8 @@ class Content:
     body_text: str | None
     body_html: str | None
     attachment_count: int
+    visible_to: str | None = None
+    visible_cc: list[str] | None = None
 
 
 # A skip scan by hand: one probe of the index for each lane, however many messages wait in it.
@@ -82,28 +102,51 @@ def list_due_lanes() -> list[Lane]:
     return [Lane(*row) for row in database.execute_sql(_LIST_LANES, (LANES_MAX,)).fetchall()]
 
 
+# The rules of the lane are read once, and each message is looked up by itself: suppressions and
+# unsubscribes by their index, freezes among the few that are in force. Domains are compared again
+# only where the message was accepted by another policy, or by the instance's defaults, which may
+# have changed with a restart.
 _CLAIM = """
-WITH frozen AS (
-    SELECT id, reason FROM freezes
-    WHERE workspace_id = %(workspace)s
-        AND (kind = 'workspace' OR kind = 'stream' AND target = %(stream)s)
-        AND lifted_at IS NULL AND expires_at > now()
-    ORDER BY id LIMIT 1
+WITH rules AS MATERIALIZED (
+    SELECT coalesce(max(version), 0) AS version,
+        coalesce((array_agg(to_jsonb(blocked_recipient_domains)))[1],
+            to_jsonb(%(blocked)s::text[])) AS blocked,
+        coalesce((array_agg(to_jsonb(allowed_from_domains)))[1], '[]') AS allowed
+    FROM (
+        SELECT version, blocked_recipient_domains, allowed_from_domains FROM policies
+        WHERE workspace_id = %(workspace)s ORDER BY version DESC LIMIT 1) AS p
+), frozen AS MATERIALIZED (
+    SELECT id, kind, target, reason FROM freezes
+    WHERE workspace_id = %(workspace)s AND lifted_at IS NULL AND expires_at > now()
+        AND kind <> 'smtp_account' AND (kind <> 'stream' OR target = %(stream)s)
 ), due AS MATERIALIZED (
-    SELECT m.id,
-        CASE
-            WHEN m.expires_at <= now() THEN 'expired'
-            WHEN EXISTS (
-                SELECT FROM suppressions s
-                WHERE s.workspace_id = m.workspace_id
-                    AND s.email = lower(m.to_email COLLATE "pg_c_utf8")
-                    AND (s.stream IS NULL OR s.stream = m.stream)
-                    AND s.removed_at IS NULL
-                    AND (s.expires_at IS NULL OR s.expires_at > now())) THEN 'suppressed'
-            WHEN EXISTS (SELECT FROM frozen) THEN 'held'
-            ELSE 'sending'
-        END AS new
+    SELECT m.id, s.id AS suppression_id, u.id AS unsubscribe_id, f.id AS freeze_id,
+        coalesce(s.reason, f.reason) AS reason, split_part(m.from_email, '@', -1) AS from_domain,
+        split_part(m.to_email, '@', -1) AS to_domain,
+        r.version = 0 OR m.policy_version <> r.version AS has_new_rules, r.blocked, r.allowed,
+        m.expires_at <= now() AS is_over
     FROM messages m
+    CROSS JOIN rules r
+    LEFT JOIN LATERAL (
+        SELECT id, reason FROM suppressions
+        WHERE workspace_id = m.workspace_id AND email = lower(m.to_email COLLATE "pg_c_utf8")
+            AND removed_at IS NULL AND (stream IS NULL OR stream = m.stream)
+            AND (expires_at IS NULL OR expires_at > now())
+        LIMIT 1) s ON true
+    LEFT JOIN LATERAL (
+        SELECT id FROM unsubscribes
+        WHERE workspace_id = m.workspace_id AND email = lower(m.to_email COLLATE "pg_c_utf8")
+            AND removed_at IS NULL AND (stream IS NULL OR stream = m.stream)
+            AND (topic IS NULL OR topic = m.topic)
+        LIMIT 1) u ON true
+    LEFT JOIN LATERAL (
+        SELECT id, reason FROM frozen
+        WHERE CASE kind
+            WHEN 'api_key' THEN target = m.api_key_id::text
+            WHEN 'from_email' THEN target = lower(m.from_email COLLATE "pg_c_utf8")
+            WHEN 'recipient_domain' THEN target = split_part(m.to_email, '@', -1)
+            ELSE true END
+        ORDER BY id LIMIT 1) f ON true
     WHERE m.status = 'queued' AND m.priority = %(priority)s AND m.workspace_id = %(workspace)s
         AND m.next_attempt_at <= now()
         AND EXISTS (
@@ -112,41 +155,90 @@ WITH frozen AS (
     ORDER BY m.next_attempt_at
     LIMIT %(limit)s
     FOR UPDATE OF m SKIP LOCKED
+), decided AS MATERIALIZED (
+    SELECT d.*,
+        CASE
+            WHEN is_over THEN 'lifetime'
+            WHEN has_new_rules AND allowed <> '[]' AND NOT EXISTS (
+                SELECT FROM jsonb_array_elements_text(allowed) AS e
+                WHERE from_domain = e OR left(e, 2) = '*.'
+                    AND right(from_domain, length(e) - 1) = substr(e, 2)) THEN 'from_domain'
+            WHEN has_new_rules AND EXISTS (
+                SELECT FROM jsonb_array_elements_text(blocked) AS e
+                WHERE to_domain = e OR left(e, 2) = '*.'
+                    AND right(to_domain, length(e) - 1) = substr(e, 2)) THEN 'recipient_domain'
+            WHEN suppression_id IS NOT NULL THEN 'suppression'
+            WHEN unsubscribe_id IS NOT NULL THEN 'unsubscribe'
+            WHEN freeze_id IS NOT NULL THEN 'freeze'
+        END AS stopped_by
+    FROM due d
 ), moved AS (
     UPDATE messages AS m SET
-        status = due.new,
+        status = d.new,
         next_attempt_at = NULL,
-        worker_id = CASE due.new WHEN 'sending' THEN %(worker)s::uuid END,
-        attempt_count = m.attempt_count + CASE due.new WHEN 'sending' THEN 1 ELSE 0 END,
-        smtp_account_name = CASE due.new WHEN 'sending' THEN %(account_name)s
+        worker_id = CASE d.new WHEN 'sending' THEN %(worker)s::uuid END,
+        attempt_count = m.attempt_count + CASE d.new WHEN 'sending' THEN 1 ELSE 0 END,
+        smtp_account_name = CASE d.new WHEN 'sending' THEN %(account_name)s
             ELSE m.smtp_account_name END,
-        hold_reason = CASE due.new WHEN 'held' THEN (SELECT reason FROM frozen) END,
-        freeze_id = CASE due.new WHEN 'held' THEN (SELECT id FROM frozen) END,
+        hold_reason = CASE d.new WHEN 'held' THEN d.reason END,
+        freeze_id = CASE d.new WHEN 'held' THEN d.freeze_id END,
+        suppression_id = CASE d.stopped_by WHEN 'suppression' THEN d.suppression_id END,
+        unsubscribe_id = CASE d.stopped_by WHEN 'unsubscribe' THEN d.unsubscribe_id END,
+        last_error = CASE d.new WHEN 'failed' THEN d.error ELSE m.last_error END,
+        error_class = CASE d.new WHEN 'failed' THEN 'policy' ELSE m.error_class END,
         updated_at = now()
-    FROM due WHERE m.id = due.id
-    RETURNING m.id, m.status, m.attempt_count, m.excused_count, m.path_fault_count, m.from_email,
-        m.to_email, m.subject, m.size_bytes, m.created_at, m.expires_at, m.hold_reason
+    FROM (
+        SELECT *,
+            CASE stopped_by
+                WHEN 'lifetime' THEN 'expired'
+                WHEN 'from_domain' THEN 'failed'
+                WHEN 'recipient_domain' THEN 'failed'
+                WHEN 'suppression' THEN 'suppressed'
+                WHEN 'unsubscribe' THEN 'suppressed'
+                WHEN 'freeze' THEN 'held'
+                ELSE 'sending'
+            END AS new,
+            CASE stopped_by
+                WHEN 'from_domain' THEN
+                    'The workspace''s policy does not allow mail from ' || from_domain || '.'
+                WHEN 'recipient_domain' THEN 'Mail to ' || to_domain || ' is blocked.'
+            END AS error
+        FROM decided) AS d
+    WHERE m.id = d.id
+    RETURNING m.*, d.stopped_by, d.error, d.from_domain, d.to_domain, d.reason,
+        CASE d.stopped_by WHEN 'freeze' THEN d.freeze_id END AS frozen_by
 ), told AS (
     INSERT INTO events (workspace_id, message_id, type, data)
-    SELECT %(workspace)s, id, 'message.' || status,
-        jsonb_strip_nulls(jsonb_build_object('reason', hold_reason))
+    SELECT %(workspace)s, id, 'message.' || status, jsonb_strip_nulls(jsonb_build_object(
+        'check', stopped_by,
+        'policy_version', (SELECT version FROM rules),
+        'text', error,
+        'value', CASE stopped_by WHEN 'from_domain' THEN from_domain
+            WHEN 'recipient_domain' THEN to_domain END,
+        'reason', CASE WHEN stopped_by IN ('suppression', 'freeze') THEN reason END,
+        'suppression_id', suppression_id,
+        'unsubscribe_id', unsubscribe_id,
+        'freeze_id', frozen_by))
     FROM moved WHERE status <> 'sending'
 )
 SELECT m.id, m.status, m.attempt_count, m.excused_count, m.path_fault_count, m.from_email,
     m.to_email, m.subject, m.size_bytes, extract(epoch FROM m.created_at)::float8,
-    extract(epoch FROM m.expires_at - now())::float8,
-    b.from_name, b.reply_to, b.headers, b.body_text, b.body_html, b.attachment_count
+    extract(epoch FROM m.expires_at - now())::float8, m.submission_id, m.topic,
+    (SELECT version FROM rules),
+    b.from_name, b.reply_to, b.headers, b.body_text, b.body_html, b.attachment_count,
+    b.visible_to, b.visible_cc
 FROM moved m
-LEFT JOIN message_bodies b ON b.message_id = m.id AND m.size_bytes <= %(inline)s
-    AND m.status = 'sending'
+LEFT JOIN message_bodies b ON b.message_id = coalesce(m.submission_id, m.id)
+    AND m.size_bytes <= %(inline)s AND m.status = 'sending'
 ORDER BY m.created_at, m.id
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a claim came to. `contents` has what was small enough to come along. `moved_count` is
-    how many messages left the queue, those included that went elsewhere than to us.
+    """What a claim came to. `contents` has what was small enough to come along, by message.
+    `moved_count` is how many messages left the queue, those included that went elsewhere than to
+    us.
     """
 
     claims: list[Claim]
@@ -155,9 +247,18 @@ class Claimed:
 
 
 def claim(
-    worker_id: uuid.UUID, lane: Lane, *, account_id: int, account_name: str, limit: int
+    worker_id: uuid.UUID,
+    lane: Lane,
+    *,
+    account_id: int,
+    account_name: str,
+    limit: int,
+    route: Route = Route.FIRST_CHOICE,
 ) -> Claimed:
-    """Take up to `limit` due messages of a lane, for this account; committed on return."""
+    """Take up to `limit` due messages of a lane, for this account; committed on return.
+
+    `route` says why it is this one.
+    """
     rows = database.execute_sql(
         _CLAIM,
         {
@@ -169,6 +270,7 @@ def claim(
             "lease": config.current().lease_seconds,
             "account_name": account_name,
             "inline": INLINE_BYTES,
+            "blocked": list(policies.default().blocked_recipient_domains),
         },
     ).fetchall()
     claims: list[Claim] = []
@@ -193,17 +295,22 @@ def claim(
                 size_bytes=row[8],
                 created_at_epoch=row[9],
                 seconds_left=row[10],
+                submission_id=row[11],
+                topic=row[12],
+                policy_version=row[13],
+                rules=policies.known(lane.workspace_id, row[13]).stream(stream),
                 account_id=account_id,
                 account_name=account_name,
+                route=route,
             )
         )
-        if row[13] is not None:  # headers are never null: the body came along
-            contents[message_id] = Content(*row[11:17])
+        if row[16] is not None:  # headers are never null: the body came along
+            contents[message_id] = Content(*row[14:22])
     return Claimed(claims, contents, len(rows))
 
 
 _LOAD = """
-SELECT from_name, reply_to, headers, body_text, body_html, attachment_count
+SELECT from_name, reply_to, headers, body_text, body_html, attachment_count, visible_to, visible_cc
 FROM message_bodies WHERE message_id = %s
 """
 _LOAD_ATTACHMENTS = """
@@ -212,16 +319,16 @@ WHERE message_id IN %s ORDER BY message_id, position
 """
 
 
-def load_content(message_id: uuid.UUID) -> Content:
-    """The content of one large message."""
-    return Content(*database.execute_sql(_LOAD, (message_id,)).fetchone())
+def load_content(content_id: uuid.UUID) -> Content:
+    """One large content, by `Claim.content_id`."""
+    return Content(*database.execute_sql(_LOAD, (content_id,)).fetchone())
 
 
-def load_attachments(message_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[tuple[Any, ...]]]:
-    """(filename, content type, bytes, content id) of each message's attachments, in order."""
+def load_attachments(content_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[tuple[Any, ...]]]:
+    """(filename, content type, bytes, content id) of each content's attachments, in order."""
     found: dict[uuid.UUID, list[tuple[Any, ...]]] = {}
-    if message_ids:
-        for row in database.execute_sql(_LOAD_ATTACHMENTS, (tuple(message_ids),)).fetchall():
+    if content_ids:
+        for row in database.execute_sql(_LOAD_ATTACHMENTS, (tuple(content_ids),)).fetchall():
             filename, content_type, content, content_id = row[1:]
             found.setdefault(row[0], []).append(
                 (filename, content_type, bytes(content), content_id)
@@ -251,49 +358,3 @@ def release(claims: Sequence[Claim]) -> None:
                 for claim in claims
             ]
         )
-
-
-_STOPPED = """
-SELECT m.id,
-    EXISTS (
-        SELECT FROM suppressions s
-        WHERE s.workspace_id = m.workspace_id AND s.email = lower(m.to_email COLLATE "pg_c_utf8")
-            AND (s.stream IS NULL OR s.stream = m.stream) AND s.removed_at IS NULL
-            AND (s.expires_at IS NULL OR s.expires_at > now())),
-    EXISTS (
-        SELECT FROM freezes f
-        WHERE f.workspace_id = m.workspace_id AND f.lifted_at IS NULL AND f.expires_at > now()
-            AND (f.kind = 'workspace' OR f.kind = 'stream' AND f.target = m.stream))
-FROM messages m WHERE m.id = ANY(%s::uuid[])
-"""
-
-
-def find_forbidden(claims: Sequence[Claim]) -> tuple[set[uuid.UUID], set[uuid.UUID]]:
-    """The last check before messages are offered: the ids of those that were suppressed, and of
-    those whose lane was frozen, since their claim. Changes nothing.
-    """
-    ids = [str(claim.message_id) for claim in claims]
-    rows = database.execute_sql(_STOPPED, (ids,)).fetchall()
-    suppressed = {message_id for message_id, is_suppressed, _ in rows if is_suppressed}
-    return suppressed, {message_id for message_id, _, is_frozen in rows if is_frozen} - suppressed
-
-
-def suppress(claims: Sequence[Claim]) -> None:
-    """Take messages that were offered to no server out of sending: their recipients are
-    suppressed.
-    """
-    with database.atomic():
-        transitions.apply([_suppress(claim) for claim in claims])
-
-
-def _suppress(claim: Claim) -> Move:
-    return Move(
-        message_id=claim.message_id,
-        workspace_id=claim.workspace_id,
-        old=Status.SENDING,
-        new=Status.SUPPRESSED,
-        event=EventType.SUPPRESSED,
-        worker_id=claim.worker_id,
-        attempt_no=claim.attempt_no,
-        uncount=True,
-    )

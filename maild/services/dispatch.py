@@ -13,7 +13,7 @@ from functools import partial
 from maild import config, log, marks
 from maild.domain.smtp_reply import ErrorClass, Stage, of_contact
 from maild.errors import DecryptionError, NotFound, Unavailable
-from maild.services import claims, outcomes, providers, rescues, smtp_accounts, workers
+from maild.services import claims, last_check, outcomes, providers, rescues, smtp_accounts, workers
 from maild.services.aside import Aside
 from maild.services.claims import Claim
 from maild.services.gate import Gate
@@ -104,25 +104,27 @@ class Dispatcher:
         now = time.monotonic()
         parcels = path.unchecked(now)
         try:
-            suppressed, frozen = await self._aside.ask(
-                claims.find_forbidden, [parcel.claim for parcel in parcels]
+            stopped, frozen = await self._aside.ask(
+                last_check.find_forbidden, [parcel.claim for parcel in parcels]
             )
         finally:
             path.is_checking = False
         waiting = path.ready & set(parcels)
         for parcel in waiting:
             parcel.checked_at = now
-        stopped = {p for p in waiting if p.claim.message_id in suppressed | frozen}
-        path.remove(stopped)
+        taken = {p for p in waiting if p.claim.message_id in stopped.keys() | frozen}
+        path.remove(taken)
         self.pump(path)
-        unwanted = [p.claim for p in stopped if p.claim.message_id in suppressed]
+        unwanted = [
+            (p.claim, stopped[p.claim.message_id]) for p in taken if p.claim.message_id in stopped
+        ]
         try:
             if unwanted:
-                await self._aside.ask(claims.suppress, unwanted)
+                await self._aside.ask(last_check.suppress, unwanted)
         finally:
-            self._lease.let_go({claim.message_id for claim in unwanted})
+            self._lease.let_go({claim.message_id for claim, _ in unwanted})
         # And the next claim holds them.
-        await self.release([p.claim for p in stopped if p.claim.message_id in frozen])
+        await self.release([p.claim for p in taken if p.claim.message_id in frozen])
 
     # Connections
 

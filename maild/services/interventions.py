@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 
 import peewee
 
-from maild import config, queue
+from maild import queue
 from maild.db import database
 from maild.domain import ids, submission
 from maild.domain.freeze import FreezeKind
+from maild.domain.policy import matching
 from maild.domain.states import EventType, Status, Stream
 from maild.errors import FieldError, InvalidFields, summarise
-from maild.models import Freeze, Message, Suppression
-from maild.services import addresses, message_log, transitions, workspaces
+from maild.models import Freeze, Message, Suppression, Unsubscribe
+from maild.services import message_log, policies, transitions, workspaces
 from maild.services.messages import DELIVER
 from maild.services.transitions import Move
 
@@ -114,9 +115,11 @@ class _Found(NamedTuple):
     id: Any
     status: Status
     stream: Stream
+    from_email: str
     to_email: str
     seconds_to_schedule: float
     suppression: str | None
+    unsubscribe: int | None
     freeze: str | None
 
 
@@ -248,21 +251,26 @@ def resolve(
 
 
 def _retrying(workspace_id: int, why: dict[str, Any]) -> _Verb:
-    settings = config.current()
+    rules = policies.get(workspace_id)
 
     def why_not(m: _Found) -> str | None:
         if m.status not in _RETRIABLE:
             return f"is {m.status.value}: only failed and unknown messages can be retried"
         if m.suppression is not None:
             return f"the recipient is suppressed: {m.suppression}"
-        domain = addresses.parse(m.to_email).domain
-        if submission.is_blocked_domain(domain, settings.blocked_recipient_domains):
-            return f"mail to {domain} is blocked"
+        if m.unsubscribe is not None:
+            return "the recipient has unsubscribed"
+        sender, recipient = (text.rpartition("@")[2] for text in (m.from_email, m.to_email))
+        if matching(recipient, rules.blocked_recipient_domains):
+            return f"mail to {recipient} is blocked"
+        allowed = rules.allowed_from_domains
+        if allowed and not matching(sender, allowed):
+            return f"the policy does not allow mail from {sender}"
         return None
 
     def move(m: _Found) -> Move:
         again = _move(workspace_id, m, Status.QUEUED, EventType.RETRIED, why)
-        lifetime = settings.lifetime_seconds(m.stream)
+        lifetime = rules.stream(m.stream).lifetime_seconds
         return replace(again, next_attempt_in=0.0, lifetime_seconds=lifetime)
 
     return _Verb(OutcomeStatus.RETRIED, why_not, move, rings=True)
@@ -345,24 +353,47 @@ def _select() -> Any:
         peewee.NodeList((peewee.SQL("epoch FROM"), Message.scheduled_at - peewee.fn.now()))
     )
     now = peewee.fn.now()
+
+    def lower(field: Any) -> Any:
+        """As suppressions and unsubscribes are kept: beyond ASCII too."""
+        return peewee.fn.lower(field.collate("pg_c_utf8"))
+
     suppression = (
         Suppression.select(Suppression.reason)
         .where(
             Suppression.workspace == Message.workspace,
-            # Lower case as suppressions are kept, beyond ASCII too.
-            Suppression.email == peewee.fn.lower(Message.to_email.collate("pg_c_utf8")),
+            Suppression.email == lower(Message.to_email),
             Suppression.stream.is_null() | (Suppression.stream == Message.stream),
             Suppression.removed_at.is_null(),
             Suppression.expires_at.is_null() | (Suppression.expires_at > now),
         )
         .limit(1)
     )
+    unsubscribe = (
+        Unsubscribe.select(Unsubscribe.id)
+        .where(
+            Unsubscribe.workspace == Message.workspace,
+            Unsubscribe.email == lower(Message.to_email),
+            Unsubscribe.stream.is_null() | (Unsubscribe.stream == Message.stream),
+            Unsubscribe.topic.is_null() | (Unsubscribe.topic == Message.topic),
+            Unsubscribe.removed_at.is_null(),
+        )
+        .limit(1)
+    )
+    own = {
+        FreezeKind.STREAM: Message.stream,
+        FreezeKind.API_KEY: Message.api_key_id.cast("text"),
+        FreezeKind.FROM_EMAIL: lower(Message.from_email),
+        FreezeKind.RECIPIENT_DOMAIN: peewee.fn.split_part(Message.to_email, "@", -1),
+    }
+    is_frozen = Freeze.kind == FreezeKind.WORKSPACE
+    for kind, target in own.items():
+        is_frozen |= (Freeze.kind == kind) & (Freeze.target == target)
     freeze = (
         Freeze.select(Freeze.reason)
         .where(
             Freeze.workspace == Message.workspace,
-            (Freeze.kind == FreezeKind.WORKSPACE)
-            | ((Freeze.kind == FreezeKind.STREAM) & (Freeze.target == Message.stream)),
+            is_frozen,
             Freeze.lifted_at.is_null(),
             Freeze.expires_at > now,
         )
@@ -372,16 +403,18 @@ def _select() -> Any:
         Message.id,
         Message.status,
         Message.stream,
+        Message.from_email,
         Message.to_email,
         peewee.fn.greatest(0, peewee.fn.coalesce(wait, 0)),
         suppression,
+        unsubscribe,
         freeze,
     )
 
 
 def _rows(query: Any) -> list[_Found]:
     return [
-        _Found(r[0], Status(r[1]), Stream(r[2]), r[3], float(r[4]), r[5], r[6])
+        _Found(r[0], Status(r[1]), Stream(r[2]), r[3], r[4], float(r[5]), r[6], r[7], r[8])
         for r in query.tuples()
     ]
 

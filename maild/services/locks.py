@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from maild.db import database
 
 _NAMESPACE = 0x6D61696C  # "mail": keeps maild's locks apart from those of others in this database
+_ACCEPTING = _NAMESPACE + 1  # with a workspace's id
 
 MIGRATE = 1
 SWEEP = 2
@@ -32,6 +33,11 @@ def only_one(what: int) -> Iterator[bool]:
     finally:
         if row[0]:
             _unlock(what)
+
+
+def accept_in_turn(workspace_id: int) -> None:
+    """Wait until nobody else accepts for this workspace; until the end of the transaction."""
+    database.execute_sql("SELECT pg_advisory_xact_lock(%s, %s)", (_ACCEPTING, workspace_id))
 
 
 def _unlock(what: int) -> None:

@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 from maild.domain.address import to_wire
 from maild.domain.ids import message_id_header
 from maild.domain.mime import Attachment, Content, build
+from maild.domain.states import Stream
+from maild.services import unsubscribe_links
+from maild.services.claims import Claim
 from maild.services.paths import Parcel
 from maild.transports.smtp import Capabilities, Offer
 
@@ -14,27 +17,42 @@ def make_offer(parcel: Parcel, server: Capabilities) -> Offer:
     SMTP.
     """
     content = _content(parcel)
+    recipient = to_wire(parcel.claim.to_email)
     message = build(
         content,
         eight_bit=server.eight_bit,
         utf8_headers=content.needs_utf8_headers and server.smtputf8,
     )
-    return Offer(content.from_email, content.to[0], message, parcel)
+    return Offer(content.from_email, recipient, message, parcel)
 
 
 def _content(parcel: Parcel) -> Content:
     claim, stored = parcel.claim, parcel.content
     from_email = to_wire(claim.from_email)
     return Content(
-        message_id=message_id_header(claim.message_id, from_email.rpartition("@")[2]),
+        message_id=message_id_header(claim.content_id, from_email.rpartition("@")[2]),
         date=datetime.fromtimestamp(claim.created_at_epoch, UTC),
         from_email=from_email,
         from_name=stored.from_name,
-        to=(to_wire(claim.to_email),),
+        to=(to_wire(stored.visible_to or claim.to_email),),
+        cc=tuple(to_wire(address) for address in stored.visible_cc or ()),
         reply_to=to_wire(stored.reply_to) if stored.reply_to else None,
         subject=claim.subject,
         body_text=stored.body_text,
         body_html=stored.body_html,
         headers=tuple((name, value) for name, value in stored.headers),
+        literal_headers=_way_out(claim),
         attachments=tuple(Attachment(*attachment) for attachment in parcel.attachments),
+    )
+
+
+def _way_out(claim: Claim) -> tuple[tuple[str, str], ...]:
+    """What lets the recipient of marketing mail leave with one click."""
+    if claim.stream is not Stream.MARKETING:
+        return ()
+    return unsubscribe_links.headers(
+        workspace_id=claim.workspace_id,
+        message_id=claim.message_id,
+        email=claim.to_email,
+        topic=claim.topic,
     )

@@ -46,6 +46,7 @@ class Filter:
     error_class: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    api_key_id: int | None = None
 
     @property
     def is_lasting(self) -> bool:
@@ -177,6 +178,7 @@ def conditions(workspace_id: int, f: Filter) -> Sequence[peewee.Expression]:
         Message.from_email: f.from_email,
         Message.smtp_account_name: f.smtp_account,
         Message.error_class: f.error_class,
+        Message.api_key_id: f.api_key_id,
     }
     found += [field == value for field, value in exact.items() if value is not None]
     if f.tag is not None:

@@ -1,87 +1,116 @@
 """Accepting messages, one or many at once, and reading one back with its content.
 
-Accepting is one transaction (message, content, event, tally), then a ring at the doorbell. What is
-accepted is durable; a Redis that is away changes nothing but how soon a worker looks. What a person
-does to a message later is in `interventions`, and the log in `message_log`.
+Accepting is one transaction (`acceptance`), then a ring at the doorbell. What is accepted is
+durable; a Redis that is away changes nothing but how soon a worker looks. What a person does to a
+message later is in `interventions`, and the log in `message_log`.
 """
 
-import dataclasses
-import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import peewee
 
-from maild import clock, config, queue
-from maild.domain import submission
-from maild.errors import (
-    BlockedRecipientDomain,
-    FieldError,
-    InvalidFields,
-    InvalidRequest,
-    MaildError,
-    NotFound,
-    summarise,
-)
+from maild import queue
+from maild.domain.policy import Decision
+from maild.errors import InvalidRequest, MaildError, NotFound
 from maild.models import Message, MessageAttachment, MessageBody
-from maild.services import addresses, message_store, workspaces
-from maild.services.message_store import NewMessage
+from maild.services import accept_groups, acceptance, submissions, workspaces
+from maild.services.acceptance import Accepted, Settled
+from maild.services.submissions import NOBODY, NewMessage, Submission, Submitter
 
 DELIVER = "deliver"
 """The hint that wakes delivery."""
 
-REQUIRED = ("from_email", "to_email", "subject")
-
 
 def accept(workspace_id: int, new: NewMessage) -> Message:
-    """Check a message and store it durably; returns it as `queued`.
+    """Check a message and store it durably; returns the first recipient's, as it was stored.
+
+    Raises as `submit`.
+    """
+    return submit(workspace_id, new).messages[0]
+
+
+def submit(workspace_id: int, new: NewMessage, *, by: Submitter = NOBODY) -> Accepted:
+    """Check a submission and store its messages durably, all of them or none.
 
     Raises InvalidRequest (a required field is missing), InvalidFields, BlockedRecipientDomain,
-    NotFound (the workspace). Nothing is stored then.
+    ForbiddenFromDomain, RateLimited, IdempotencyConflict, NotFound (the workspace). Nothing is
+    stored then.
     """
-    message = message_store.store_one(workspace_id, _check(new))
+    accepted = accept_groups.settle_one(workspace_id, submissions.check(new, by))
     queue.enqueue(DELIVER)
-    return message
+    return accepted
 
 
 def accept_many(workspace_id: int, news: Sequence[NewMessage]) -> list[Message | MaildError]:
-    """Check each message on its own, and store the good ones durably, all at once.
+    """As `submit_many`, without keys; for each the first recipient's message, or the error."""
+    settled = submit_many(workspace_id, [(new, NOBODY) for new in news])
+    return [one if isinstance(one, MaildError) else one.messages[0] for one in settled]
 
-    Returns for each, in their order, the message as `queued`, or what `accept` would have raised.
-    Raises NotFound (the workspace); nothing is stored then.
+
+def submit_many(workspace_id: int, news: Sequence[tuple[NewMessage, Submitter]]) -> list[Settled]:
+    """Check each submission on its own, and store the good ones durably, all at once.
+
+    Returns for each, in their order, what it came to, or what `submit` would have raised. Raises
+    NotFound (the workspace); nothing is stored then.
     """
-    outcomes: list[Message | MaildError] = []
-    good: list[NewMessage] = []
+    outcomes: list[Settled] = []
+    good: list[Submission] = []
     places: list[int] = []
-    for place, new in enumerate(news):
+    for place, (new, by) in enumerate(news):
         try:
-            good.append(_check(new))
+            good.append(submissions.check(new, by))
             places.append(place)
         except InvalidRequest as error:
             outcomes.append(error)
     if not good:
         workspaces.require(workspace_id)
         return outcomes
-    # The bad ones stand in order already; each stored one goes between them, to its own place.
-    for place, message in zip(places, message_store.store(workspace_id, good), strict=True):
-        outcomes.insert(place, message)
+    # The bad ones stand in order already; each good one goes between them, to its own place.
+    for place, settled in zip(places, acceptance.settle(workspace_id, good), strict=True):
+        outcomes.insert(place, settled)
     queue.enqueue(DELIVER)
     return outcomes
 
 
-def get(workspace_id: int, message_id: uuid.UUID) -> Message:
-    """One message. Raises NotFound, also for another workspace's."""
+def ask(
+    workspace_id: int, new: NewMessage, *, by: Submitter = NOBODY
+) -> list[tuple[str, Decision]]:
+    """What would become of a submission, for each of its recipients; changes nothing.
+
+    Raises InvalidRequest, InvalidFields, NotFound (the workspace).
+    """
+    return acceptance.ask(workspace_id, submissions.check(new, by))
+
+
+def get(workspace_id: int, message_id: uuid.UUID, *, api_key_id: int | None = None) -> Message:
+    """One message; with `api_key_id`, one that this key has submitted.
+
+    Raises NotFound, also for another workspace's.
+    """
     message: Message | None = Message.get_or_none(
         Message.id == message_id, Message.workspace == workspace_id
     )
-    if message is None:
+    if message is None or api_key_id not in (None, message.api_key_id):
         raise NotFound("There is no such message.")
     return message
 
 
+def list_related_ids(message: Message) -> list[uuid.UUID]:
+    """The ids of the other messages of its submission, the To's first."""
+    if message.submission_id is None:
+        return []
+    query = (
+        Message.select(Message.id)
+        .where(Message.submission_id == message.submission_id, Message.id != message.id)
+        .order_by(Message.id != message.submission_id, Message.id)
+    )
+    return [row.id for row in query]
+
+
 def get_body(message: Message) -> MessageBody:
     """The content of a message."""
-    body: MessageBody = MessageBody.get_by_id(message.id)
+    body: MessageBody = MessageBody.get_by_id(message.submission_id or message.id)
     return body
 
 
@@ -94,72 +123,7 @@ def list_attachments(message: Message) -> list[MessageAttachment]:
             MessageAttachment.content_type,
             peewee.fn.octet_length(MessageAttachment.content).alias("size_bytes"),
         )
-        .where(MessageAttachment.message == message.id)
+        .where(MessageAttachment.message == (message.submission_id or message.id))
         .order_by(MessageAttachment.position)
     )
     return list(query)
-
-
-def _check(new: NewMessage) -> NewMessage:
-    """The message in normal form. Raises as `accept` says."""
-    missing = [
-        FieldError(name, "is required and must not be empty")
-        for name in REQUIRED
-        if not getattr(new, name).strip()
-    ]
-    if not (new.body_text or new.body_html):
-        missing.append(FieldError("body_text", "body_text or body_html is required"))
-    if missing:
-        raise InvalidRequest(summarise(missing), errors=missing)
-
-    problems: list[FieldError] = []
-    normal: dict[str, addresses.Address | None] = {}
-    for name in ("from_email", "to_email", "reply_to"):
-        text = getattr(new, name)
-        try:
-            normal[name] = addresses.parse(text) if text else None
-        except ValueError as error:
-            problems.append(FieldError(name, str(error)))
-    problems += [FieldError(name, message) for name, message in _complaints(new)]
-    if problems:
-        raise InvalidFields(summarise(problems), errors=problems)
-
-    sender, recipient, reply_to = normal["from_email"], normal["to_email"], normal["reply_to"]
-    assert sender is not None
-    assert recipient is not None
-    if submission.is_blocked_domain(recipient.domain, config.current().blocked_recipient_domains):
-        detail = f"Mail to {recipient.domain} is blocked."
-        raise BlockedRecipientDomain(detail, errors=[FieldError("to_email", detail)])
-    return dataclasses.replace(
-        new,
-        from_email=sender.text,
-        to_email=recipient.text,
-        reply_to=reply_to.text if reply_to else None,
-    )
-
-
-def _complaints(new: NewMessage) -> Iterator[submission.Complaint]:
-    yield from submission.check_line("subject", new.subject, max_chars=submission.SUBJECT_MAX_CHARS)
-    if new.from_name:
-        yield from submission.check_line(
-            "from_name", new.from_name, max_chars=submission.NAME_MAX_CHARS
-        )
-    for name in ("body_text", "body_html"):
-        yield from submission.check_storable(name, getattr(new, name))
-    yield from submission.check_headers(new.headers)
-    yield from submission.check_tags(new.tags)
-    if len(json.dumps(new.metadata)) > submission.METADATA_MAX_OCTETS:
-        yield "metadata", f"is larger than {submission.METADATA_MAX_OCTETS} bytes of JSON"
-    else:
-        yield from submission.check_storable("metadata", new.metadata)
-    for index, attachment in enumerate(new.attachments):
-        yield from submission.check_attachment(
-            f"attachments.{index}",
-            filename=attachment.filename,
-            content_type=attachment.content_type,
-            content_id=attachment.content_id,
-        )
-    if new.scheduled_at or new.expires_at:
-        yield from submission.check_times(
-            scheduled_at=new.scheduled_at, expires_at=new.expires_at, now=clock.now()
-        )

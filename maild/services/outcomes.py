@@ -8,6 +8,7 @@ is in `services/recorder.py`.
 
 import json
 import random
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,9 +18,10 @@ from maild.domain import retry
 from maild.domain.smtp_reply import ErrorClass, Reply, Stage, Verdict
 from maild.domain.states import AttemptStatus, EventType, Status
 from maild.models.smtp_account import ENVIRONMENT
-from maild.services import providers, transitions
+from maild.services import providers, suppressions, transitions
 from maild.services.claims import Claim
 from maild.services.providers import Counts, Fault, storable
+from maild.services.suppressions import Bounced
 from maild.services.transitions import Move
 from maild.transports.smtp import Outcome
 
@@ -173,8 +175,9 @@ def decide(
 
 
 def _after_trouble(claim: Claim, outcome: Outcome, has_other_path: bool) -> _Next:
-    settings = config.current()
     verdict = outcome.verdict
+    max_attempts = claim.rules.max_attempts
+    ladder = config.current().retry_delays_seconds
     if outcome.is_unknown:
         return _after_lost_contact(claim, outcome)
     if outcome.is_permanent:
@@ -188,9 +191,9 @@ def _after_trouble(claim: Claim, outcome: Outcome, has_other_path: bool) -> _Nex
         is_excused = True
     else:
         counted = claim.attempt_no - claim.excused_count
-        if counted >= settings.max_attempts:
+        if counted >= max_attempts:
             return _failed(f"Gave up after {_times(counted)}. The last answer: {outcome.text}")
-        delay = retry.delay_seconds(counted, settings.retry_delays_seconds, jitter=random.uniform)
+        delay = retry.delay_seconds(counted, ladder, jitter=random.uniform)
         is_excused = False
     # RFC 5321 4.5.4.1 leaves the interval to us; a server that names one knows better.
     delay = max(delay, float(asked))
@@ -210,13 +213,13 @@ def _after_trouble(claim: Claim, outcome: Outcome, has_other_path: bool) -> _Nex
 
 def _after_lost_contact(claim: Claim, outcome: Outcome) -> _Next:
     """The stream's rule for a message that may have been taken: never `failed`, never silent."""
-    settings = config.current()
-    rule = settings.stream(claim.stream.value).unknown_outcome
+    rule = claim.rules.unknown_outcome
     counted = claim.attempt_no - claim.excused_count
     if rule == "assume_sent":
         return _Next(Status.SENT, AttemptStatus.UNKNOWN, EventType.ASSUMED_SENT, outcome.text)
-    if rule == "retry" and counted < settings.max_attempts:
-        delay = retry.delay_seconds(counted, settings.retry_delays_seconds, jitter=random.uniform)
+    if rule == "retry" and counted < claim.rules.max_attempts:
+        ladder = config.current().retry_delays_seconds
+        delay = retry.delay_seconds(counted, ladder, jitter=random.uniform)
         if delay < claim.seconds_left:
             return _Next(
                 Status.QUEUED,
@@ -241,14 +244,16 @@ def _times(count: int) -> str:
 _ATTEMPTS = """
 INSERT INTO attempts (
     message_id, attempt_no, status, worker_id, smtp_account_name, remote, started_at, finished_at,
-    duration_ms, stage, smtp_code, enhanced_code, response, error_class, timings, is_excused)
+    duration_ms, stage, smtp_code, enhanced_code, response, error_class, timings, is_excused,
+    policy_version, route)
 SELECT message_id, attempt_no, status, worker_id, smtp_account_name, remote,
     now() - duration_ms * interval '1 millisecond', now(),
-    duration_ms, stage, smtp_code, enhanced_code, response, error_class, timings, is_excused
+    duration_ms, stage, smtp_code, enhanced_code, response, error_class, timings, is_excused,
+    policy_version, route
 FROM json_to_recordset(%s) AS v (
     message_id uuid, attempt_no int2, status text, worker_id uuid, smtp_account_name text,
     remote text, duration_ms int, stage text, smtp_code int2, enhanced_code text, response text,
-    error_class text, timings jsonb, is_excused boolean)
+    error_class text, timings jsonb, is_excused boolean, policy_version int, route text)
 ON CONFLICT (message_id, attempt_no) DO UPDATE SET
     status = excluded.status, finished_at = excluded.finished_at, stage = excluded.stage,
     duration_ms = excluded.duration_ms, smtp_code = excluded.smtp_code,
@@ -279,6 +284,7 @@ def record(results: Sequence[Result], *, faults: Sequence[Fault] = ()) -> list[F
         if written:
             database.execute_sql(_ATTEMPTS, (json.dumps([_attempt(r) for r in written]),))
         blames = [r.fault for r in results if r.fault is not None]
+        suppressions.add_many([_bounced(r) for r in results if _is_dead_address(r, moved)])
         providers.add_counts(_counts(results, [*blames, *faults]))
     for result in results:
         if result.claim.message_id not in moved and result not in learned:
@@ -286,6 +292,17 @@ def record(results: Sequence[Result], *, faults: Sequence[Fault] = ()) -> list[F
         elif result.status is not AttemptStatus.SENT:
             logger.info(f"attempt.{result.status}", **log_fields(result))
     return [*blames, *faults]
+
+
+def _is_dead_address(result: Result, moved: set[uuid.UUID]) -> bool:
+    """Whether the server said of the address that it never takes mail."""
+    verdict = result.outcome.verdict
+    return result.claim.message_id in moved and verdict is not None and verdict.suppresses
+
+
+def _bounced(result: Result) -> Bounced:
+    claim = result.claim
+    return Bounced(claim.workspace_id, claim.to_email, claim.message_id, result.outcome.text)
 
 
 def _counts(results: Sequence[Result], faults: Sequence[Fault]) -> Counts:
@@ -353,6 +370,8 @@ def _attempt(result: Result) -> dict[str, object]:
         "error_class": outcome.error_class.value if outcome.error_class else None,
         "timings": {stage: round(ms, 2) for stage, ms in outcome.timings.items()},
         "is_excused": result.move.excuse,
+        "policy_version": claim.policy_version,
+        "route": claim.route,
     }
 
 
@@ -362,14 +381,12 @@ def interrupted(claim: Claim, *, is_begun: bool) -> Result:
     One that was not even offered (`is_begun` is false) is not the message's doing. One that was may
     be what killed the worker: it counts, and waits, so that it does not take others with it.
     """
-    settings = config.current()
     counted = claim.attempt_no - claim.excused_count
     delay = 0.0
     if is_begun and counted > 1:
-        delay = retry.delay_seconds(
-            counted - 1, settings.retry_delays_seconds, jitter=random.uniform
-        )
-    is_spent = is_begun and counted >= settings.max_attempts
+        ladder = config.current().retry_delays_seconds
+        delay = retry.delay_seconds(counted - 1, ladder, jitter=random.uniform)
+    is_spent = is_begun and counted >= claim.rules.max_attempts
     text = "The worker was interrupted before the message was out; it was not sent."
     outcome = not_offered(Stage.MAIL_FROM, ErrorClass.UNKNOWN, text)
     following = (

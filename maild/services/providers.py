@@ -111,6 +111,16 @@ def list_routes(workspace_ids: Sequence[int]) -> dict[int, list[Candidate]]:
     return routes
 
 
+def choose(route: Sequence[Candidate]) -> tuple[Candidate, int] | None:
+    """The account of a route that mail takes at the moment, and its place in it; None where none is
+    in order.
+    """
+    for place, candidate in enumerate(route):
+        if not candidate.is_paused and candidate.state is State.CLOSED:
+            return candidate, place
+    return None
+
+
 _ENVIRONMENT = """
 SELECT state,
     CASE state WHEN 'open' THEN retry_at <= now() WHEN 'half_open' THEN canary_until <= now()

@@ -16,7 +16,7 @@ from maild.db import database
 from maild.domain.smtp_reply import Reply, Stage, classify
 from maild.domain.states import Stream
 from maild.errors import Unavailable
-from maild.services import outcomes, workers
+from maild.services import outcomes, policies, workers
 from maild.services.claims import Claim
 from maild.services.outcomes import Result
 from maild.services.workers import Lease
@@ -34,6 +34,8 @@ _CLAIMS = """
 SELECT m.worker_id, m.id, m.workspace_id, m.attempt_count, m.excused_count, m.path_fault_count,
 m.stream, m.from_email, m.to_email, m.subject, m.size_bytes,
 extract(epoch FROM m.created_at)::float8, extract(epoch FROM m.expires_at - now())::float8,
+m.submission_id, m.topic, coalesce((
+    SELECT max(version) FROM policies p WHERE p.workspace_id = m.workspace_id), 0),
 coalesce(a.id, CASE m.smtp_account_name WHEN 'default' THEN 0 ELSE -1 END), m.smtp_account_name
 FROM messages m
 LEFT JOIN smtp_accounts a ON a.workspace_id = m.workspace_id AND a.name = m.smtp_account_name
@@ -105,8 +107,12 @@ def rescue_forgotten(lease: Lease) -> int:
 
 
 def _claim(row: Sequence[object]) -> Claim:
-    claim = Claim(*row)  # type: ignore[arg-type] # the columns are the fields
-    return dataclasses.replace(claim, stream=Stream(claim.stream))
+    *facts, account_id, account_name = row
+    policy = policies.known(row[2], row[15])  # type: ignore[arg-type] # workspace and version
+    stream = Stream(str(row[6]))
+    rules = policy.stream(stream)
+    claim = Claim(*facts, rules, account_id, account_name)  # type: ignore[arg-type, call-arg]
+    return dataclasses.replace(claim, stream=stream)
 
 
 def _settle(claim: Claim, known: dict[str, str] | None) -> Result:

@@ -19,8 +19,10 @@ from maild import config, db, log
 from maild.domain.breaker import State
 from maild.domain.lanes import SLICE, Lane, Rotation
 from maild.domain.pacing import Pace
+from maild.domain.policy import Route
+from maild.domain.states import Stream
 from maild.errors import Unavailable
-from maild.services import claims, providers, workers
+from maild.services import claims, providers, unsubscribe_links, workers
 from maild.services.aside import Aside
 from maild.services.claims import Claim, Claimed, Content
 from maild.services.dispatch import Dispatcher
@@ -181,8 +183,11 @@ class Engine:
 
     async def _claim(self, lane: Lane, path: Path, limit: int) -> int:
         """Claim a slice, and make it ready. Returns how many messages left the queue."""
+        if lane.stream is Stream.MARKETING:
+            await self._query(unsubscribe_links.load, lane.workspace_id)
         checked_at = time.monotonic()
         lease, account = self._lease, path.account
+        route = self._route_of(lane.workspace_id, path)
         worker_id = self._dispatcher.gate.worker_id  # whose marks are ready
         assert worker_id is not None
 
@@ -194,6 +199,7 @@ class Engine:
                     account_id=account.id,
                     account_name=account.name,
                     limit=limit,
+                    route=route,
                 )
                 lease.hold({claim.message_id for claim in claimed.claims})
             return claimed
@@ -233,16 +239,16 @@ class Engine:
                     left.append(claim)
                     continue
             if content is None:
-                content = await self._query(claims.load_content, claim.message_id)
+                content = await self._query(claims.load_content, claim.content_id)
             parcel = Parcel(claim, content, [], 0.0)
             if content.attachment_count:
                 with_attachments.append(parcel)
             loaded.append(parcel)
         if with_attachments:
-            ids = [parcel.claim.message_id for parcel in with_attachments]
+            ids = list({parcel.claim.content_id for parcel in with_attachments})
             attachments = await self._query(claims.load_attachments, ids)
             for parcel in with_attachments:
-                parcel.attachments = attachments[parcel.claim.message_id]
+                parcel.attachments = attachments[parcel.claim.content_id]
         return loaded, left
 
     # Paths
@@ -307,6 +313,14 @@ class Engine:
                     return path  # a trickle; what is more takes the next account
         return None
 
+    def _route_of(self, workspace_id: int, path: Path) -> Route:
+        """Why this workspace's mail takes this path."""
+        if path.is_canary:
+            return Route.CANARY
+        first = self._routes[workspace_id][1][0]
+        is_first = first.account.id == path.account.id
+        return Route.FIRST_CHOICE if is_first else Route.FAIL_OVER
+
     def _find_way(self, parcel: Parcel, path: Path) -> Path:
         """The path of one message: that of its lane, unless it met with faults there before, and
         there are others. Few messages open no breaker, and must not wait for that.
@@ -318,7 +332,10 @@ class Engine:
             return path
         other = self._path(usable[turn % len(usable)].account)
         parcel.claim = dataclasses.replace(
-            claim, account_id=other.account.id, account_name=other.account.name
+            claim,
+            account_id=other.account.id,
+            account_name=other.account.name,
+            route=Route.AFTER_FAULTS,
         )
         return other
 

@@ -30,7 +30,8 @@ class Move:
     message all its attempts again, and at least so long a life from now.
 
     `last_error` and `error_class` replace the message's when an attempt ended; other moves leave
-    them as they are. `hold_reason` is given exactly when `new` is held.
+    them as they are. `hold_reason` is given exactly when `new` is held, and what stopped it when
+    `new` is suppressed.
     """
 
     message_id: uuid.UUID
@@ -49,6 +50,8 @@ class Move:
     error_class: str | None = None
     smtp_account_name: str | None = None
     hold_reason: str | None = None
+    suppression_id: int | None = None
+    unsubscribe_id: int | None = None
 
 
 # One statement for all, and one parameter: PostgreSQL reads JSON faster than Python writes SQL.
@@ -58,7 +61,8 @@ WITH v AS MATERIALIZED (
     FROM json_to_recordset(%s) AS v (
         id uuid, workspace_id int, old text, new text, event text, data jsonb,
         worker_id uuid, attempt_no int, next_attempt_in float8, uncount int, excuse int,
-        lifetime int, last_error text, error_class text, smtp_account_name text, hold_reason text)
+        lifetime int, last_error text, error_class text, smtp_account_name text, hold_reason text,
+        suppression_id int, unsubscribe_id int)
 ), moved AS (
     UPDATE messages AS m SET
         status = v.new,
@@ -78,6 +82,8 @@ WITH v AS MATERIALIZED (
         smtp_account_name = coalesce(v.smtp_account_name, m.smtp_account_name),
         hold_reason = v.hold_reason,
         freeze_id = NULL,
+        suppression_id = v.suppression_id,
+        unsubscribe_id = v.unsubscribe_id,
         updated_at = now()
     FROM v
     WHERE m.id = v.id
@@ -124,6 +130,8 @@ def apply(moves: Sequence[Move]) -> set[uuid.UUID]:
             "error_class": m.error_class,
             "smtp_account_name": m.smtp_account_name,
             "hold_reason": m.hold_reason,
+            "suppression_id": m.suppression_id,
+            "unsubscribe_id": m.unsubscribe_id,
         }
         for m in ordered
     ]

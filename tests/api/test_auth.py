@@ -18,6 +18,7 @@ SOME_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 REQUESTS = {
     "POST /v1/messages": {"json": {**MESSAGE, "body_text": "t"}},
+    "POST /v1/messages/validate": {"json": {**MESSAGE, "body_text": "t"}},
     "POST /v1/messages/batch": {"json": {"messages": [{**MESSAGE, "body_text": "t"}]}},
     "POST /v1/messages/retry": {"json": {"message_ids": [SOME_ID]}},
     "POST /v1/messages/cancel": {"json": {"message_ids": [SOME_ID]}},

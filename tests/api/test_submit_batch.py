@@ -27,7 +27,7 @@ def test_it_accepts_each_message(api):
     answer = response.get_json()
     assert (answer["workspace_id"], answer["accepted"], answer["rejected"]) == (1, 2, 0)
     first, second = answer["results"]
-    assert set(first) == {"index", "id", "status"}
+    assert set(first) == {"index", "id", "status", "related_ids"}
     assert [r["index"] for r in (first, second)] == [0, 1]
     assert {r["status"] for r in (first, second)} == {"queued"}
     read = api("GET", f"/v1/messages/{second['id']}").get_json()

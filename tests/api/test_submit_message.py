@@ -25,7 +25,8 @@ def test_it_accepts_a_message(api):
     assert set(answer) >= FIELDS
     assert uuid.UUID(answer["id"]).version == 7
     assert answer["message_id_header"] == f"<{answer['id']}@example.com>"
-    del answer["id"], answer["message_id_header"]
+    del answer["message_id_header"]
+    message_id = answer.pop("id")
     expires_at = datetime.fromisoformat(answer.pop("expires_at"))
     assert expires_at == datetime.fromisoformat(answer["created_at"]) + timedelta(days=2)
     times = {name: answer.pop(name) for name in ("created_at", "updated_at", "next_attempt_at")}
@@ -40,6 +41,9 @@ def test_it_accepts_a_message(api):
         "body_text": "Hello Ann.",
         "status": "queued",
         "stream": "transactional",
+        "topic": None,
+        "submission_id": message_id,
+        "related_ids": [],
         "tags": [],
         "metadata": {},
         "attempt_count": 0,

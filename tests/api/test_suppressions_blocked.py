@@ -29,7 +29,7 @@ def block(accept):
 
 def test_it_lists_them_newest_first_in_pages(api, block, accept):
     suppression_id, ids = block(3)
-    accept()
+    accept(to_email="bob@example.org")
     first = api("GET", PATH, query={"suppression_id": suppression_id, "limit": 2}, key="operator")
     page = first.get_json()
     assert [m["id"] for m in page["messages"]] == [ids[2], ids[1]]

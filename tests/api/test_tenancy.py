@@ -112,6 +112,7 @@ SERIAL_MARK = serial_cursor.write(SERIAL + 1)
 
 FOREIGN = {
     "POST /v1/messages": by_json(MAIL, {**MAIL, "stream": "marketing"}),
+    "POST /v1/messages/validate": by_json(MAIL),
     "POST /v1/messages/batch": by_json(
         {"messages": [MAIL]}, {"messages": [{**MAIL, "workspace_id": WORKSPACE_A}]}
     ),

@@ -204,23 +204,3 @@ def build_and_read(**fields):
     assert {name.lower() for name in mail} - {"content-type", "content-transfer-encoding"} == names
     assert not mail.defects
     return mail
-
-
-# Blocked domains
-
-
-@pytest.mark.parametrize(
-    ("domain", "is_blocked"),
-    [
-        ("exact.example", True), ("sub.exact.example", False), ("inexact.example", False),
-        ("a.below.example", True), ("a.b.below.example", True), ("below.example", False),
-        ("notbelow.example", False), ("example", False), ("", False),
-    ],
-)  # fmt: skip
-def test_it_blocks_domains(domain, is_blocked):
-    blocked = ("exact.example", "*.below.example")
-    assert submission.is_blocked_domain(domain, blocked) is is_blocked
-
-
-def test_it_blocks_nothing_without_a_list():
-    assert not submission.is_blocked_domain("mailinator.com", ())

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from maild import config, db
 from maild.domain.freeze import FreezeKind
 from maild.domain.lanes import Lane
+from maild.domain.policy import StreamRules
 from maild.domain.smtp_reply import ErrorClass, Reply, Stage, of_contact
 from maild.domain.states import Status, Stream
 from maild.marks import Marks, field
@@ -55,6 +56,10 @@ CLAIM = Claim(
     size_bytes=10,
     created_at_epoch=0.0,
     seconds_left=172_800.0,
+    submission_id=None,
+    topic=None,
+    policy_version=0,
+    rules=StreamRules(max_attempts=9, lifetime_seconds=172_800, unknown_outcome="hold"),
     account_id=0,
     account_name="default",
 )

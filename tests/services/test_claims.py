@@ -10,8 +10,9 @@ import pytest
 from maild.config import Settings
 from maild.domain.mime import Attachment
 from maild.domain.states import EventType, Status, Stream
-from maild.models import Attempt, Message, Worker
-from maild.services import claims, freezes, suppressions, timeline
+from maild.models import Attempt, Message, Suppression, Worker
+from maild.services import claims, freezes, last_check, suppressions, timeline
+from maild.services.last_check import Stop
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.helpers import (
@@ -195,6 +196,14 @@ def test_what_is_past_its_lifetime_expires_instead(accept: Accept, lease: Lease)
     assert event_types(late) == [EventType.ACCEPTED, EventType.EXPIRED]
 
 
+def suppress(
+    workspace_id: int, email: str, *, stream: Stream | None, expires_at: datetime | None
+) -> None:
+    """A suppression that may be over."""
+    row = suppressions.add(workspace_id, email, reason="complaint", source="test", stream=stream)
+    Suppression.update(expires_at=expires_at).where(Suppression.id == row.id).execute()
+
+
 SUPPRESSIONS = [
     ("ann@example.org", None, None, Status.SUPPRESSED),
     ("ANN@Example.ORG", None, None, Status.SUPPRESSED),
@@ -220,13 +229,8 @@ def test_a_claim_looks_at_suppressions(
     lease: Lease,
 ) -> None:
     message = accept(to_email="Ann@example.org")
-    suppressions.add(
-        WORKSPACE_A,
-        email,
-        reason="complaint",
-        source="test",
-        stream=stream,
-        expires_at=datetime.now(UTC) + ends_in if ends_in else None,
+    suppress(
+        WORKSPACE_A, email, stream=stream, expires_at=ago(hours=0) + ends_in if ends_in else None
     )
     taken = claims.claim(lease.worker_id, A_URGENT, account_id=0, account_name="default", limit=10)
     assert reload(message).status is status
@@ -265,7 +269,15 @@ def test_a_freeze_of_the_workspace_holds_everything_of_it(accept: Accept, lease:
         assert (held.status, held.attempt_count) == (Status.HELD, 0)
         assert (held.hold_reason, held.freeze_id) == ("too many complaints", freeze.id)
         [_, event] = timeline.list_events(message)
-        assert (event.type, event.data) == (EventType.HELD, {"reason": "too many complaints"})
+        assert (event.type, event.data) == (
+            EventType.HELD,
+            {
+                "check": "freeze",
+                "freeze_id": freeze.id,
+                "reason": "too many complaints",
+                "policy_version": 0,
+            },
+        )
 
 
 def test_a_freeze_of_one_stream_lets_the_other_go(accept: Accept, lease: Lease) -> None:
@@ -300,11 +312,13 @@ def test_the_last_check_stops_what_was_suppressed_since_the_claim(
 ) -> None:
     stopped, good = accept(), accept(to_email="bob@example.org")
     taken = take(lease)
-    assert claims.find_forbidden(taken) == (set(), set())
-    suppressions.add(WORKSPACE_A, "ANN@example.org", reason="complaint", source="test")
-    assert claims.find_forbidden(taken) == ({stopped.id}, set())
+    assert last_check.find_forbidden(taken) == ({}, set())
+    row = suppressions.add(WORKSPACE_A, "ANN@example.org", reason="complaint", source="test")
+    assert last_check.find_forbidden(taken) == ({stopped.id: Stop(row.id, None)}, set())
     assert reload(stopped).status is Status.SENDING, "it only looks"
-    claims.suppress([claim for claim in taken if claim.message_id == stopped.id])
+    last_check.suppress(
+        [(claim, Stop(row.id, None)) for claim in taken if claim.message_id == stopped.id]
+    )
     after = reload(stopped)
     assert (after.status, after.attempt_count, after.worker_id) == (Status.SUPPRESSED, 0, None)
     assert event_types(stopped) == [EventType.ACCEPTED, EventType.SUPPRESSED]
@@ -323,16 +337,9 @@ def test_the_last_check_stops_nothing_for_what_is_over_or_of_another(
         (WORKSPACE_A, Stream.TRANSACTIONAL, ago(seconds=1)),
     ):
         start_freeze(workspace_id, reason="a test", stream=stream, expires_at=expires_at)
-        suppressions.add(
-            workspace_id,
-            "ann@example.org",
-            reason="complaint",
-            source="test",
-            stream=stream,
-            expires_at=expires_at,
-        )
+        suppress(workspace_id, "ann@example.org", stream=stream, expires_at=expires_at)
     freezes.lift(start_freeze(WORKSPACE_A, reason="lifted"))
-    assert claims.find_forbidden(taken) == (set(), set())
+    assert last_check.find_forbidden(taken) == ({}, set())
 
 
 def test_the_last_check_gives_back_what_was_frozen_since_the_claim(
@@ -341,7 +348,7 @@ def test_the_last_check_gives_back_what_was_frozen_since_the_claim(
     message = accept()
     taken = take(lease)
     start_freeze(WORKSPACE_A, reason="a test", stream=Stream.TRANSACTIONAL)
-    assert claims.find_forbidden(taken) == (set(), {message.id})
+    assert last_check.find_forbidden(taken) == ({}, {message.id})
     claims.release(taken)
     assert (reload(message).status, reload(message).attempt_count) == (Status.QUEUED, 0)
     assert take(lease) == []
@@ -356,8 +363,8 @@ def test_the_last_check_leaves_alone_what_another_holds_by_now(
     other = uuid.uuid4()
     Worker.insert(id=other, host="other", pid=1).execute()
     Message.update(worker_id=other).execute()
-    suppressions.add(WORKSPACE_A, "ann@example.org", reason="complaint", source="test")
-    claims.suppress(taken)
+    row = suppressions.add(WORKSPACE_A, "ann@example.org", reason="complaint", source="test")
+    last_check.suppress([(claim, Stop(row.id, None)) for claim in taken])
     assert (reload(message).status, reload(message).worker_id) == (Status.SENDING, other)
 
 
@@ -392,8 +399,8 @@ def test_releasing_keeps_what_the_last_attempt_said(accept: Accept, lease: Lease
 
 def test_releasing_nothing_is_nothing(lease: Lease) -> None:
     claims.release([])
-    claims.suppress([])
-    assert claims.find_forbidden([]) == (set(), set())
+    last_check.suppress([])
+    assert last_check.find_forbidden([]) == ({}, set())
 
 
 @pytest.mark.parametrize("limit", [1, 2, 50])

@@ -11,7 +11,7 @@ from maild.db import database as db
 from maild.domain.lanes import SLICE, TRANSACTIONAL_RUN, Lane, Rotation
 from maild.domain.states import Status, Stream
 from maild.models import Message, Workspace
-from maild.services import claims
+from maild.services import claims, last_check
 from maild.services.claims import Claim
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
@@ -109,6 +109,7 @@ def claim_values(lease: Lease) -> dict[str, object]:
         "lease": lease.seconds,
         "account_name": "default",
         "inline": claims.INLINE_BYTES,
+        "blocked": ["blocked.example"],
     }
 
 
@@ -157,8 +158,9 @@ def test_each_address_is_looked_up_in_the_index_of_suppressions(
     if statement == "claim":
         found = explain(claims._CLAIM, claim_values(lease), "suppressions")
     else:
-        ids = [str(claim.message_id) for claim in take(lease, limit=100)]
-        found = explain(claims._STOPPED, (ids,), "suppressions")
+        taken = take(lease, limit=100)
+        ids, names = [str(c.message_id) for c in taken], [c.account_name for c in taken]
+        found = explain(last_check._STOPPED, (ids, names), "suppressions")
     read = sum(
         node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
         for node in found

@@ -152,8 +152,8 @@ def test_a_suppressed_recipient_stays_unmailed(
 
 
 def test_a_suppression_is_found_whatever_the_case(make: Make) -> None:
-    suppressions.add(WORKSPACE_A, "ÄNN@Bücher.example", reason="complained", source="test")
     message = make(Status.FAILED, to_email="Änn@bücher.example")
+    suppressions.add(WORKSPACE_A, "ÄNN@Bücher.example", reason="complained", source="test")
     [(outcome, error)] = errors(retry(message))
     assert (outcome, error) == (
         OutcomeStatus.SKIPPED,
@@ -169,7 +169,7 @@ def test_a_domain_that_was_blocked_since_stays_unmailed(
     [(outcome, error)] = errors(retry(message))
     assert (outcome, error) == (
         OutcomeStatus.SKIPPED,
-        "mail to xn--bcher-kva.example is blocked",
+        "mail to bücher.example is blocked",
     )
 
 

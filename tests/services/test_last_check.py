@@ -9,7 +9,7 @@ import pytest
 from maild import config
 from maild.domain.states import Status
 from maild.models import Message
-from maild.services import claims, messages, paths, sending
+from maild.services import last_check, messages, paths, sending
 from maild.services.recorder import Recorder
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, Inbox
@@ -32,7 +32,7 @@ def test_what_was_begun_while_the_check_looked_is_not_taken_back(
 ) -> None:
     """Postgres takes its time to answer: it says "frozen" of messages that are out by then."""
     use_settings(smtp=dataclasses.replace(config.current().smtp, max_connections=1))
-    look = claims.find_forbidden
+    look = last_check.find_forbidden
     looked, go_on = threading.Event(), threading.Event()
 
     def look_slowly(claimed: object) -> object:
@@ -44,7 +44,7 @@ def test_what_was_begun_while_the_check_looked_is_not_taken_back(
             go_on.wait()
         return found
 
-    monkeypatch.setattr(claims, "find_forbidden", look_slowly)
+    monkeypatch.setattr(last_check, "find_forbidden", look_slowly)
     # What waits is looked at again after two seconds, and may go out for two more; the connection
     # is free after three.
     monkeypatch.setattr(paths, "CHECK_SECONDS", 4.0)

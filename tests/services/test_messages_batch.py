@@ -13,8 +13,9 @@ from maild.domain.mime import Attachment
 from maild.domain.states import EventType, Status, Stream
 from maild.errors import BlockedRecipientDomain, InvalidFields, InvalidRequest, NotFound
 from maild.models import AcceptedTally, Event, Message, MessageAttachment, MessageBody
-from maild.services import message_store, messages
+from maild.services import accept_groups, messages, submissions
 from maild.services.messages import NewMessage
+from maild.services.submissions import Submission
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -171,7 +172,11 @@ def test_a_message_that_the_database_refuses_spoils_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Should a check have a hole: the message that fell through it fails alone."""
-    monkeypatch.setattr(messages, "_check", lambda message: message)
+    monkeypatch.setattr(
+        submissions,
+        "check",
+        lambda new, by: Submission(new, (new.to_email,), by, size_bytes=10),
+    )
 
     def task(number: int) -> object:
         return messages.accept(WORKSPACE_A, new(subject="a\nb" if number == 3 else "fine"))
@@ -192,7 +197,7 @@ def test_inside_a_transaction_it_is_part_of_it() -> None:
 
 
 def test_a_large_message_goes_by_itself() -> None:
-    text = "x" * (message_store.GROUP_BYTES_MAX + 1)
+    text = "x" * (accept_groups.GROUP_BYTES_MAX + 1)
     message = messages.accept(WORKSPACE_A, new(body_text=text))
     assert MessageBody.get_by_id(message.id).body_text == text
 

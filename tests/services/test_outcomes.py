@@ -12,7 +12,8 @@ from maild import config
 from maild.config import Settings
 from maild.domain.smtp_reply import ErrorClass, Stage
 from maild.domain.states import AttemptStatus, EventType, Status, Stream, can_move
-from maild.services import outcomes
+from maild.services import outcomes, policies
+from maild.services.claims import Claim
 from maild.services.outcomes import BLAMED_TRIES, Result
 from maild.transports.smtp import Outcome
 from tests.services.helpers import ACCEPTED, CLAIM, LATER, LOST, NO_SUCH_USER, PATH_FAULT, says
@@ -21,7 +22,13 @@ UseSettings = Callable[..., Settings]
 
 
 def decide(outcome: Outcome, **fields: object) -> Result:
-    return outcomes.decide(dataclasses.replace(CLAIM, **fields), outcome, duration_ms=12)  # type: ignore[arg-type]
+    return outcomes.decide(claim_of(**fields), outcome, duration_ms=12)
+
+
+def claim_of(**fields: object) -> Claim:
+    """A claim by the instance's defaults."""
+    claim = dataclasses.replace(CLAIM, **fields)  # type: ignore[arg-type]
+    return dataclasses.replace(claim, rules=policies.default().stream(claim.stream))
 
 
 @pytest.mark.parametrize(
@@ -334,7 +341,7 @@ def test_what_its_worker_died_with_before_the_dot_goes_back(
 ) -> None:
     """At once where it was not offered, or for the first time; later where it may be to blame."""
     use_settings(max_attempts=3, retry_delays_seconds=(100,))
-    claim = dataclasses.replace(CLAIM, attempt_no=attempt_no, excused_count=excused_count)
+    claim = claim_of(attempt_no=attempt_no, excused_count=excused_count)
     move = outcomes.interrupted(claim, is_begun=is_begun).move
     assert (move.new, move.uncount) == (status, not is_begun)
     if low is None:

@@ -179,7 +179,7 @@ def test_a_save_is_audited_with_what_it_changed_and_nothing_else():
     assert (entry.actor_ip, entry.request_id, entry.reason) == ("192.0.2.1", "r1", "spring sale")
     assert entry.before == {
         "version": 0,
-        "rate_limit_workspace_per_hour": 400,
+        "rate_limit_workspace_per_hour": 100_000_000,
         "blocked_recipient_domains": ["mailinator.com", "tempmail.com"],
         "marketing.max_attempts": 9,
     }

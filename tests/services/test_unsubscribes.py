@@ -208,7 +208,7 @@ def test_it_tells_what_it_held_back_and_what_remains(add, accept):
     add(topic="news")
     add("bob@example.org")
     stopped = [accept(stream=MARKETING).id for _ in range(3)]
-    accept()
+    accept(to_email="carl@example.org")
     db.execute_sql(
         "UPDATE messages SET status = 'suppressed', next_attempt_at = NULL, unsubscribe_id = %s"
         " WHERE id = ANY(%s)",

@@ -3,7 +3,7 @@
 import base64
 import uuid
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Base64Encoder,
@@ -14,6 +14,7 @@ from pydantic import (
     ModelWrapValidatorHandler,
     ValidationError,
     WrapValidator,
+    model_serializer,
 )
 
 from maild.api.schemas.base import (
@@ -25,6 +26,7 @@ from maild.api.schemas.base import (
     WorkspaceQuery,
 )
 from maild.domain import submission
+from maild.domain.policy import Check, Verdict
 from maild.domain.states import AttemptStatus, Status, Stream
 
 LIMIT_MAX = 200
@@ -62,9 +64,22 @@ class MessageIn(Input):
     workspace_id: WorkspaceId | None = Field(None, description="1 unless given.")
     from_name: str | None = None
     reply_to: str | None = None
+    cc: list[str] = Field(
+        default_factory=list,
+        max_length=submission.RECIPIENTS_MAX,
+        description="Each gets a message of its own, with its own checks and state.",
+    )
+    bcc: list[str] = Field(
+        default_factory=list,
+        max_length=submission.RECIPIENTS_MAX,
+        description="As cc, and nobody sees them. 50 recipients together at most.",
+    )
     headers: dict[str, str] = Field(default_factory=dict, max_length=submission.HEADERS_MAX)
     attachments: list[AttachmentIn] = Field(default_factory=list, max_length=100)
     stream: Stream = Stream.TRANSACTIONAL
+    topic: str | None = Field(
+        None, description="What it is about, as recipients may unsubscribe from it. Without case."
+    )
     tags: list[str] = Field(default_factory=list, max_length=submission.TAGS_MAX)
     metadata: dict[str, Any] = Field(
         default_factory=dict, description="Yours; echoed in answers and events."
@@ -102,6 +117,7 @@ class BatchAccepted(BaseModel):
     index: int
     id: uuid.UUID
     status: Status
+    related_ids: list[uuid.UUID] = Field(description="The messages of its cc and bcc.")
 
 
 class FieldProblem(BaseModel):
@@ -133,8 +149,12 @@ class MessageSummary(BaseModel):
     subject: str
     status: Status
     stream: Stream
+    topic: str | None
     tags: list[str]
     metadata: dict[str, Any]
+    submission_id: uuid.UUID = Field(
+        description="The id of the To's message, for each recipient of one submission."
+    )
     attempt_count: int
     excused_count: int = Field(
         description="How many of the attempts do not count against the message."
@@ -155,6 +175,90 @@ class MessageOut(MessageSummary):
     """A message with its text."""
 
     body_text: str | None
+    related_ids: list[uuid.UUID] = Field(
+        description="The other messages of its submission: its To, cc and bcc."
+    )
+
+
+class CheckOut(BaseModel):
+    """One check of a decision. What else it was made from stands beside these: `value` and `limit`,
+    the id of a suppression, ...
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    check: Check
+    verdict: Verdict
+
+
+class DecisionOut(BaseModel):
+    """Why a message was let through, or was not."""
+
+    at: datetime | None = Field(description="Null: it was only asked for.")
+    stage: Literal["accept", "send"]
+    attempt_no: int | None = Field(description="At `send`: which attempt it was for.")
+    policy_version: int | None = Field(description="0: the defaults of the instance.")
+    verdict: Verdict
+    checks: list[CheckOut] = Field(description="In their order; the last one decided.")
+
+
+class AttachmentOut(BaseModel):
+    filename: str
+    content_type: str
+    size_bytes: int
+
+
+class BodyOut(BaseModel):
+    """What a message says, as it was submitted."""
+
+    from_name: str | None
+    reply_to: str | None
+    cc: list[str] = Field(description="As all recipients see it.")
+    headers: list[list[str]]
+    body_text: str | None
+    body_html: str | None
+    attachments: list[AttachmentOut]
+
+
+class MessageDetail(MessageOut):
+    """A message, with what `include` asks for."""
+
+    body: BodyOut | None = Field(None, description="With `include=body`.")
+    decision: list[DecisionOut] | None = Field(None, description="With `include=decision`.")
+    events: list["EventOut"] | None = Field(None, description="With `include=events`.")
+
+    @model_serializer(mode="wrap")
+    def _leave_out(self, write):
+        """What was not asked for is not there."""
+        written = write(self)
+        for name in {"body", "decision", "events"} - self.model_fields_set:
+            del written[name]
+        return written
+
+
+class MessageQuery(WorkspaceQuery):
+    include: SearchText | None = Field(
+        None, description="With commas between: `body`, `decision`, `events`."
+    )
+
+
+class RecipientDecision(BaseModel):
+    to_email: str
+    decision: DecisionOut
+    send_at: datetime | None = Field(description="When it could go out; null: not at all.")
+
+
+class ValidateOut(BaseModel):
+    """What would become of the message; nothing was stored."""
+
+    workspace_id: int
+    verdict: Verdict = Field(
+        description="`pass`: sent at once or as scheduled; `wait`: later; `stop`: accepted and not"
+        " sent; `reject`: refused. Of several recipients the worst, for a submission is accepted"
+        " as a whole."
+    )
+    code: str | None = Field(description="With `reject`: the code of the error.")
+    recipients: list[RecipientDecision] = Field(description="The To first, then cc and bcc.")
 
 
 class LogQuery(Query):
@@ -220,3 +324,6 @@ class TimelineOut(BaseModel):
     message: MessageOut
     attempts: list[AttemptOut]
     events: list[EventOut]
+    decision: list[DecisionOut] = Field(
+        description="Why it was accepted, and why each attempt was made, or none was."
+    )

@@ -1,0 +1,125 @@
+"""The decision record of a message: why it was accepted, and why each attempt was made or none was.
+
+What was decided when it was accepted is kept whole with its first event. A claim writes down only
+what cannot be told afterwards: the version of the policy, the account and why that one, or the
+check that did not pass. The rest is put together here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from maild import clock
+from maild.domain.policy import Check, Checked, Decision, Verdict
+from maild.domain.states import EventType
+from maild.models import Attempt, Event
+
+AT_SEND = (
+    Check.LIFETIME,
+    Check.FROM_DOMAIN,
+    Check.RECIPIENT_DOMAIN,
+    Check.SUPPRESSION,
+    Check.UNSUBSCRIBE,
+    Check.FREEZE,
+)
+"""What a claim looks at, in this order, and after these at the provider. Limits are taken up when a
+message is accepted, and not again.
+"""
+
+_ENDED_BY = {
+    EventType.EXPIRED: (Check.LIFETIME, Verdict.STOP),
+    EventType.FAILED: (Check.RECIPIENT_DOMAIN, Verdict.STOP),
+    EventType.SUPPRESSED: (Check.SUPPRESSION, Verdict.STOP),
+    EventType.HELD: (Check.FREEZE, Verdict.WAIT),
+}
+"""What a claim that ends so has met with, where its event does not say."""
+_NO_EVIDENCE = frozenset({"check", "verdict", "policy_version"})
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One decision about a message. `at` None: it was only asked for. `policy_version` None: it was
+    made by a version of maild that did not write it down.
+    """
+
+    at: datetime | None
+    stage: Literal["accept", "send"]
+    policy_version: int | None
+    verdict: Verdict
+    checks: tuple[Checked, ...]
+    attempt_no: int | None = None
+
+
+def of_asking(decision: Decision) -> Record:
+    """What would be decided."""
+    return Record(None, "accept", decision.policy_version, decision.verdict, decision.checks)
+
+
+def list_records(attempts: Sequence[Attempt], events: Sequence[Event]) -> list[Record]:
+    """Everything that was decided about a message, oldest first, out of its story."""
+    records = [_of_attempt(attempt) for attempt in attempts]
+    for event in events:
+        if event.type == EventType.ACCEPTED and "decision" in event.data:
+            records.append(_of_acceptance(event))
+        elif (
+            event.type in _ENDED_BY
+            and "attempt_no" not in event.data
+            and "by" not in event.data
+            and not _is_of_acceptance(event, events)
+        ):
+            records.append(_of_claim(event))
+    return sorted(records, key=lambda record: record.at or clock.now())
+
+
+def _is_of_acceptance(event: Event, events: Sequence[Event]) -> bool:
+    """Whether a message was stopped as it was accepted: both facts are of one moment."""
+    return any(e.type == EventType.ACCEPTED and e.created_at == event.created_at for e in events)
+
+
+def _of_acceptance(event: Event) -> Record:
+    told = event.data["decision"]
+    return Record(
+        event.created_at,
+        "accept",
+        told["policy_version"],
+        Verdict(told["verdict"]),
+        tuple(_checked(one) for one in told["checks"]),
+    )
+
+
+def _of_attempt(attempt: Attempt) -> Record:
+    """An attempt was made, so all that a claim looks at had passed."""
+    evidence = {"smtp_account": attempt.smtp_account_name}
+    if attempt.route:
+        evidence["route"] = attempt.route
+    passed = [Checked(check, Verdict.PASS) for check in AT_SEND]
+    return Record(
+        attempt.started_at,
+        "send",
+        attempt.policy_version,
+        Verdict.PASS,
+        (*passed, Checked(Check.PROVIDER, Verdict.PASS, evidence)),
+        attempt.attempt_no,
+    )
+
+
+def _of_claim(event: Event) -> Record:
+    """A claim that led to no attempt: what comes before the check that it met with had passed."""
+    check, verdict = _ENDED_BY[EventType(event.type)]
+    check = Check(event.data.get("check", check))
+    evidence = {name: value for name, value in event.data.items() if name not in _NO_EVIDENCE}
+    before = AT_SEND[: AT_SEND.index(check)] if check in AT_SEND else ()
+    passed = [Checked(one, Verdict.PASS) for one in before]
+    return Record(
+        event.created_at,
+        "send",
+        event.data.get("policy_version"),
+        verdict,
+        (*passed, Checked(check, verdict, evidence)),
+    )
+
+
+def _checked(told: dict[str, Any]) -> Checked:
+    evidence = {name: value for name, value in told.items() if name not in _NO_EVIDENCE}
+    return Checked(Check(told["check"]), Verdict(told["verdict"]), evidence)
