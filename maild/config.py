@@ -28,6 +28,7 @@ DEVELOPMENT_WEBHOOK_SECRET = "change-me-webhook"
 
 MIN_SECRET_CHARS = 24
 STACK_FILE = "stack.env"
+LIMITS = ("RATE_LIMIT_WORKSPACE_PER_HOUR", "RATE_LIMIT_DOMAIN_PER_HOUR")
 
 
 T = TypeVar("T")
@@ -135,6 +136,8 @@ class LocalSettings:
     postgres_dsn: str | None = field(repr=False)
     redis_url: str | None = field(repr=False)
     smtp_host: str | None
+    unset_limits: tuple[str, ...]
+    """The hourly limits that the environment says nothing of."""
     web_processes: int
     worker_processes: int
     admin_api_key: str = field(repr=False)
@@ -178,6 +181,7 @@ def load_local(environ: Mapping[str, str] | None = None) -> LocalSettings:
         postgres_dsn=settings.postgres_dsn if reader.has("POSTGRES_DSN") else None,
         redis_url=settings.redis_url if reader.has("REDIS_URL") else None,
         smtp_host=settings.smtp.host if reader.has("SMTP_HOST") else None,
+        unset_limits=tuple(name for name in LIMITS if not reader.has(name)),
         web_processes=reader.get("WEB_PROCESSES", "2", kinds.integer(1, 64)),
         worker_processes=reader.get("WORKER_PROCESSES", "1", kinds.integer(1, 64)),
         admin_api_key=settings.admin_api_key,

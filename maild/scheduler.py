@@ -11,6 +11,7 @@ from collections.abc import Callable
 from maild import config, db, log, queue
 from maild.errors import Unavailable
 from maild.services import (
+    acceptance,
     conservation,
     freezes,
     lifetimes,
@@ -79,6 +80,7 @@ def take_stock() -> None:
     with db.connection():
         if periodic_jobs.take_slot("stock-taking", seconds=60):
             _run(providers.prune_tallies)
+            _run(acceptance.prune)
             _run(conservation.check)
 
 

@@ -545,3 +545,12 @@ def test_the_example_shows_the_defaults():
     }
     assert len(unchanged) > 15
     assert load(unchanged) == load()
+
+
+def test_limits_are_set_where_the_environment_says_so():
+    assert config.load_local(ISOLATED).unset_limits == config.LIMITS
+    told = {**ISOLATED, "RATE_LIMIT_DOMAIN_PER_HOUR": "5"}
+    assert config.load_local(told).unset_limits == ("RATE_LIMIT_WORKSPACE_PER_HOUR",)
+
+
+ISOLATED = {"MAILD_HOME": "/nonexistent"}

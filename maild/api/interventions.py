@@ -26,7 +26,7 @@ def retry_messages(caller: Caller, body: schemas.RetryIn) -> schemas.RetryOut:
         limit=body.limit,
         filter_=_filter(body.filter) if body.filter else None,
         dry_run=body.dry_run,
-        by=caller.actor.name,
+        by=caller.actor,
         reason=body.reason,
     )
     result = retried.result
@@ -54,7 +54,7 @@ def retry_messages(caller: Caller, body: schemas.RetryIn) -> schemas.RetryOut:
 def cancel_messages(caller: Caller, body: schemas.CancelIn) -> schemas.InterventionOut:
     workspace_id = caller.workspace_id(body.workspace_id)
     result = interventions.cancel(
-        workspace_id, body.message_ids, by=caller.actor.name, reason=body.reason
+        workspace_id, body.message_ids, by=caller.actor, reason=body.reason
     )
     return _answer(workspace_id, result)
 
@@ -69,9 +69,7 @@ def cancel_messages(caller: Caller, body: schemas.CancelIn) -> schemas.Intervent
 )
 def hold_messages(caller: Caller, body: schemas.HoldIn) -> schemas.InterventionOut:
     workspace_id = caller.workspace_id(body.workspace_id)
-    result = interventions.hold(
-        workspace_id, body.message_ids, by=caller.actor.name, reason=body.reason
-    )
+    result = interventions.hold(workspace_id, body.message_ids, by=caller.actor, reason=body.reason)
     return _answer(workspace_id, result)
 
 
@@ -86,7 +84,7 @@ def hold_messages(caller: Caller, body: schemas.HoldIn) -> schemas.InterventionO
 def release_messages(caller: Caller, body: schemas.ReleaseIn) -> schemas.InterventionOut:
     workspace_id = caller.workspace_id(body.workspace_id)
     result = interventions.release(
-        workspace_id, body.message_ids, by=caller.actor.name, reason=body.reason
+        workspace_id, body.message_ids, by=caller.actor, reason=body.reason
     )
     return _answer(workspace_id, result)
 
@@ -105,7 +103,7 @@ def resolve_messages(caller: Caller, body: schemas.ResolveIn) -> schemas.Interve
         workspace_id,
         body.message_ids,
         was_sent=body.outcome == "sent",
-        by=caller.actor.name,
+        by=caller.actor,
         reason=body.reason,
     )
     return _answer(workspace_id, result)

@@ -420,6 +420,29 @@ def _provider_of(workspace_id: int) -> dict[str, Any] | None:
     return found
 
 
+_PRUNE = (
+    """
+    DELETE FROM limit_tallies WHERE (workspace_id, domain, slot) IN (
+        SELECT workspace_id, domain, slot FROM limit_tallies
+        WHERE slot < extract(epoch FROM now())::int / 300 - 13 LIMIT 10000)
+    """,
+    """
+    DELETE FROM idempotency_keys WHERE (workspace_id, key) IN (
+        SELECT workspace_id, key FROM idempotency_keys
+        WHERE created_at < now() - interval '24 hours' LIMIT 10000)
+    """,
+)
+
+
+def prune() -> None:
+    """Forget what no decision needs any more: tallies of windows that are over, and idempotency
+    keys of yesterday.
+    """
+    for statement in _PRUNE:
+        while database.execute_sql(statement).rowcount:
+            pass
+
+
 def forget() -> None:
     """Know no provider any more: for a database that was emptied."""
     _providers.clear()

@@ -15,12 +15,13 @@ import peewee
 from maild import queue
 from maild.db import database
 from maild.domain import ids, submission
+from maild.domain.actor import Actor
 from maild.domain.freeze import FreezeKind
 from maild.domain.policy import matching
 from maild.domain.states import EventType, Status, Stream
 from maild.errors import FieldError, InvalidFields, summarise
 from maild.models import Freeze, Message, Suppression, Unsubscribe
-from maild.services import message_log, policies, transitions, workspaces
+from maild.services import audit, message_log, policies, transitions, workspaces
 from maild.services.messages import DELIVER
 from maild.services.transitions import Move
 
@@ -32,6 +33,8 @@ OUTCOMES_MAX = 500
 CHUNK = 1_000
 """Messages moved in one transaction."""
 REASON_MAX_CHARS = 500
+AUDITED_IDS_MAX = 100
+"""So many of the messages' ids the audit log keeps with an action; their timelines tell all."""
 
 NOT_FOUND = "not found"
 TOO_LATE = "has changed meanwhile: somebody else was quicker"
@@ -124,6 +127,21 @@ class _Found(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class _Who:
+    """Whose doing it is, in which workspace, and why."""
+
+    workspace_id: int
+    actor: Actor
+    reason: str | None
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """As the messages' events keep it."""
+        told = {"by": self.actor.name}
+        return told if self.reason is None else {**told, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
 class _Verb:
     """How one kind of intervention treats a message that it finds.
 
@@ -131,6 +149,7 @@ class _Verb:
     """
 
     done: OutcomeStatus
+    who: _Who
     why_not: Callable[[_Found], str | None]
     move: Callable[[_Found], Move]
     rings: bool = False
@@ -143,7 +162,7 @@ def retry(
     limit: int | None = None,
     filter_: message_log.Filter | None = None,
     dry_run: bool = False,
-    by: str,
+    by: Actor,
     reason: str | None = None,
 ) -> RetryResult:
     """Queue failed and unknown messages again, with all their attempts and a renewed lifetime.
@@ -154,7 +173,7 @@ def retry(
     """
     if sum(given is not None for given in (message_ids, limit, filter_)) != 1:
         raise _invalid("message_ids", "give exactly one of message_ids, limit and filter")
-    verb = _retrying(workspace_id, _why(by, reason))
+    verb = _retrying(_who(workspace_id, by, reason))
     if message_ids is not None:
         texts, found = _find_by_ids(workspace_id, message_ids)
         source, is_truncated = Source.IDS, False
@@ -173,24 +192,25 @@ def retry(
 
 
 def cancel(
-    workspace_id: int, message_ids: Sequence[str], *, by: str, reason: str | None = None
+    workspace_id: int, message_ids: Sequence[str], *, by: Actor, reason: str | None = None
 ) -> Result:
     """Withdraw messages that wait or are held. Raises InvalidFields, NotFound (the workspace)."""
-    why = _why(by, reason)
+    who = _who(workspace_id, by, reason)
     verb = _Verb(
         OutcomeStatus.CANCELLED,
+        who,
         lambda m: None if m.status in {Status.QUEUED, Status.HELD} else _too_late_to_stop(m),
-        lambda m: _move(workspace_id, m, Status.CANCELLED, EventType.CANCELLED, why),
+        lambda m: _move(who, m, Status.CANCELLED, EventType.CANCELLED),
     )
     return _carry_out(*_find_by_ids(workspace_id, message_ids), verb)
 
 
-def hold(workspace_id: int, message_ids: Sequence[str], *, by: str, reason: str) -> Result:
+def hold(workspace_id: int, message_ids: Sequence[str], *, by: Actor, reason: str) -> Result:
     """Keep waiting messages back until they are released. Raises as `cancel`."""
-    why = _why(by, reason)
+    who = _who(workspace_id, by, reason)
 
     def move(m: _Found) -> Move:
-        held = _move(workspace_id, m, Status.HELD, EventType.HELD, why)
+        held = _move(who, m, Status.HELD, EventType.HELD)
         return replace(held, hold_reason=reason)
 
     def why_not(m: _Found) -> str | None:
@@ -198,17 +218,17 @@ def hold(workspace_id: int, message_ids: Sequence[str], *, by: str, reason: str)
             return "is held already"
         return None if m.status is Status.QUEUED else _too_late_to_stop(m)
 
-    verb = _Verb(OutcomeStatus.HELD, why_not, move)
+    verb = _Verb(OutcomeStatus.HELD, who, why_not, move)
     return _carry_out(*_find_by_ids(workspace_id, message_ids), verb)
 
 
 def release(
-    workspace_id: int, message_ids: Sequence[str], *, by: str, reason: str | None = None
+    workspace_id: int, message_ids: Sequence[str], *, by: Actor, reason: str | None = None
 ) -> Result:
     """Let held messages go: at once, or at the time for which they are scheduled. Raises as
     `cancel`.
     """
-    why = _why(by, reason)
+    who = _who(workspace_id, by, reason)
 
     def why_not(m: _Found) -> str | None:
         if m.status is not Status.HELD:
@@ -217,28 +237,29 @@ def release(
         return f"a freeze is in force, lift it first: {m.freeze}" if m.freeze else None
 
     def move(m: _Found) -> Move:
-        released = _move(workspace_id, m, Status.QUEUED, EventType.RELEASED, why)
+        released = _move(who, m, Status.QUEUED, EventType.RELEASED)
         return replace(released, next_attempt_in=m.seconds_to_schedule)
 
-    verb = _Verb(OutcomeStatus.RELEASED, why_not, move, rings=True)
+    verb = _Verb(OutcomeStatus.RELEASED, who, why_not, move, rings=True)
     return _carry_out(*_find_by_ids(workspace_id, message_ids), verb)
 
 
 def resolve(
-    workspace_id: int, message_ids: Sequence[str], *, was_sent: bool, by: str, reason: str
+    workspace_id: int, message_ids: Sequence[str], *, was_sent: bool, by: Actor, reason: str
 ) -> Result:
     """Say what became of messages whose outcome is unknown: sent, or not, and then queued again
     as by `retry`. Raises as `cancel`.
     """
-    why = _why(by, reason)
+    who = _who(workspace_id, by, reason)
     if was_sent:
         verb = _Verb(
             OutcomeStatus.RESOLVED,
+            who,
             lambda m: None,
-            lambda m: _move(workspace_id, m, Status.SENT, EventType.ASSUMED_SENT, why),
+            lambda m: _move(who, m, Status.SENT, EventType.ASSUMED_SENT),
         )
     else:
-        verb = replace(_retrying(workspace_id, why), done=OutcomeStatus.RESOLVED)
+        verb = replace(_retrying(who), done=OutcomeStatus.RESOLVED)
     safe = verb.why_not
 
     def why_not(m: _Found) -> str | None:
@@ -250,8 +271,8 @@ def resolve(
     return _carry_out(*_find_by_ids(workspace_id, message_ids), verb)
 
 
-def _retrying(workspace_id: int, why: dict[str, Any]) -> _Verb:
-    rules = policies.get(workspace_id)
+def _retrying(who: _Who) -> _Verb:
+    rules = policies.get(who.workspace_id)
 
     def why_not(m: _Found) -> str | None:
         if m.status not in _RETRIABLE:
@@ -269,15 +290,15 @@ def _retrying(workspace_id: int, why: dict[str, Any]) -> _Verb:
         return None
 
     def move(m: _Found) -> Move:
-        again = _move(workspace_id, m, Status.QUEUED, EventType.RETRIED, why)
+        again = _move(who, m, Status.QUEUED, EventType.RETRIED)
         lifetime = rules.stream(m.stream).lifetime_seconds
         return replace(again, next_attempt_in=0.0, lifetime_seconds=lifetime)
 
-    return _Verb(OutcomeStatus.RETRIED, why_not, move, rings=True)
+    return _Verb(OutcomeStatus.RETRIED, who, why_not, move, rings=True)
 
 
-def _move(workspace_id: int, m: _Found, new: Status, event: EventType, why: dict[str, Any]) -> Move:
-    return Move(m.id, workspace_id, old=m.status, new=new, event=event, data=why)
+def _move(who: _Who, m: _Found, new: Status, event: EventType) -> Move:
+    return Move(m.id, who.workspace_id, old=m.status, new=new, event=event, data=who.told)
 
 
 def _too_late_to_stop(m: _Found) -> str:
@@ -310,9 +331,12 @@ def _apply(moves: list[Move], verb: _Verb) -> set[Any]:
     gone: set[Any] = set()
     for start in range(0, len(moves), CHUNK):
         with database.atomic():
-            gone |= transitions.apply(moves[start : start + CHUNK])
+            moved = transitions.apply(moves[start : start + CHUNK])
+            if moved:
+                _audit(verb, moved)
             if verb.rings:
                 queue.enqueue(DELIVER)
+        gone |= moved
     return gone
 
 
@@ -419,18 +443,28 @@ def _rows(query: Any) -> list[_Found]:
     ]
 
 
-def _why(by: str, reason: str | None) -> dict[str, Any]:
-    """Who did it and why, as the event keeps it. Raises InvalidFields."""
-    if reason is None:
-        return {"by": by}
-    if not reason.strip():
+def _audit(verb: _Verb, moved: set[Any]) -> None:
+    shown = sorted(map(str, moved))[:AUDITED_IDS_MAX]
+    audit.record(
+        verb.who.workspace_id,
+        verb.who.actor,
+        action=f"messages.{verb.done.value}",
+        target="messages",
+        after={"count": len(moved), "message_ids": shown},
+        reason=verb.who.reason,
+    )
+
+
+def _who(workspace_id: int, by: Actor, reason: str | None) -> _Who:
+    """Raises InvalidFields, for the reason."""
+    if reason is not None and not reason.strip():
         raise _invalid("reason", "must not be empty")
     problems: Iterable[submission.Complaint] = submission.check_line(
-        "reason", reason, max_chars=REASON_MAX_CHARS
+        "reason", reason or "", max_chars=REASON_MAX_CHARS
     )
     for name, message in problems:
         raise _invalid(name, message)
-    return {"by": by, "reason": reason}
+    return _Who(workspace_id, by, reason)
 
 
 def _invalid(field: str, message: str) -> InvalidFields:

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from maild import config, db, queue
+from maild.domain.actor import Actor
 from maild.domain.states import EventType, Status, Stream
 from maild.domain.suppression import SuppressionClass
 from maild.errors import InvalidFields, NotFound
-from maild.models import Event, Freeze, Message, Suppression
+from maild.models import AuditEntry, Event, Freeze, Message, Suppression
 from maild.services import interventions, suppressions
 from maild.services.interventions import OutcomeStatus, Result, Source
 from maild.services.message_log import Filter
@@ -24,6 +25,8 @@ Accept = Callable[..., Message]
 Make = Callable[..., Message]
 
 pytestmark = pytest.mark.usefixtures("database")
+
+ME = Actor("me")
 
 
 @pytest.fixture
@@ -72,7 +75,7 @@ def again(message: Message) -> Message:
 
 def retry(*messages: Message, **more: object) -> Result:
     ids = [str(message.id) for message in messages]
-    return interventions.retry(WORKSPACE_A, message_ids=ids, by="me", **more).result  # type: ignore[arg-type]
+    return interventions.retry(WORKSPACE_A, message_ids=ids, by=ME, **more).result  # type: ignore[arg-type]
 
 
 def told(message: Message) -> tuple[str, dict[str, object]]:
@@ -132,7 +135,7 @@ def test_a_suppressed_recipient_stays_unmailed(
     for workspace, email in ((WORKSPACE_A, "ann@example.org"), (WORKSPACE_B, "bob@example.org")):
         Suppression.insert(
             class_=SuppressionClass.MANUAL,
-            created_by="me",
+            created_by=ME,
             workspace=workspace,
             email=email,
             stream=stream,
@@ -177,7 +180,7 @@ def test_ids_of_nobody_and_of_others_look_the_same(make: Make) -> None:
     foreign = make(Status.FAILED, workspace_id=WORKSPACE_B)
     own = make(Status.FAILED)
     texts = [str(uuid.uuid4()), str(foreign.id), "nonsense", "", str(own.id)]
-    result = interventions.retry(WORKSPACE_A, message_ids=texts, by="me").result
+    result = interventions.retry(WORKSPACE_A, message_ids=texts, by=ME).result
     assert errors(result)[:4] == [(OutcomeStatus.FAILED, "not found")] * 4
     assert [outcome.message_id for outcome in result.outcomes] == texts
     assert (result.done_count, result.skipped_count, result.failed_count) == (1, 0, 4)
@@ -193,7 +196,7 @@ def test_the_newest_failed_ones_are_retried(make: Make) -> None:
     failed = [make(Status.FAILED) for _ in range(4)]
     make(Status.UNKNOWN)
     make(Status.FAILED, workspace_id=WORKSPACE_B)
-    retried = interventions.retry(WORKSPACE_A, limit=3, by="me")
+    retried = interventions.retry(WORKSPACE_A, limit=3, by=ME)
     assert (retried.source, retried.is_truncated) == (Source.LATEST_FAILED, False)
     assert retried.result.done_count == 3
     assert [again(m).status for m in failed] == [Status.FAILED] + [Status.QUEUED] * 3
@@ -207,7 +210,7 @@ def test_a_filter_finds_failed_and_unknown_ones(make: Make) -> None:
         make(Status.FAILED, tags=("x",), workspace_id=WORKSPACE_B),
     ]
     before = [again(m).status for m in others]
-    retried = interventions.retry(WORKSPACE_A, filter_=Filter(tag="x"), by="me")
+    retried = interventions.retry(WORKSPACE_A, filter_=Filter(tag="x"), by=ME)
     assert retried.source is Source.FILTER
     assert retried.result.done_count == 2
     assert [again(m).status for m in wanted] == [Status.QUEUED] * 2
@@ -218,7 +221,7 @@ def test_a_dry_run_changes_nothing(make: Make, rung: list[str]) -> None:
     messages = [make(Status.FAILED) for _ in range(12)]
     Suppression.insert(
         class_=SuppressionClass.MANUAL,
-        created_by="me",
+        created_by=ME,
         workspace=WORKSPACE_A,
         email="ann@example.org",
         reason="r",
@@ -226,7 +229,7 @@ def test_a_dry_run_changes_nothing(make: Make, rung: list[str]) -> None:
     ).execute()
     fine = make(Status.FAILED, to_email="bob@example.org")
     rung.clear()
-    retried = interventions.retry(WORKSPACE_A, filter_=Filter(), dry_run=True, by="me")
+    retried = interventions.retry(WORKSPACE_A, filter_=Filter(), dry_run=True, by=ME)
     result = retried.result
     assert (result.done_count, result.skipped_count, len(retried.shown)) == (1, 12, 10)
     assert retried.is_dry_run
@@ -242,9 +245,9 @@ def test_one_call_with_a_filter_looks_at_so_many_and_says_so(
     monkeypatch.setattr(interventions, "CHUNK", 1)
     for _ in range(3):
         make(Status.FAILED)
-    retried = interventions.retry(WORKSPACE_A, filter_=Filter(), by="me")
+    retried = interventions.retry(WORKSPACE_A, filter_=Filter(), by=ME)
     assert (retried.is_truncated, retried.result.done_count) == (True, 2)
-    retried = interventions.retry(WORKSPACE_A, filter_=Filter(), by="me")
+    retried = interventions.retry(WORKSPACE_A, filter_=Filter(), by=ME)
     assert (retried.is_truncated, retried.result.done_count) == (False, 1)
 
 
@@ -264,7 +267,7 @@ def test_one_call_with_a_filter_looks_at_so_many_and_says_so(
 )
 def test_it_refuses_a_request_that_makes_no_sense(given: dict[str, object]) -> None:
     with pytest.raises(InvalidFields):
-        interventions.retry(WORKSPACE_A, by="me", **given)  # type: ignore[arg-type]
+        interventions.retry(WORKSPACE_A, by=ME, **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +275,7 @@ def test_it_refuses_a_request_that_makes_no_sense(given: dict[str, object]) -> N
 )
 def test_an_unknown_workspace_is_not_found(given: dict[str, object]) -> None:
     with pytest.raises(NotFound, match="workspace 99"):
-        interventions.retry(99, by="me", **given)  # type: ignore[arg-type]
+        interventions.retry(99, by=ME, **given)  # type: ignore[arg-type]
 
 
 def test_of_two_at_once_one_wins_and_the_other_is_told(make: Make) -> None:
@@ -296,7 +299,7 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(make: Make) -> None:
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.HELD])
 def test_waiting_and_held_messages_can_be_cancelled(make: Make, status: Status) -> None:
     message = make(status)
-    result = interventions.cancel(WORKSPACE_A, [str(message.id)], by="me", reason="a mistake")
+    result = interventions.cancel(WORKSPACE_A, [str(message.id)], by=ME, reason="a mistake")
     assert errors(result) == [(OutcomeStatus.CANCELLED, None)]
     row = again(message)
     assert (row.status, row.next_attempt_at, row.hold_reason) == (Status.CANCELLED, None, None)
@@ -306,7 +309,7 @@ def test_waiting_and_held_messages_can_be_cancelled(make: Make, status: Status) 
 @pytest.mark.parametrize("status", sorted(set(Status) - {Status.QUEUED, Status.HELD}))
 def test_what_is_under_way_or_over_cannot_be_cancelled(make: Make, status: Status) -> None:
     message = make(status)
-    [(outcome, error)] = errors(interventions.cancel(WORKSPACE_A, [str(message.id)], by="me"))
+    [(outcome, error)] = errors(interventions.cancel(WORKSPACE_A, [str(message.id)], by=ME))
     assert outcome is OutcomeStatus.SKIPPED
     expected = "is being sent right now" if status is Status.SENDING else f"is {status} already"
     assert error == expected
@@ -316,14 +319,14 @@ def test_what_is_under_way_or_over_cannot_be_cancelled(make: Make, status: Statu
 def test_a_message_is_held_with_a_reason_and_released(make: Make, rung: list[str]) -> None:
     message = make(Status.QUEUED)
     ids = [str(message.id)]
-    held = interventions.hold(WORKSPACE_A, ids, by="me", reason="wrong price")
+    held = interventions.hold(WORKSPACE_A, ids, by=ME, reason="wrong price")
     assert errors(held) == [(OutcomeStatus.HELD, None)]
     assert (again(message).status, again(message).hold_reason) == (Status.HELD, "wrong price")
     assert told(message) == (EventType.HELD.value, {"by": "me", "reason": "wrong price"})
-    twice = interventions.hold(WORKSPACE_A, ids, by="me", reason="again")
+    twice = interventions.hold(WORKSPACE_A, ids, by=ME, reason="again")
     assert errors(twice) == [(OutcomeStatus.SKIPPED, "is held already")]
     rung.clear()
-    released = interventions.release(WORKSPACE_A, ids, by="you")
+    released = interventions.release(WORKSPACE_A, ids, by=Actor("you"))
     assert errors(released) == [(OutcomeStatus.RELEASED, None)]
     row = again(message)
     assert (row.status, row.hold_reason) == (Status.QUEUED, None)
@@ -335,8 +338,8 @@ def test_a_message_is_held_with_a_reason_and_released(make: Make, rung: list[str
 @pytest.mark.parametrize("status", [Status.SENDING, Status.SENT, Status.FAILED])
 def test_what_is_not_waiting_can_be_neither_held_nor_released(make: Make, status: Status) -> None:
     ids = [str(make(status).id)]
-    held = interventions.hold(WORKSPACE_A, ids, by="me", reason="r")
-    released = interventions.release(WORKSPACE_A, ids, by="me")
+    held = interventions.hold(WORKSPACE_A, ids, by=ME, reason="r")
+    released = interventions.release(WORKSPACE_A, ids, by=ME)
     assert held.skipped_count == released.skipped_count == 1
     assert released.outcomes[0].error == f"is {status}, not held"
 
@@ -344,7 +347,7 @@ def test_what_is_not_waiting_can_be_neither_held_nor_released(make: Make, status
 def test_a_released_message_waits_for_its_time(make: Make) -> None:
     at = datetime.now(UTC) + timedelta(hours=3)
     message = make(Status.HELD, scheduled_at=at)
-    interventions.release(WORKSPACE_A, [str(message.id)], by="me")
+    interventions.release(WORKSPACE_A, [str(message.id)], by=ME)
     assert abs(again(message).next_attempt_at - at) < timedelta(seconds=1)
 
 
@@ -352,11 +355,11 @@ def test_what_a_freeze_holds_is_not_released_by_hand(make: Make) -> None:
     freeze = start_freeze(WORKSPACE_A, reason="stolen list")
     message = make(Status.HELD)
     Message.update(freeze=freeze.id).where(Message.id == message.id).execute()
-    [(outcome, error)] = errors(interventions.release(WORKSPACE_A, [str(message.id)], by="me"))
+    [(outcome, error)] = errors(interventions.release(WORKSPACE_A, [str(message.id)], by=ME))
     assert outcome is OutcomeStatus.SKIPPED
     assert error == "a freeze is in force, lift it first: stolen list"
     Freeze.update(lifted_at=datetime.now(UTC)).execute()
-    assert interventions.release(WORKSPACE_A, [str(message.id)], by="me").done_count == 1
+    assert interventions.release(WORKSPACE_A, [str(message.id)], by=ME).done_count == 1
     assert again(message).freeze_id is None
 
 
@@ -364,7 +367,7 @@ def test_a_person_says_that_it_was_sent(make: Make, rung: list[str]) -> None:
     message = make(Status.UNKNOWN)
     rung.clear()
     result = interventions.resolve(
-        WORKSPACE_A, [str(message.id)], was_sent=True, by="me", reason="it is in their log"
+        WORKSPACE_A, [str(message.id)], was_sent=True, by=ME, reason="it is in their log"
     )
     assert errors(result) == [(OutcomeStatus.RESOLVED, None)]
     assert again(message).status is Status.SENT
@@ -380,7 +383,7 @@ def test_a_person_says_that_it_was_not_sent(make: Make, rung: list[str]) -> None
     suppressed = make(Status.UNKNOWN, to_email="bob@example.org")
     Suppression.insert(
         class_=SuppressionClass.MANUAL,
-        created_by="me",
+        created_by=ME,
         workspace=WORKSPACE_A,
         email="bob@example.org",
         reason="r",
@@ -391,7 +394,7 @@ def test_a_person_says_that_it_was_not_sent(make: Make, rung: list[str]) -> None
         WORKSPACE_A,
         [str(message.id), str(suppressed.id)],
         was_sent=False,
-        by="me",
+        by=ME,
         reason="not in their log",
     )
     assert [o.status for o in result.outcomes] == [OutcomeStatus.RESOLVED, OutcomeStatus.SKIPPED]
@@ -409,9 +412,24 @@ def test_only_an_unknown_outcome_can_be_resolved(
 ) -> None:
     message = make(status)
     [(outcome, error)] = errors(
-        interventions.resolve(
-            WORKSPACE_A, [str(message.id)], was_sent=was_sent, by="me", reason="r"
-        )
+        interventions.resolve(WORKSPACE_A, [str(message.id)], was_sent=was_sent, by=ME, reason="r")
     )
     assert outcome is OutcomeStatus.SKIPPED
     assert error == f"is {status}: only an unknown outcome can be resolved"
+
+
+def test_each_kind_is_audited_with_its_messages(make: Make) -> None:
+    message = make(Status.QUEUED)
+    ids = [str(message.id)]
+    interventions.hold(WORKSPACE_A, ids, by=ME, reason="to look at it")
+    interventions.release(WORKSPACE_A, ids, by=ME)
+    interventions.cancel(WORKSPACE_A, ids, by=ME)
+    interventions.cancel(WORKSPACE_A, ids, by=ME)  # which changes nothing
+    interventions.retry(WORKSPACE_A, message_ids=ids, dry_run=True, by=ME)
+    entries = list(AuditEntry.select().order_by(AuditEntry.seq))
+    assert [e.action for e in entries] == [
+        "messages.held", "messages.released", "messages.cancelled",
+    ]  # fmt: skip
+    assert {e.actor for e in entries} == {"me"}
+    assert entries[0].after == {"count": 1, "message_ids": ids}
+    assert [e.reason for e in entries] == ["to look at it", None, None]

@@ -7,10 +7,20 @@ from datetime import datetime
 import pytest
 import redis
 
-from maild import db, queue, scheduler
+from maild import clock, db, queue, scheduler
 from maild.config import Settings
+from maild.domain.limits import WINDOW_SLOTS, slot_of
 from maild.domain.states import EventType, Status, Stream
-from maild.models import AccountTally, Event, Freeze, Message, PeriodicJob, Worker
+from maild.models import (
+    AccountTally,
+    Event,
+    Freeze,
+    IdempotencyKey,
+    LimitTally,
+    Message,
+    PeriodicJob,
+    Worker,
+)
 from maild.services import freezes, lifetimes, locks, messages, providers, rescues, workers
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A
@@ -99,6 +109,21 @@ def test_it_forgets_old_counts_of_accounts(accept: Accept, lease: Lease) -> None
     PeriodicJob.update(ran_at=ago(minutes=1)).execute()
     scheduler.take_stock()
     assert AccountTally.select().count() == 0
+
+
+def test_it_forgets_what_no_limit_and_no_key_needs_any_more(accept: Accept) -> None:
+    accept()
+    now = slot_of(clock.now().timestamp())
+    for age in (0, WINDOW_SLOTS, WINDOW_SLOTS + 2):
+        LimitTally.insert(workspace=1, domain="a", slot=now - age, message_count=1).execute()
+    for key, hours in (("old", 25), ("new", 23)):
+        IdempotencyKey.insert(
+            workspace=1, key=key, request_hash=b"", answer={}, created_at=ago(hours=hours)
+        ).execute()
+    scheduler.take_stock()
+    kept = LimitTally.select(LimitTally.slot).where(LimitTally.domain == "a").tuples()
+    assert sorted(slot for (slot,) in kept) == [now - WINDOW_SLOTS, now]
+    assert [row.key for row in IdempotencyKey.select()] == ["new"]
 
 
 def test_a_second_scheduler_stands_by(accept: Accept, lease: Lease) -> None:
