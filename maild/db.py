@@ -48,7 +48,9 @@ def init(dsn: str, *, pool_size: int, application: str) -> None:
         timeout=5,
         application_name=f"maild {application}",
         connect_timeout=5,
-        options="-c timezone=UTC -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+        # Only `execute_prepared` prepares, and never for planning anew.
+        options="-c timezone=UTC -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+        " -c plan_cache_mode=force_generic_plan",
         keepalives_idle=30,
         keepalives_interval=10,
         keepalives_count=3,
@@ -80,11 +82,14 @@ def connection() -> Iterator[None]:
 _prepared: "WeakKeyDictionary[Any, set[str]]" = WeakKeyDictionary()
 
 
-def execute_prepared(name: str, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+def execute_prepared(
+    name: str, sql: str, parameters: Sequence[Any], *, after: tuple[str, Sequence[Any]] = ("", ())
+) -> list[tuple[Any, ...]]:
     """The rows of a statement that this connection plans once, and then only executes.
 
     `sql` has its parameters as $1, $2, ..., and no percent sign. For what is so frequent that
-    planning it would cost more than doing it. Raises what Peewee's queries raise.
+    planning it would cost more than doing it. `after` is a statement, with its parameters, that is
+    executed before in the same round trip. Raises what Peewee's queries raise.
     """
     connection = database.connection()
     known = _prepared.setdefault(connection, set())
@@ -92,8 +97,9 @@ def execute_prepared(name: str, sql: str, parameters: Sequence[Any]) -> list[tup
         database.execute_sql(f"PREPARE maild_{name} AS {sql}")
         known.add(name)
     places = ", ".join(["%s"] * len(parameters))
+    first, its_parameters = after
     rows: list[tuple[Any, ...]] = database.execute_sql(
-        f"EXECUTE maild_{name} ({places})", parameters
+        f"{first}EXECUTE maild_{name} ({places})", (*its_parameters, *parameters)
     ).fetchall()
     return rows
 

@@ -39,6 +39,16 @@ from maild.services.submissions import Submission
 
 KEY_LIFETIME = "24 hours"
 """How long an idempotency key is remembered."""
+IMPLIED = (
+    Check.FROM_DOMAIN,
+    Check.RECIPIENT_DOMAIN,
+    Check.SUPPRESSION,
+    Check.UNSUBSCRIBE,
+    Check.FREEZE,
+)
+"""The first checks, in their order. That one of them passed is not written down: whatever was
+checked after it tells it.
+"""
 ROUTE_SECONDS = 2.0
 """How old the provider that a decision names may be; the claim decides anew."""
 
@@ -69,8 +79,8 @@ def settle(workspace_id: int, submissions: Sequence[Submission]) -> list[Settled
     with connection():
         provider = _provider_of(workspace_id)
         with database.atomic():
-            locks.accept_in_turn(workspace_id)
-            turn = _Turn(workspace_id, _read(workspace_id, submissions), provider)
+            known = _read(workspace_id, submissions, after=locks.accepting_in_turn(workspace_id))
+            turn = _Turn(workspace_id, known, provider)
             settled = [turn.settle(submission) for submission in submissions]
             turn.write()
     return settled
@@ -98,20 +108,27 @@ class _Known:
 
 
 # One row, each of its columns a list of lists. Addresses are compared in lower case beyond ASCII
-# too, whatever the locale of the database.
+# too, whatever the locale of the database. Each is looked up by itself (OFFSET keeps it so): this
+# is planned once, when there may be none, and must hold for a hundred thousand. The clock, because
+# whoever waited for his turn began sooner.
 _READ = """
 WITH a AS MATERIALIZED (
     SELECT address, lower(address COLLATE "pg_c_utf8") AS email FROM unnest($2::text[]) AS address
 )
-SELECT now(),
+SELECT clock_timestamp(),
     EXISTS (SELECT FROM workspaces WHERE id = $1),
     (SELECT max(version) FROM policies WHERE workspace_id = $1),
     (SELECT json_agg(json_build_array(a.address, s.id, s.stream, s.class, s.reason))
-        FROM a JOIN suppressions s ON s.workspace_id = $1 AND s.email = a.email
-        WHERE s.removed_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > now())),
+        FROM a, LATERAL (
+            SELECT id, stream, class, reason FROM suppressions
+            WHERE workspace_id = $1 AND email = a.email AND removed_at IS NULL
+                AND (expires_at IS NULL OR expires_at > now())
+            OFFSET 0) AS s),
     (SELECT json_agg(json_build_array(a.address, u.id, u.stream, u.topic))
-        FROM a JOIN unsubscribes u ON u.workspace_id = $1 AND u.email = a.email
-        WHERE u.removed_at IS NULL),
+        FROM a, LATERAL (
+            SELECT id, stream, topic FROM unsubscribes
+            WHERE workspace_id = $1 AND email = a.email AND removed_at IS NULL
+            OFFSET 0) AS u),
     (SELECT json_agg(json_build_array(id, kind, target, reason, expires_at) ORDER BY id)
         FROM freezes
         WHERE workspace_id = $1 AND lifted_at IS NULL AND expires_at > now()),
@@ -125,12 +142,17 @@ SELECT now(),
 """
 
 
-def _read(workspace_id: int, submissions: Sequence[Submission]) -> _Known:
+def _read(
+    workspace_id: int,
+    submissions: Sequence[Submission],
+    *,
+    after: tuple[str, Sequence[Any]] = ("", ()),
+) -> _Known:
     recipients = list({text for s in submissions for text in s.recipients})
     scopes = [WORKSPACE, *{_domain_of(text) for text in recipients}]
     keys = [key for s in submissions if (key := s.by.idempotency_key) is not None]
     parameters = (workspace_id, recipients, scopes, WINDOW_SLOTS, keys, KEY_LIFETIME)
-    [row] = execute_prepared("facts", _READ, parameters)
+    [row] = execute_prepared("facts", _READ, parameters, after=after)
     now, is_there, version, suppressions, unsubscribes, freezes, tallies, known_keys = row
     if not is_there:
         raise NotFound(f"There is no workspace {workspace_id}.")
@@ -207,7 +229,11 @@ class _Turn:
     def write(self) -> None:
         if self._rows:
             message_store.write(
-                self._workspace_id, self._rows, tallies=self._tallies, keys=self._keys
+                self._workspace_id,
+                self._rows,
+                now=self._known.now,
+                tallies=self._tallies,
+                keys=self._keys,
             )
 
     def _make_rows(
@@ -292,11 +318,15 @@ class _Turn:
 
 
 def as_json(decision: Decision) -> dict[str, Any]:
-    """A decision as events keep it."""
+    """A decision as events keep it: `decisions` puts in again what goes without saying."""
     return {
         "policy_version": decision.policy_version,
         "verdict": decision.verdict,
-        "checks": [{"check": c.check, "verdict": c.verdict, **c.evidence} for c in decision.checks],
+        "checks": [
+            {"check": c.check, "verdict": c.verdict, **c.evidence}
+            for c in decision.checks
+            if c.verdict is not Verdict.PASS or c.check not in IMPLIED
+        ],
     }
 
 

@@ -5,15 +5,16 @@ what cannot be told afterwards: the version of the policy, the account and why t
 check that did not pass. The rest is put together here.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from maild import clock
 from maild.domain.policy import Check, Checked, Decision, Verdict
 from maild.domain.states import EventType
-from maild.models import Attempt, Event
+from maild.models import Attempt, Event, Freeze, Message, Suppression, Unsubscribe
+from maild.services.acceptance import IMPLIED
 
 AT_SEND = (
     Check.LIFETIME,
@@ -51,6 +52,15 @@ class Record:
     attempt_no: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """The rows that the records of a message name, as they are today, by their ids."""
+
+    suppressions: dict[int, Suppression] = field(default_factory=dict)
+    unsubscribes: dict[int, Unsubscribe] = field(default_factory=dict)
+    freezes: dict[int, Freeze] = field(default_factory=dict)
+
+
 def of_asking(decision: Decision) -> Record:
     """What would be decided."""
     return Record(None, "accept", decision.policy_version, decision.verdict, decision.checks)
@@ -72,6 +82,24 @@ def list_records(attempts: Sequence[Attempt], events: Sequence[Event]) -> list[R
     return sorted(records, key=lambda record: record.at or clock.now())
 
 
+def find_grounds(message: Message, records: Iterable[Record]) -> Grounds:
+    """What the message and its records name: one query for each kind that they name at all."""
+    evidence = [checked.evidence for record in records for checked in record.checks]
+
+    def find(model: Any, name: str) -> dict[int, Any]:
+        ids = {one[name] for one in evidence if name in one} | {getattr(message, name)} - {None}
+        if not ids:
+            return {}
+        rows = model.select().where(model.workspace == message.workspace_id, model.id << list(ids))
+        return {row.id: row for row in rows}
+
+    return Grounds(
+        find(Suppression, "suppression_id"),
+        find(Unsubscribe, "unsubscribe_id"),
+        find(Freeze, "freeze_id"),
+    )
+
+
 def _is_of_acceptance(event: Event, events: Sequence[Event]) -> bool:
     """Whether a message was stopped as it was accepted: both facts are of one moment."""
     return any(e.type == EventType.ACCEPTED and e.created_at == event.created_at for e in events)
@@ -79,12 +107,19 @@ def _is_of_acceptance(event: Event, events: Sequence[Event]) -> bool:
 
 def _of_acceptance(event: Event) -> Record:
     told = event.data["decision"]
+    checks = {checked.check: checked for checked in map(_checked, told["checks"])}
+    verdict = Verdict(told["verdict"])
+    if verdict is Verdict.STOP:  # by the last one that was looked at
+        implied = IMPLIED[: IMPLIED.index(next(reversed(checks)))]
+    else:
+        implied = IMPLIED
+    passed = {check: Checked(check, Verdict.PASS) for check in implied}
     return Record(
         event.created_at,
         "accept",
         told["policy_version"],
-        Verdict(told["verdict"]),
-        tuple(_checked(one) for one in told["checks"]),
+        verdict,
+        tuple((passed | checks).values()),
     )
 
 

@@ -35,9 +35,11 @@ def only_one(what: int) -> Iterator[bool]:
             _unlock(what)
 
 
-def accept_in_turn(workspace_id: int) -> None:
-    """Wait until nobody else accepts for this workspace; until the end of the transaction."""
-    database.execute_sql("SELECT pg_advisory_xact_lock(%s, %s)", (_ACCEPTING, workspace_id))
+def accepting_in_turn(workspace_id: int) -> tuple[str, tuple[int, int]]:
+    """The statement, with its parameters, that waits until nobody else accepts for this workspace;
+    it holds until the end of the transaction.
+    """
+    return "SELECT pg_advisory_xact_lock(%s, %s); ", (_ACCEPTING, workspace_id)
 
 
 def _unlock(what: int) -> None:

@@ -68,10 +68,10 @@ WITH v AS MATERIALIZED (
     INSERT INTO messages (
         id, workspace_id, status, stream, priority, from_email, to_email, subject, size_bytes,
         tags, metadata, scheduled_at, next_attempt_at, expires_at, submission_id, topic,
-        api_key_id, suppression_id, unsubscribe_id, policy_version)
+        api_key_id, suppression_id, unsubscribe_id, policy_version, created_at, updated_at)
     SELECT id, $1, status, stream, priority, from_email, to_email, subject, size_bytes,
         tags, metadata, scheduled_at, CASE status WHEN 'queued' THEN due_at END, expires_at,
-        submission_id, topic, api_key_id, suppression_id, unsubscribe_id, policy_version
+        submission_id, topic, api_key_id, suppression_id, unsubscribe_id, policy_version, $10, $10
     FROM v
 ), body AS (
     INSERT INTO message_bodies (
@@ -90,8 +90,8 @@ WITH v AS MATERIALIZED (
         message_id uuid, position smallint, filename text, content_type text, content_id text,
         content text)
 ), told AS (
-    INSERT INTO events (workspace_id, message_id, type, data)
-    SELECT $1, message_id, type, data FROM (
+    INSERT INTO events (workspace_id, message_id, type, data, created_at)
+    SELECT $1, message_id, type, data, $10 FROM (
         SELECT id AS message_id, $5 AS type, jsonb_build_object('decision', decision) AS data
         FROM v
         UNION ALL
@@ -123,12 +123,13 @@ def write(
     workspace_id: int,
     rows: Sequence[Row],
     *,
+    now: datetime,
     tallies: dict[tuple[str, int], int],
     keys: Sequence[Key] = (),
 ) -> None:
     """Write messages down, all of them or none, in the caller's transaction.
 
-    `tallies` are messages by scope and slot, for the limits.
+    `now` is when they were accepted; `tallies` are messages by scope and slot, for the limits.
     """
     events = [
         {
@@ -160,6 +161,7 @@ def write(
                 for key in keys
             ]
         ),
+        now,
     )
     execute_prepared("accept", _STORE, parameters)
 
@@ -253,5 +255,8 @@ def as_message(workspace_id: int, row: Row, *, now: datetime) -> Message:
     return message
 
 
-def _to_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, check_circular=False, separators=(",", ":"))
+_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+
+
+def _to_json(rows: list[dict[str, Any]]) -> str:
+    return _encode(rows) if rows else "[]"

@@ -156,7 +156,7 @@ def _complaints(new: NewMessage) -> Iterator[submission.Complaint]:
     if new.topic is not None:
         yield from submission.check_topic("topic", new.topic)
     yield from submission.check_tags(new.tags)
-    if len(json.dumps(new.metadata)) > submission.METADATA_MAX_OCTETS:
+    if new.metadata and len(json.dumps(new.metadata)) > submission.METADATA_MAX_OCTETS:
         yield "metadata", f"is larger than {submission.METADATA_MAX_OCTETS} bytes of JSON"
     else:
         yield from submission.check_storable("metadata", new.metadata)
