@@ -105,16 +105,19 @@ def list_due_lanes() -> list[Lane]:
 # The rules of the lane are read once, and each message is looked up by itself: suppressions and
 # unsubscribes by their index, freezes among the few that are in force. Domains are compared again
 # only where the message was accepted by another policy, or by the instance's defaults, which may
-# have changed with a restart.
+# have changed with a restart. The lists of domains may be long: nobody reads them until then, and
+# `IS TRUE` keeps the planner from joining with them, so that they are put into a hash table once.
 _CLAIM = """
 WITH rules AS MATERIALIZED (
-    SELECT coalesce(max(version), 0) AS version,
-        coalesce((array_agg(to_jsonb(blocked_recipient_domains)))[1],
-            to_jsonb(%(blocked)s::text[])) AS blocked,
-        coalesce((array_agg(to_jsonb(allowed_from_domains)))[1], '[]') AS allowed
-    FROM (
-        SELECT version, blocked_recipient_domains, allowed_from_domains FROM policies
-        WHERE workspace_id = %(workspace)s ORDER BY version DESC LIMIT 1) AS p
+    SELECT coalesce(max(version), 0) AS version FROM policies WHERE workspace_id = %(workspace)s
+), blocked AS MATERIALIZED (
+    SELECT unnest(blocked_recipient_domains) AS entry FROM policies
+    WHERE workspace_id = %(workspace)s AND version = (SELECT version FROM rules)
+    UNION ALL
+    SELECT unnest(%(blocked)s::text[]) FROM rules WHERE version = 0
+), allowed AS MATERIALIZED (
+    SELECT unnest(allowed_from_domains) AS entry FROM policies
+    WHERE workspace_id = %(workspace)s AND version = (SELECT version FROM rules)
 ), frozen AS MATERIALIZED (
     SELECT id, kind, target, reason FROM freezes
     WHERE workspace_id = %(workspace)s AND lifted_at IS NULL AND expires_at > now()
@@ -123,7 +126,7 @@ WITH rules AS MATERIALIZED (
     SELECT m.id, s.id AS suppression_id, u.id AS unsubscribe_id, f.id AS freeze_id,
         coalesce(s.reason, f.reason) AS reason, split_part(m.from_email, '@', -1) AS from_domain,
         split_part(m.to_email, '@', -1) AS to_domain,
-        r.version = 0 OR m.policy_version <> r.version AS has_new_rules, r.blocked, r.allowed,
+        r.version = 0 OR m.policy_version <> r.version AS has_new_rules,
         m.expires_at <= now() AS is_over
     FROM messages m
     CROSS JOIN rules r
@@ -159,14 +162,18 @@ WITH rules AS MATERIALIZED (
     SELECT d.*,
         CASE
             WHEN is_over THEN 'lifetime'
-            WHEN has_new_rules AND allowed <> '[]' AND NOT EXISTS (
-                SELECT FROM jsonb_array_elements_text(allowed) AS e
-                WHERE from_domain = e OR left(e, 2) = '*.'
-                    AND right(from_domain, length(e) - 1) = substr(e, 2)) THEN 'from_domain'
+            WHEN has_new_rules AND EXISTS (SELECT FROM allowed) AND NOT EXISTS (
+                SELECT FROM string_to_array(from_domain, '.') AS labels,
+                    generate_series(1, cardinality(labels)) AS n
+                WHERE (CASE n WHEN 1 THEN from_domain
+                    ELSE '*.' || array_to_string(labels[n:], '.')
+                    END IN (SELECT entry FROM allowed)) IS TRUE) THEN 'from_domain'
             WHEN has_new_rules AND EXISTS (
-                SELECT FROM jsonb_array_elements_text(blocked) AS e
-                WHERE to_domain = e OR left(e, 2) = '*.'
-                    AND right(to_domain, length(e) - 1) = substr(e, 2)) THEN 'recipient_domain'
+                SELECT FROM string_to_array(to_domain, '.') AS labels,
+                    generate_series(1, cardinality(labels)) AS n
+                WHERE (CASE n WHEN 1 THEN to_domain
+                    ELSE '*.' || array_to_string(labels[n:], '.')
+                    END IN (SELECT entry FROM blocked)) IS TRUE) THEN 'recipient_domain'
             WHEN suppression_id IS NOT NULL THEN 'suppression'
             WHEN unsubscribe_id IS NOT NULL THEN 'unsubscribe'
             WHEN freeze_id IS NOT NULL THEN 'freeze'
