@@ -7,7 +7,16 @@ from typing import Any
 import click
 
 from maild import config, db, errors, scheduler, worker
-from maild.services import account_health, audit, health, key_rotation, migrations, processes
+from maild.domain.actor import COMMAND_LINE
+from maild.services import (
+    account_health,
+    audit,
+    health,
+    key_rotation,
+    link_keys,
+    migrations,
+    processes,
+)
 from maild.transports.api_client import ApiClient, ApiError
 
 HOW_TO_MEND = {
@@ -187,6 +196,20 @@ def rotate_keys() -> None:
         click.echo("Nothing needs ENCRYPTION_KEYS_OLD any more: drop it.")
     if not summary.is_complete:
         sys.exit(1)
+
+
+@keys_group.command("new-link-key")
+@click.option("--workspace", "workspace_id", type=click.IntRange(min=1), required=True)
+def add_link_key(workspace_id: int) -> None:
+    """Sign a workspace's unsubscribe links with a new key. Links in old mail go on working."""
+    processes.start(config.load(), name="keys", pool_size=2)
+    processes.require_schema()
+    with db.connection():
+        key_id = link_keys.rotate(workspace_id, by=COMMAND_LINE)
+    click.echo(
+        f"Link key {key_id} is there: workspace {workspace_id} signs with it within"
+        f" {link_keys.FRESH_SECONDS:.0f} seconds. Older links go on working."
+    )
 
 
 @cli.group("trail")
