@@ -1,26 +1,183 @@
-"""The last check, while what it looks at goes on its way."""
+"""The last check: what has come in force since a claim, and what becomes of the message."""
 
 import dataclasses
 import threading
+import uuid
 from collections.abc import Callable
 
 import pytest
 
 from maild import config
-from maild.domain.states import Status
-from maild.models import Message
-from maild.services import last_check, messages, paths, sending
+from maild.domain.states import EventType, Status, Stream
+from maild.models import Attempt, Message, Worker
+from maild.services import claims, last_check, paths, sending, suppressions, timeline
+from maild.services.last_check import Stop
 from maild.services.recorder import Recorder
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, Inbox
 from tests.services.conftest import wait_until
-from tests.services.helpers import start_freeze
+from tests.services.freezing import K
+from tests.services.helpers import (
+    A_PATIENT,
+    A_URGENT,
+    LATER,
+    Accept,
+    end,
+    event_types,
+    make_due,
+    reload,
+    start_freeze,
+    take,
+    take_one,
+)
+from tests.services.stopping import (
+    FREEZES,
+    SUPPRESSIONS,
+    UNSUBSCRIBES,
+    Case,
+    freeze,
+    name_of,
+    suppression,
+    unsubscribe,
+)
 
-Accept = Callable[..., Message]
+
+@pytest.mark.parametrize("case", SUPPRESSIONS, ids=name_of)
+def test_suppressions(case: Case, accept: Accept, lease: Lease) -> None:
+    found, message, suppression_id = look(case, accept, lease)
+    stop = Stop(suppression_id, None)
+    assert found == (({message.id: stop}, set()) if case.stops else ({}, set()))
+    assert reload(message).status is Status.SENDING, "it only looks"
 
 
-def reload(message: Message) -> Message:
-    return messages.get(message.workspace_id, message.id)
+@pytest.mark.parametrize("case", UNSUBSCRIBES, ids=name_of)
+def test_unsubscribes(case: Case, accept: Accept, lease: Lease) -> None:
+    found, message, unsubscribe_id = look(case, accept, lease)
+    stop = Stop(None, unsubscribe_id)
+    assert found == (({message.id: stop}, set()) if case.stops else ({}, set()))
+    assert reload(message).status is Status.SENDING, "it only looks"
+
+
+@pytest.mark.parametrize("case", FREEZES, ids=name_of)
+def test_freezes(case: Case, accept: Accept, lease: Lease) -> None:
+    found, message, _ = look(case, accept, lease)
+    assert found == ({}, {message.id} if case.stops else set())
+    assert reload(message).status is Status.SENDING, "it only looks"
+
+
+def look(
+    case: Case, accept: Accept, lease: Lease
+) -> tuple[tuple[dict[uuid.UUID, Stop], set[uuid.UUID]], Message, int]:
+    """What the last check finds of a message that was claimed before the case was put in force."""
+    message = case.message(accept)
+    taken = take(lease, A_URGENT if message.stream is Stream.TRANSACTIONAL else A_PATIENT)
+    assert last_check.find_forbidden(taken) == ({}, set())
+    stop_id = case.start()
+    return last_check.find_forbidden(taken), message, stop_id
+
+
+def test_a_frozen_account_stops_what_goes_through_it(accept: Accept, lease: Lease) -> None:
+    """By the account that a message really takes, which need not be that of its claim."""
+    through, around = accept(), accept()
+    first, second = take(lease)
+    taken = [first, dataclasses.replace(second, account_name="ses")]
+    freeze(K.SMTP_ACCOUNT, "default")()
+    assert last_check.find_forbidden(taken) == ({}, {through.id})
+    taken[0] = dataclasses.replace(first, account_name="other")
+    assert last_check.find_forbidden(taken) == ({}, set())
+    assert reload(around).smtp_account_name == "default"
+
+
+def test_a_suppression_is_told_before_an_unsubscribe_and_both_before_a_freeze(
+    accept: Accept, lease: Lease
+) -> None:
+    message = accept()
+    taken = take(lease)
+    freeze(K.WORKSPACE)()
+    unsubscribe_id = unsubscribe()()
+    assert last_check.find_forbidden(taken) == ({message.id: Stop(None, unsubscribe_id)}, set())
+    suppression_id = suppression()()
+    stop = Stop(suppression_id, unsubscribe_id)
+    assert last_check.find_forbidden(taken) == ({message.id: stop}, set())
+
+
+@pytest.mark.parametrize("kind", ["suppression", "unsubscribe"])
+def test_what_it_suppresses_names_what_stopped_it(kind: str, accept: Accept, lease: Lease) -> None:
+    message = accept()
+    taken = take(lease)
+    stop_ids = {"suppression": None, "unsubscribe": None}
+    stop_ids[kind] = {"suppression": suppression(), "unsubscribe": unsubscribe()}[kind]()
+    [stop] = last_check.find_forbidden(taken)[0].values()
+    last_check.suppress([(taken[0], stop)])
+    after = reload(message)
+    assert (after.status, after.attempt_count, after.worker_id) == (Status.SUPPRESSED, 0, None)
+    assert after.suppression_id == stop_ids["suppression"]
+    assert after.unsubscribe_id == stop_ids["unsubscribe"]
+    told = timeline.list_events(message)[-1]
+    assert (told.type, told.data) == (
+        EventType.SUPPRESSED,
+        {"check": kind, f"{kind}_id": stop_ids[kind], "policy_version": 0},
+    )
+    assert timeline.list_attempts(message) == []
+
+
+def test_what_an_earlier_attempt_said_stays_when_it_is_suppressed(
+    accept: Accept, lease: Lease
+) -> None:
+    message = accept()
+    end(take_one(lease), LATER)
+    make_due(message)
+    taken = take(lease)
+    suppression()()
+    last_check.suppress([(taken[0], last_check.find_forbidden(taken)[0][message.id])])
+    after = reload(message)
+    assert (after.status, after.attempt_count) == (Status.SUPPRESSED, 1)
+    assert after.last_error == LATER.text
+    assert [a.attempt_no for a in timeline.list_attempts(message)] == [1]
+
+
+def test_nothing_is_looked_at_and_nothing_suppressed_for_nothing(lease: Lease) -> None:
+    last_check.suppress([])
+    assert last_check.find_forbidden([]) == ({}, set())
+
+
+def test_it_stops_what_was_suppressed_since_the_claim(accept: Accept, lease: Lease) -> None:
+    stopped, good = accept(), accept(to_email="bob@example.org")
+    taken = take(lease)
+    assert last_check.find_forbidden(taken) == ({}, set())
+    row = suppressions.add(WORKSPACE_A, "ANN@example.org", reason="complaint", source="test")
+    assert last_check.find_forbidden(taken) == ({stopped.id: Stop(row.id, None)}, set())
+    assert reload(stopped).status is Status.SENDING, "it only looks"
+    last_check.suppress(
+        [(claim, Stop(row.id, None)) for claim in taken if claim.message_id == stopped.id]
+    )
+    after = reload(stopped)
+    assert (after.status, after.attempt_count, after.worker_id) == (Status.SUPPRESSED, 0, None)
+    assert event_types(stopped) == [EventType.ACCEPTED, EventType.SUPPRESSED]
+    assert reload(good).status is Status.SENDING
+    assert Attempt.select().count() == 0
+
+
+def test_it_gives_back_what_was_frozen_since_the_claim(accept: Accept, lease: Lease) -> None:
+    message = accept()
+    taken = take(lease)
+    start_freeze(WORKSPACE_A, reason="a test", stream=Stream.TRANSACTIONAL)
+    assert last_check.find_forbidden(taken) == ({}, {message.id})
+    claims.release(taken)
+    assert (reload(message).status, reload(message).attempt_count) == (Status.QUEUED, 0)
+    assert take(lease) == []
+    assert reload(message).status is Status.HELD, "and the next claim holds it"
+
+
+def test_it_leaves_alone_what_another_holds_by_now(accept: Accept, lease: Lease) -> None:
+    message = accept()
+    taken = take(lease)
+    other = uuid.uuid4()
+    Worker.insert(id=other, host="other", pid=1).execute()
+    Message.update(worker_id=other).execute()
+    row = suppressions.add(WORKSPACE_A, "ann@example.org", reason="complaint", source="test")
+    last_check.suppress([(claim, Stop(row.id, None)) for claim in taken])
+    assert (reload(message).status, reload(message).worker_id) == (Status.SENDING, other)
 
 
 def test_what_was_begun_while_the_check_looked_is_not_taken_back(
