@@ -73,12 +73,18 @@ NOBODY = Submitter()
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A checked submission: `new` is in normal form, `recipients` are all of them, the To first."""
+    """A checked submission: `new` is in normal form, `recipients` are all of them, the To first.
+
+    `fields` are the paths by which the sender named them. `late` is what is wrong with its times by
+    now: nothing, should it repeat what was accepted in time.
+    """
 
     new: NewMessage
     recipients: tuple[str, ...]
     by: Submitter
     size_bytes: int
+    fields: tuple[str, ...] = ("to_email",)
+    late: InvalidFields | None = None
 
 
 def check(new: NewMessage, by: Submitter = NOBODY) -> Submission:
@@ -116,17 +122,20 @@ def check(new: NewMessage, by: Submitter = NOBODY) -> Submission:
     assert to is not None
     copies = tuple(address.text for address in cc if address is not None)
     blind = (address.text for address in bcc if address is not None)
+    normal: dict[str, object] = {
+        "from_email": sender.text,
+        "to_email": to.text,
+        "reply_to": reply_to.text if reply_to else None,
+        "cc": copies,
+        "bcc": (),
+        "topic": normalise_topic(new.topic) if new.topic else None,
+    }
+    # Most are in normal form already, and a copy costs more than all else here.
+    changes = {name: value for name, value in normal.items() if getattr(new, name) != value}
+    if not isinstance(new.stream, Stream):
+        changes["stream"] = Stream(new.stream)
     return Submission(
-        new=dataclasses.replace(
-            new,
-            from_email=sender.text,
-            to_email=to.text,
-            reply_to=reply_to.text if reply_to else None,
-            cc=copies,
-            bcc=(),
-            stream=Stream(new.stream),
-            topic=normalise_topic(new.topic) if new.topic else None,
-        ),
+        new=dataclasses.replace(new, **changes) if changes else new,
         recipients=_once_each([to.text, *copies, *blind]),
         by=by,
         size_bytes=_size_bytes(new),
@@ -167,6 +176,10 @@ def _complaints(new: NewMessage) -> Iterator[submission.Complaint]:
             content_type=attachment.content_type,
             content_id=attachment.content_id,
         )
+
+
+def _complaints_of_times(new: NewMessage) -> Iterator[submission.Complaint]:
+    """What time may change, apart from the rest."""
     if new.scheduled_at or new.expires_at:
         yield from submission.check_times(
             scheduled_at=new.scheduled_at, expires_at=new.expires_at, now=clock.now()
