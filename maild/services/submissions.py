@@ -122,7 +122,7 @@ def check(new: NewMessage, by: Submitter = NOBODY) -> Submission:
     assert to is not None
     copies = tuple(address.text for address in cc if address is not None)
     blind = (address.text for address in bcc if address is not None)
-    normal: dict[str, object] = {
+    normal: dict[str, Any] = {
         "from_email": sender.text,
         "to_email": to.text,
         "reply_to": reply_to.text if reply_to else None,
