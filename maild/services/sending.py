@@ -21,7 +21,7 @@ from maild.domain.lanes import SLICE, Lane, Rotation
 from maild.domain.pacing import Pace
 from maild.domain.policy import Route
 from maild.domain.states import Stream
-from maild.errors import Unavailable
+from maild.errors import DecryptionError, NotFound, Unavailable
 from maild.services import claims, providers, unsubscribe_links, workers
 from maild.services.aside import Aside
 from maild.services.claims import Claim, Claimed, Content
@@ -46,6 +46,8 @@ told of.
 """
 LOAD_MAX_BYTES = 32 * 1024 * 1024
 """Large contents of one slice that are held in memory at once; the others go back."""
+COMPLAIN_SECONDS = 60.0
+"""How often the log tells that a workspace's marketing mail waits for a key that opens."""
 PATIENT_FAULTS = 2
 """Faults of a path that a message puts up with before it tries the next account by itself."""
 QUIT_SECONDS = 3.0
@@ -61,6 +63,7 @@ class Engine:
         self._rotation = Rotation()
         self._routes: dict[int, tuple[float, list[Candidate]]] = {}
         self._aside: Aside | None = None
+        self._complain_at: dict[int, float] = {}
 
     def wake(self) -> None:
         """There is work; may be called from any thread, and at any time."""
@@ -183,8 +186,8 @@ class Engine:
 
     async def _claim(self, lane: Lane, path: Path, limit: int) -> int:
         """Claim a slice, and make it ready. Returns how many messages left the queue."""
-        if lane.stream is Stream.MARKETING:
-            await self._query(unsubscribe_links.load, lane.workspace_id)
+        if lane.stream is Stream.MARKETING and not await self._has_link_key(lane.workspace_id):
+            return 0
         checked_at = time.monotonic()
         lease, account = self._lease, path.account
         route = self._route_of(lane.workspace_id, path)
@@ -222,6 +225,20 @@ class Engine:
             if used is path or used.ready_count:
                 self._dispatcher.pump(used)
         return claimed.moved_count
+
+    async def _has_link_key(self, workspace_id: int) -> bool:
+        """Whether mail can be built with a way out of it. Without, a lane waits, and no other."""
+        try:
+            await self._query(unsubscribe_links.load, workspace_id)
+        except (DecryptionError, NotFound) as error:
+            now = time.monotonic()
+            if now >= self._complain_at.get(workspace_id, 0.0):
+                self._complain_at[workspace_id] = now + COMPLAIN_SECONDS
+                logger.error(
+                    "delivery.no_link_key", workspace_id=workspace_id, detail=error.detail
+                )
+            return False
+        return True
 
     async def _load(
         self, taken: Sequence[Claim], contents: dict[uuid.UUID, Content]
