@@ -14,7 +14,7 @@ from maild.api.errors import bad_field, bad_query, from_body
 from maild.domain import cursor, ids
 from maild.domain.limits import Usage
 from maild.domain.mime import Attachment
-from maild.domain.policy import Check, Verdict
+from maild.domain.policy import Check, Decision, Verdict
 from maild.errors import (
     BlockedRecipientDomain,
     ForbiddenFromDomain,
@@ -24,8 +24,9 @@ from maild.errors import (
 )
 from maild.models import Attempt, Event, Message, MessageBody
 from maild.services import addresses, decisions, message_log, messages, timeline
-from maild.services.acceptance import Accepted, rate_headers
+from maild.services.acceptance import Accepted
 from maild.services.decisions import Record
+from maild.services.rejections import rate_headers
 from maild.services.submissions import NewMessage, Submitter
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -79,22 +80,28 @@ def validate_message(caller: Caller, body: schemas.MessageIn) -> schemas.Validat
             schemas.RecipientDecision(
                 to_email=recipient,
                 decision=_decision(decisions.of_asking(decision)),
-                send_at=datetime.fromtimestamp(decision.due_at, UTC)
-                if decision.verdict in (Verdict.PASS, Verdict.WAIT)
-                else None,
+                send_at=_send_at(decision),
             )
             for recipient, decision in asked
         ],
     )
 
 
-_BADNESS = (Verdict.PASS, Verdict.STOP, Verdict.WAIT, Verdict.REJECT)
+_BADNESS = (Verdict.PASS, Verdict.WAIT, Verdict.STOP, Verdict.REJECT)
 _CODES = {
     Check.FROM_DOMAIN: ForbiddenFromDomain.code,
     Check.RECIPIENT_DOMAIN: BlockedRecipientDomain.code,
     Check.WORKSPACE_LIMIT: RateLimited.code,
     Check.DOMAIN_LIMIT: RateLimited.code,
 }
+
+
+def _send_at(decision: Decision) -> datetime | None:
+    if decision.verdict not in (Verdict.PASS, Verdict.WAIT):
+        return None
+    at = datetime.fromtimestamp(decision.due_at, UTC)
+    untils = (check.evidence.get("until") for check in decision.checks)
+    return max([at, *(datetime.fromisoformat(until) for until in untils if until)])
 
 
 @endpoint(
@@ -121,8 +128,9 @@ def submit_batch(caller: Caller, body: schemas.BatchIn) -> schemas.BatchOut:
     outcomes = messages.submit_many(workspace_id, list(news.values()))
     results = problems | dict(zip(news, outcomes, strict=True))
     accepted = [one for one in results.values() if isinstance(one, Accepted)]
+    usages = [one.usage for one in accepted if one.usage is not None]
     _add_headers(
-        accepted[-1].usage if accepted else None,
+        min(usages, key=lambda usage: usage.remaining, default=None),
         is_replayed=bool(accepted) and all(one.is_replayed for one in accepted),
     )
     return schemas.BatchOut(
@@ -248,10 +256,11 @@ def _submitter(caller: Caller, body: schemas.MessageIn | None = None) -> Submitt
     key = request.headers.get(IDEMPOTENCY_KEY)
     if key is None:
         return Submitter(api_key_id=caller.key_id)
-    if not 1 <= len(key) <= IDEMPOTENCY_KEY_MAX_CHARS or not key.isprintable():
+    is_plain = key.isascii() and key.isprintable()  # RFC 9110 5.5: the others mean nothing certain
+    if not is_plain or not 1 <= len(key) <= IDEMPOTENCY_KEY_MAX_CHARS:
         raise bad_query(
             IDEMPOTENCY_KEY,
-            f"must be 1 to {IDEMPOTENCY_KEY_MAX_CHARS} printable characters",
+            f"must be 1 to {IDEMPOTENCY_KEY_MAX_CHARS} printable ASCII characters",
         )
     return Submitter(caller.key_id, key, _hash_of(body) if body is not None else b"")
 

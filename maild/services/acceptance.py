@@ -21,19 +21,11 @@ from maild.db import connection, database, execute_prepared
 from maild.domain import ids, policy
 from maild.domain.freeze import FreezeKind
 from maild.domain.limits import WINDOW_SLOTS, WORKSPACE, Ledger, Usage, slot_of
-from maild.domain.policy import Check, Checked, Decision, Facts, Policy, Route, Verdict
+from maild.domain.policy import Check, Decision, Facts, Policy, Route, Verdict
 from maild.domain.states import Status
-from maild.errors import (
-    BlockedRecipientDomain,
-    FieldError,
-    ForbiddenFromDomain,
-    IdempotencyConflict,
-    MaildError,
-    NotFound,
-    RateLimited,
-)
+from maild.errors import IdempotencyConflict, MaildError, NotFound
 from maild.models import Message
-from maild.services import locks, message_store, policies, providers
+from maild.services import locks, message_store, policies, providers, rejections
 from maild.services.message_store import Key, Row
 from maild.services.submissions import Submission
 
@@ -73,8 +65,8 @@ def settle(workspace_id: int, submissions: Sequence[Submission]) -> list[Settled
     """Accept or reject each, in their order; what is accepted is committed on return.
 
     For each an answer or the error to be raised for it: BlockedRecipientDomain,
-    ForbiddenFromDomain, RateLimited, IdempotencyConflict. Raises NotFound (the workspace); nothing
-    is stored then.
+    ForbiddenFromDomain, RateLimited, IdempotencyConflict, InvalidFields (its times). Raises
+    NotFound (the workspace); nothing is stored then.
     """
     with connection():
         provider = _provider_of(workspace_id)
@@ -134,7 +126,7 @@ SELECT clock_timestamp(),
         WHERE workspace_id = $1 AND lifted_at IS NULL AND expires_at > now()),
     (SELECT json_agg(json_build_array(domain, slot, message_count)) FROM limit_tallies
         WHERE workspace_id = $1 AND domain = ANY($3::text[])
-            AND slot >= extract(epoch FROM now())::int / 300 - $4),
+            AND slot >= floor(extract(epoch FROM now()) / 300)::int - $4),
     (SELECT json_agg(json_build_array(key, encode(request_hash, 'hex'), answer))
         FROM idempotency_keys
         WHERE workspace_id = $1 AND key = ANY($5::text[])
@@ -190,20 +182,23 @@ class _Turn:
         key, known = submission.by.idempotency_key, self._known
         if key is not None and key in known.keys:
             return self._replay(submission, *known.keys[key])
+        if submission.late is not None:
+            return submission.late
         # A rejected submission takes up no room, not even with those of its recipients that fit.
         kept = copy.deepcopy(known.ledger) if len(submission.recipients) > 1 else known.ledger
         decided = self.decide(submission)
         for place, (_, decision) in enumerate(decided):
             if decision.verdict is Verdict.REJECT:
                 known.ledger = kept
-                return _rejection(submission, place, decision, known.now)
+                return rejections.of(submission, place, decision, now=known.now)
         rows = self._make_rows(submission, decided)
         self._rows += rows
         if key is not None:
             answer = _as_answer(rows, known.now)
             known.keys[key] = submission.by.request_hash, answer
             self._keys.append(Key(key, submission.by.request_hash, answer))
-        return self._accepted(rows, usage=decided[0][1].tightest)
+        usage = rejections.find_tightest(decision for _, decision in decided)
+        return self._accepted(rows, usage=usage)
 
     def decide(self, submission: Submission) -> list[tuple[str, Decision]]:
         """The decision about each recipient's message; those that may go are counted."""
@@ -313,7 +308,8 @@ class _Turn:
         }
         for id_, kind, target, reason, expires_at in self._known.freezes:
             if kind in own and own[FreezeKind(kind)] == target:
-                return {"freeze_id": id_, "kind": kind, "reason": reason, "until": expires_at}
+                until = expires_at.replace("+00:00", "Z")
+                return {"freeze_id": id_, "kind": kind, "reason": reason, "until": until}
         return None
 
 
@@ -344,52 +340,6 @@ def _expires_at(submission: Submission, known: _Known) -> datetime:
 
 def _domain_of(address: str) -> str:
     return address.rpartition("@")[2]
-
-
-def _rejection(submission: Submission, place: int, decision: Decision, now: datetime) -> MaildError:
-    """The error for a submission, because of the recipient at this place."""
-    last, recipient = decision.last, submission.recipients[place]
-    if last.check is Check.FROM_DOMAIN:
-        detail = f"The workspace's policy does not allow mail from {last.evidence['value']}."
-        return ForbiddenFromDomain(detail, errors=[FieldError("from_email", detail)])
-    name = _field_of(submission, recipient)
-    if last.check is Check.RECIPIENT_DOMAIN:
-        detail = f"Mail to {last.evidence['value']} is blocked."
-        return BlockedRecipientDomain(detail, errors=[FieldError(name, detail)])
-    return _rate_limited(decision, last, recipient, now)
-
-
-def _rate_limited(decision: Decision, last: Checked, recipient: str, now: datetime) -> RateLimited:
-    whose = "This workspace"
-    if last.check is Check.DOMAIN_LIMIT:
-        whose = f"Mail of this workspace to {_domain_of(recipient)}"
-    limit = last.evidence["limit"]
-    detail = f"{whose} is limited to {limit} messages an hour, and they are used up."
-    seconds = None
-    if "free_at" in last.evidence:
-        seconds = max(1, int(decision.due_at - now.timestamp()) + 1)
-        detail += f" There is room from {last.evidence['free_at']}."
-    error = RateLimited(detail, retry_after_seconds=seconds)
-    tightest = decision.tightest
-    if tightest is not None:
-        error.headers = rate_headers(tightest)
-    return error
-
-
-def rate_headers(usage: Usage) -> dict[str, str]:
-    """How a limit stands, as the IETF's draft for RateLimit fields puts it."""
-    return {
-        "RateLimit-Limit": str(usage.limit),
-        "RateLimit-Remaining": str(usage.remaining),
-        "RateLimit-Reset": str(usage.reset_seconds),
-    }
-
-
-def _field_of(submission: Submission, recipient: str) -> str:
-    new = submission.new
-    if recipient == new.to_email:
-        return "to_email"
-    return f"cc.{new.cc.index(recipient)}" if recipient in new.cc else "bcc"
 
 
 def _as_answer(rows: Sequence[Row], now: datetime) -> dict[str, Any]:
@@ -454,10 +404,12 @@ _PRUNE = (
     """
     DELETE FROM limit_tallies WHERE (workspace_id, domain, slot) IN (
         SELECT workspace_id, domain, slot FROM limit_tallies
-        WHERE slot < extract(epoch FROM now())::int / 300 - 13 LIMIT 10000)
+        WHERE slot < floor(extract(epoch FROM now()) / 300)::int - 13 LIMIT 10000)
     """,
+    # The time is asked for twice: what is used anew just now is looked at again by the first.
     """
-    DELETE FROM idempotency_keys WHERE (workspace_id, key) IN (
+    DELETE FROM idempotency_keys
+    WHERE created_at < now() - interval '24 hours' AND (workspace_id, key) IN (
         SELECT workspace_id, key FROM idempotency_keys
         WHERE created_at < now() - interval '24 hours' LIMIT 10000)
     """,

@@ -116,17 +116,17 @@ def check(new: NewMessage, by: Submitter = NOBODY) -> Submission:
     cc = [parse(f"cc.{i}", text or " ") for i, text in enumerate(new.cc)]
     bcc = [parse(f"bcc.{i}", text or " ") for i, text in enumerate(new.bcc)]
     problems += [FieldError(name, message) for name, message in _complaints(new)]
-    if problems:
-        raise InvalidFields(summarise(problems), errors=problems)
+    late = [FieldError(name, message) for name, message in _complaints_of_times(new)]
+    if problems or (late and by.idempotency_key is None):
+        raise _invalid([*problems, *late])
     assert sender is not None
     assert to is not None
-    copies = tuple(address.text for address in cc if address is not None)
-    blind = (address.text for address in bcc if address is not None)
+    named = _once_each([("to_email", to), *_named("cc", cc), *_named("bcc", bcc)])
     normal: dict[str, Any] = {
         "from_email": sender.text,
         "to_email": to.text,
         "reply_to": reply_to.text if reply_to else None,
-        "cc": copies,
+        "cc": tuple(text for name, text in named.items() if name.startswith("cc.")),
         "bcc": (),
         "topic": normalise_topic(new.topic) if new.topic else None,
     }
@@ -136,18 +136,34 @@ def check(new: NewMessage, by: Submitter = NOBODY) -> Submission:
         changes["stream"] = Stream(new.stream)
     return Submission(
         new=dataclasses.replace(new, **changes) if changes else new,
-        recipients=_once_each([to.text, *copies, *blind]),
+        recipients=tuple(named.values()),
         by=by,
         size_bytes=_size_bytes(new),
+        fields=tuple(named),
+        late=_invalid(late) if late else None,
     )
 
 
-def _once_each(texts: list[str]) -> tuple[str, ...]:
-    """Whoever is named twice gets one message: at the first place."""
+def _named(name: str, parsed: list[Address | None]) -> list[tuple[str, Address]]:
+    return [(f"{name}.{i}", address) for i, address in enumerate(parsed) if address is not None]
+
+
+def _once_each(named: list[tuple[str, Address]]) -> dict[str, str]:
+    """Recipients by the paths that name them. Whoever is named twice gets one message, and is
+    shown once: at the first place.
+    """
+    seen: set[str] = set()
     first: dict[str, str] = {}
-    for text in texts:
-        first.setdefault(text.lower(), text)
-    return tuple(first.values())
+    for name, address in named:
+        folded = address.text.lower()
+        if folded not in seen:
+            seen.add(folded)
+            first[name] = address.text
+    return first
+
+
+def _invalid(problems: list[FieldError]) -> InvalidFields:
+    return InvalidFields(summarise(problems), errors=problems)
 
 
 def _complaints(new: NewMessage) -> Iterator[submission.Complaint]:

@@ -245,7 +245,9 @@ class MessageQuery(WorkspaceQuery):
 class RecipientDecision(BaseModel):
     to_email: str
     decision: DecisionOut
-    send_at: datetime | None = Field(description="When it could go out; null: not at all.")
+    send_at: datetime | None = Field(
+        description="When it could go out as things stand; null: not at all."
+    )
 
 
 class ValidateOut(BaseModel):
