@@ -41,7 +41,7 @@ class LimitTally(BaseModel):
     workspace_id: int
     workspace = peewee.ForeignKeyField(Workspace, on_delete="CASCADE", index=False)
     domain = peewee.TextField()
-    """The recipients' domain in A-labels; empty: all of the workspace."""
+    """The recipients' domain in normal form; empty: all of the workspace."""
     slot = peewee.IntegerField()
     """Five minutes, counted since 1970: those in which the messages are due."""
     message_count = peewee.IntegerField()

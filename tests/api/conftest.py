@@ -1,10 +1,12 @@
 """What the tests of /v1 share: a caller, the shape of a refusal, and what the database holds."""
 
+import contextlib
 import dataclasses
 import json as jsonlib
 import socket
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import peewee
@@ -19,6 +21,7 @@ from maild.domain.states import Status
 from maild.models import ApiKey, Event, Message, MessageAttachment, MessageBody, SmtpAccount
 from maild.services import api_keys
 from maild.services.api_keys import NewApiKey
+from tests.api.serving import Web
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 
 MESSAGE = {
@@ -199,6 +202,26 @@ def redis_away(settings: Settings) -> Iterator[None]:
     queue.init(f"redis://127.0.0.1:{port}/0")
     yield
     queue.init(settings.redis_url)
+
+
+@pytest.fixture
+def serve(
+    settings: Settings, database: None, tmp_path: Path
+) -> Iterator[Callable[..., list[Web]]]:
+    """Call to start web processes, with more settings where they are given; all of them end with
+    the test.
+    """
+    with contextlib.ExitStack() as cleanup:
+
+        def start(count: int = 1, **more: str) -> list[Web]:
+            webs = [Web(settings, tmp_path, **more) for _ in range(count)]
+            for web in webs:
+                cleanup.callback(web.kill)
+            for web in webs:
+                web.wait_ready()
+            return webs
+
+        yield start
 
 
 def attachment(**fields):
