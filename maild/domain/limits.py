@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import sub
+from typing import TypeVar
 
 SLOT_SECONDS = 300
 WINDOW_SLOTS = 12
@@ -22,6 +23,8 @@ def slot_of(at: float) -> int:
     """The slot that a moment lies in, counted since 1970; `at` is in seconds since then."""
     return int(at // SLOT_SECONDS)
 
+
+Name = TypeVar("Name")
 
 _ZEROS = (0,) * (2 * WINDOW_SLOTS + 1)
 
@@ -42,7 +45,11 @@ class Usage:
 
 
 class Ledger:
-    """Messages by scope and slot: what is written down, and what is taken while deciding."""
+    """Messages by scope and slot: what is written down, and what is taken while deciding.
+
+    A preview asks it some hundred thousand times for one answer, so it remembers what it found out:
+    nothing is ever given back.
+    """
 
     def __init__(self, counts: Iterable[tuple[str, int, int]] = ()) -> None:
         """`counts` are (scope, slot, messages)."""
@@ -52,14 +59,32 @@ class Ledger:
 
     def take(self, scope: str, at: float) -> None:
         """Count one message that is due at this moment."""
-        known = self._scopes.get(scope)
-        (known or self._scope(scope)).add(int(at // SLOT_SECONDS), 1)
+        self._scope(scope).add(slot_of(at), 1)
+
+    def take_where_free(
+        self, limits: Iterable[tuple[Name, str, int]], at: float
+    ) -> tuple[Name, ...]:
+        """Count one message in all of these limits (name, scope, messages an hour), or in none
+        where one of them has no room at this moment. Returns the names of those that have none.
+        """
+        slot = int(at // SLOT_SECONDS)
+        scopes = []
+        full: tuple[Name, ...] = ()
+        for name, scope_name, limit in limits:
+            scope = self._scopes.get(scope_name) or self._scope(scope_name)
+            scopes.append(scope)
+            if scope.total >= limit and not scope.has_room(slot, limit):
+                full += (name,)
+        if not full:
+            for scope in scopes:
+                scope.counts[slot] = scope.counts.get(slot, 0) + 1
+                scope.total += 1
+        return full
 
     def usage(self, scope: str, at: float, *, limit: int) -> Usage:
         """How the limit stands at a moment."""
         slot = slot_of(at)
-        known = self._scopes.get(scope)
-        used, first = known.look_at(slot) if known else (0, slot)
+        used, first = self._scope(scope).look_at(slot)
         reset_at = (first + WINDOW_SLOTS + 1) * SLOT_SECONDS
         return Usage(limit, used, int(reset_at - at))
 
@@ -69,88 +94,96 @@ class Ledger:
         """
         if limit < 1 or at > until:
             return None
-        known = self._scopes.get(scope)
-        if known is None:
-            return at
         slot = int(at // SLOT_SECONDS)
-        place = known.find(slot, limit, int(until // SLOT_SECONDS))
+        place = (self._scopes.get(scope) or self._scope(scope)).find(slot, limit)
         if place == slot:
             return at
-        return None if place is None else float(place * SLOT_SECONDS)
+        found = float(place * SLOT_SECONDS)
+        return found if found <= until else None
 
     def _scope(self, name: str) -> "_Scope":
-        return self._scopes.setdefault(name, _Scope())
+        known = self._scopes.get(name)
+        if known is None:
+            known = self._scopes[name] = _Scope()
+        return known
 
 
 class _Scope:
-    """The messages of one scope, and what is known of its slots under the limit asked for last.
+    """The messages of one scope, and what is known of its slots under the limit asked for last."""
 
-    A preview asks this some hundred thousand times for one answer. Nothing is ever given back, so
-    what is full stays full, and what had room for n more has room until n more were counted.
-    """
-
-    __slots__ = ("_counts", "_full", "_limit", "_room", "_total")
+    __slots__ = ("_full", "_limit", "_room", "counts", "total")
 
     def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
-        self._total = 0
+        self.counts: dict[int, int] = {}
+        self.total = 0
         self._limit = 0
         self._room: dict[int, int] = {}
         """For a slot the total below which it surely has room, wherever the others were counted."""
         self._full: dict[int, int] = {}
-        """For a slot without room a later one to look at next."""
+        """For a slot without room a later one to look at next: it will never have any."""
 
     def add(self, slot: int, count: int) -> None:
-        self._counts[slot] = self._counts.get(slot, 0) + count
-        self._total += count
+        self.counts[slot] = self.counts.get(slot, 0) + count
+        self.total += count
 
     def look_at(self, slot: int) -> tuple[int, int]:
         """The messages in the window of a slot, and the first slot that has any of them."""
-        window = range(slot - WINDOW_SLOTS, slot)
-        return self._used(slot), next((s for s in window if self._counts.get(s)), slot)
+        window = range(slot - WINDOW_SLOTS, slot + 1)
+        used = sum(map(self.counts.get, window, _ZEROS))
+        return used, next((s for s in window if self.counts.get(s)), slot)
 
-    def find(self, slot: int, limit: int, last: int) -> int | None:
-        """The first slot from `slot` to `last` that has room for one more, if any."""
+    def has_room(self, slot: int, limit: int) -> bool:
+        """Whether one more in this slot leaves every window that it counts in within the limit."""
+        if limit < 1:
+            return False
         if self._limit != limit:
             self._limit, self._room, self._full = limit, {}, {}
-        full, room = self._full, self._room
-        if self._total < limit or self._total < room.get(slot, 0):
+        if self.total < self._room.get(slot, 0):
+            return True
+        if slot in self._full:
+            return False
+        following = self._look_for_room(slot)
+        if following != slot:
+            self._full[slot] = following
+        return following == slot
+
+    def find(self, slot: int, limit: int) -> int:
+        """The first slot from this one on that has room for one more."""
+        if self.total < limit:
             return slot
-        passed = []
-        while slot <= last:
+        if self._limit != limit:
+            self._limit, self._room, self._full = limit, {}, {}
+        full = self._full
+        first = slot
+        while True:
             following = full.get(slot)
             if following is None:
-                if self._total < room.get(slot, 0):
+                if self.total < self._room.get(slot, 0):
                     break
                 following = self._look_for_room(slot)
                 if following == slot:
                     break
-            passed.append(slot)
+                full[slot] = following
             slot = following
-        for one in passed:
-            full[one] = slot
-        return slot if slot <= last else None
+        while first != slot:  # who asks for one of these again comes here at once
+            full[first], first = slot, full[first]
+        return slot
 
     def _look_for_room(self, slot: int) -> int:
         """The slot itself, where one more leaves every window that it counts in within the limit;
         else a later one, with none that has room between them.
         """
         around = range(slot - WINDOW_SLOTS, slot + WINDOW_SLOTS + 1)
-        sums = list(accumulate(map(self._counts.get, around, _ZEROS), initial=0))
+        sums = list(accumulate(map(self.counts.get, around, _ZEROS), initial=0))
         windows = list(map(sub, sums[WINDOW_SLOTS + 1 :], sums))
         """The messages in the windows that end with the slot and with each of the twelve after."""
         most = max(windows)
         if most < self._limit:
-            self._room[slot] = self._total + self._limit - most
+            self._room[slot] = self.total + self._limit - most
             return slot
         last_full = max(n for n, used in enumerate(windows) if used >= self._limit)
         end, used = slot + last_full, windows[last_full]
         while used >= self._limit:
             end += 1
-            used += self._counts.get(end, 0) - self._counts.get(end - WINDOW_SLOTS - 1, 0)
+            used += self.counts.get(end, 0) - self.counts.get(end - WINDOW_SLOTS - 1, 0)
         return end
-
-    def _used(self, slot: int) -> int:
-        """The messages in the window of a slot."""
-        window = range(slot - WINDOW_SLOTS, slot + 1)
-        return sum(map(self._counts.get, window, _ZEROS))

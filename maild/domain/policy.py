@@ -64,6 +64,8 @@ class Route(StrEnum):
     """It is one of the few that try an account whose breaker was open."""
     AFTER_FAULTS = "after_faults"
     """The message met with faults at the accounts before it."""
+    PINNED = "pinned"
+    """The sender asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,26 +178,23 @@ class Decision:
 def evaluate(policy: Policy, facts: Facts, ledger: Ledger) -> Decision:
     """Decide, and count the message in the ledger where it is to be sent."""
     checks: list[Checked] = []
-    for check, verdict, evidence in (
-        (Check.FROM_DOMAIN, *_check_sender(policy, facts)),
-        (Check.RECIPIENT_DOMAIN, *_check_recipient(policy, facts)),
-        (Check.SUPPRESSION, *_found(facts.suppression, Verdict.STOP)),
-        (Check.UNSUBSCRIBE, *_found(facts.unsubscribe, Verdict.STOP)),
-        (Check.FREEZE, *_found(facts.freeze, Verdict.WAIT)),
+    for checked in (
+        check_sender(policy, facts.from_domain),
+        check_recipient(policy, facts.to_domain),
+        _found(Check.SUPPRESSION, facts.suppression, Verdict.STOP),
+        _found(Check.UNSUBSCRIBE, facts.unsubscribe, Verdict.STOP),
+        _found(Check.FREEZE, facts.freeze, Verdict.WAIT),
     ):
-        checks.append(Checked(check, verdict, evidence))
-        if verdict in (Verdict.REJECT, Verdict.STOP):
-            return Decision(policy.version, verdict, tuple(checks), facts.due_at)
+        checks.append(checked)
+        if checked.verdict in (Verdict.REJECT, Verdict.STOP):
+            return Decision(policy.version, checked.verdict, tuple(checks), facts.due_at)
 
     limits = policy.limits_for(facts.to_domain)
     place = find_place(policy, ledger, limits, facts.due_at, facts.expires_at)
     usage = tuple(ledger.usage(scope, facts.due_at, limit=limit) for _, scope, limit in limits)
-    for (check, _, _), used in zip(limits, usage, strict=True):
-        evidence = {"value": used.used, "limit": used.limit}
-        if check in place.full and place.at is not None:
-            evidence |= {"free_at": _instant(place.at)}
-        verdict = place.verdict if check in place.full else Verdict.PASS
-        checks.append(Checked(check, verdict, evidence))
+    checks += (
+        check_limit(check, used, place) for (check, _, _), used in zip(limits, usage, strict=True)
+    )
     due_at = facts.due_at if place.at is None else place.at
     if place.verdict is Verdict.REJECT:
         return Decision(policy.version, Verdict.REJECT, tuple(checks), due_at, usage)
@@ -205,17 +204,28 @@ def evaluate(policy: Policy, facts: Facts, ledger: Ledger) -> Decision:
     return Decision(policy.version, verdict, tuple(checks), due_at, usage)
 
 
+def check_sender(policy: Policy, domain: str) -> Checked:
+    """Whether mail may come from this domain."""
+    verdict = Verdict.PASS if policy.allows_sender(domain) else Verdict.REJECT
+    return Checked(Check.FROM_DOMAIN, verdict, {"value": domain})
+
+
+def check_recipient(policy: Policy, domain: str) -> Checked:
+    """Whether mail may go to this domain."""
+    if entry := policy.find_block(domain):
+        evidence = {"value": domain, "entry": entry}
+        return Checked(Check.RECIPIENT_DOMAIN, Verdict.REJECT, evidence)
+    return Checked(Check.RECIPIENT_DOMAIN, Verdict.PASS, {"value": domain})
+
+
 class Place(NamedTuple):
     """When a message fits into the limits (`at`, None: never), which of them have no room at its
     own time, and what that means for it: PASS, WAIT or REJECT.
     """
 
     at: float | None
-    full: frozenset[Check]
+    full: tuple[Check, ...]
     verdict: Verdict
-
-
-_NOTHING_FULL: frozenset[Check] = frozenset()
 
 
 def find_place(
@@ -224,21 +234,19 @@ def find_place(
     limits: Sequence[tuple[Check, str, int]],
     due_at: float,
     expires_at: float,
+    *,
+    is_brief: bool = False,
 ) -> Place:
-    """When a message that is due at `due_at` may go by these limits; counted there, if it goes."""
-    full = _NOTHING_FULL
-    at: float | None = due_at
-    until = max(due_at, expires_at)  # no limit is to blame for what is late already
-    for check, scope, limit in limits:
-        free_at = ledger.find_place(scope, due_at, limit=limit, until=until)
-        if free_at != due_at:
-            full |= {check}
-            at = None if at is None or free_at is None else max(at, free_at)
+    """When a message that is due at `due_at` may go by these limits; counted there, if it goes.
+
+    `is_brief` leaves out when a message would fit that is rejected anyway.
+    """
+    full = ledger.take_where_free(limits, due_at)
     if not full:
-        for _, scope, _ in limits:
-            ledger.take(scope, due_at)
         return Place(due_at, full, Verdict.PASS)
-    at = _settle(ledger, limits, at, until)
+    if is_brief and policy.on_limit is OnLimit.REJECT:
+        return Place(None, full, Verdict.REJECT)
+    at = _find_common(ledger, limits, due_at, max(due_at, expires_at))
     if policy.on_limit is OnLimit.REJECT or at is None or at >= expires_at:
         return Place(at, full, Verdict.REJECT)
     for _, scope, _ in limits:
@@ -246,38 +254,37 @@ def find_place(
     return Place(at, full, Verdict.WAIT)
 
 
-def _settle(
-    ledger: Ledger,
-    limits: Sequence[tuple[Check, str, int]],
-    at: float | None,
-    until: float,
+def _find_common(
+    ledger: Ledger, limits: Sequence[tuple[Check, str, int]], due_at: float, until: float
 ) -> float | None:
-    """The first moment from `at` on at which none of the limits is full."""
-    while at is not None:
-        before = at
+    """The first moment from `due_at` on at which all of the limits have room."""
+    at, settled = due_at, 0
+    while settled < len(limits):
         for _, scope, limit in limits:
-            at = ledger.find_place(scope, at, limit=limit, until=until)
-            if at is None:
+            free_at = ledger.find_place(scope, at, limit=limit, until=until)
+            if free_at is None:
                 return None
-        if at == before:
-            return at
-    return None
+            settled = settled + 1 if free_at == at else 1
+            at = free_at
+            if settled == len(limits):
+                break
+    return at
 
 
-def _check_sender(policy: Policy, facts: Facts) -> tuple[Verdict, dict[str, Any]]:
-    is_allowed = policy.allows_sender(facts.from_domain)
-    return Verdict.PASS if is_allowed else Verdict.REJECT, {"value": facts.from_domain}
+def check_limit(check: Check, usage: Usage, place: Place) -> Checked:
+    """What one limit says of a message that `find_place` has placed; `usage` is that at its time,
+    afterwards.
+    """
+    evidence: dict[str, Any] = {"value": usage.used, "limit": usage.limit}
+    if check not in place.full:
+        return Checked(check, Verdict.PASS, evidence)
+    if place.at is not None:
+        evidence["free_at"] = _instant(place.at)
+    return Checked(check, place.verdict, evidence)
 
 
-def _check_recipient(policy: Policy, facts: Facts) -> tuple[Verdict, dict[str, Any]]:
-    evidence: dict[str, Any] = {"value": facts.to_domain}
-    if entry := policy.find_block(facts.to_domain):
-        return Verdict.REJECT, {**evidence, "entry": entry}
-    return Verdict.PASS, evidence
-
-
-def _found(evidence: dict[str, Any] | None, verdict: Verdict) -> tuple[Verdict, dict[str, Any]]:
-    return (Verdict.PASS, {}) if evidence is None else (verdict, evidence)
+def _found(check: Check, evidence: dict[str, Any] | None, verdict: Verdict) -> Checked:
+    return Checked(check, Verdict.PASS) if evidence is None else Checked(check, verdict, evidence)
 
 
 def _instant(at: float) -> str:

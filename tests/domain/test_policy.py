@@ -221,7 +221,7 @@ def test_a_place_is_free_by_all_limits():
     )
     found = find_place(strict, ledger, strict.limits_for("example.org"), DUE, DUE + 2 * DAY)
     assert found.at == (slot + 16 + 13) * 300
-    assert found.full == {C.WORKSPACE_LIMIT, C.DOMAIN_LIMIT}
+    assert found.full == (C.WORKSPACE_LIMIT, C.DOMAIN_LIMIT)
 
 
 @pytest.mark.parametrize("seed", range(20))
