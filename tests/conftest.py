@@ -180,6 +180,10 @@ class Inbox:
         """A message as it came over the wire."""
         return self._read("GET", f"/api/v1/message/{message_id}/raw")
 
+    def envelope(self, message_id: str) -> dict[str, Any]:
+        """A message with `ReturnPath` and `Recipients`, whom its envelope named."""
+        return self._call("GET", f"/api/v1/message/{message_id}")
+
     def only(self) -> email.message.EmailMessage:
         """The one message received, parsed. Fails where there is none or more than one."""
         [message] = self.messages()
