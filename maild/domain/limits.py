@@ -47,8 +47,8 @@ class Usage:
 class Ledger:
     """Messages by scope and slot: what is written down, and what is taken while deciding.
 
-    A preview asks it some hundred thousand times for one answer, so it remembers what it found out:
-    nothing is ever given back.
+    A preview asks it some hundred thousand times for one answer, so it remembers what it found out,
+    until something is given back.
     """
 
     def __init__(self, counts: Iterable[tuple[str, int, int]] = ()) -> None:
@@ -60,6 +60,10 @@ class Ledger:
     def take(self, scope: str, at: float) -> None:
         """Count one message that is due at this moment."""
         self._scope(scope).add(slot_of(at), 1)
+
+    def give_back(self, scope: str, at: float) -> None:
+        """Count one message less that was taken for this moment."""
+        self._scope(scope).remove(slot_of(at))
 
     def take_where_free(
         self, limits: Iterable[tuple[Name, str, int]], at: float
@@ -125,6 +129,11 @@ class _Scope:
     def add(self, slot: int, count: int) -> None:
         self.counts[slot] = self.counts.get(slot, 0) + count
         self.total += count
+
+    def remove(self, slot: int) -> None:
+        """Count one less, and forget what was known under the higher count."""
+        self.add(slot, -1)
+        self._room, self._full = {}, {}
 
     def look_at(self, slot: int) -> tuple[int, int]:
         """The messages in the window of a slot, and the first slot that has any of them."""

@@ -144,6 +144,17 @@ def test_what_it_remembers_changes_no_answer():
         if chance.random() < 0.2:
             ledger.take(WORKSPACE, found)
             sent.append(found)
+        elif sent and chance.random() < 0.1:
+            ledger.give_back(WORKSPACE, sent.pop(chance.randrange(len(sent))))
+
+
+def test_what_is_given_back_has_room_again():
+    ledger = Ledger([(WORKSPACE, slot_of(START), 1)])
+    assert place(ledger, START, limit=2) == START
+    assert place(ledger, START, limit=2) != START
+    ledger.give_back(WORKSPACE, START)
+    assert ledger.usage(WORKSPACE, START, limit=2).used == 1
+    assert place(ledger, START, limit=2) == START
 
 
 def test_a_message_for_later_leaves_room_for_itself():
