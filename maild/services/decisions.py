@@ -60,6 +60,15 @@ class Grounds:
     unsubscribes: dict[int, Unsubscribe] = field(default_factory=dict)
     freezes: dict[int, Freeze] = field(default_factory=dict)
 
+    def suppression(self, id_: int | None) -> Suppression | None:
+        return None if id_ is None else self.suppressions.get(id_)
+
+    def unsubscribe(self, id_: int | None) -> Unsubscribe | None:
+        return None if id_ is None else self.unsubscribes.get(id_)
+
+    def freeze(self, id_: int | None) -> Freeze | None:
+        return None if id_ is None else self.freezes.get(id_)
+
 
 def of_asking(decision: Decision) -> Record:
     """What would be decided."""
@@ -87,10 +96,12 @@ def find_grounds(message: Message, records: Iterable[Record]) -> Grounds:
     evidence = [checked.evidence for record in records for checked in record.checks]
 
     def find(model: Any, name: str) -> dict[int, Any]:
-        ids = {one[name] for one in evidence if name in one} | {getattr(message, name)} - {None}
-        if not ids:
+        named = {getattr(message, name), *(one.get(name) for one in evidence)} - {None}
+        if not named:
             return {}
-        rows = model.select().where(model.workspace == message.workspace_id, model.id << list(ids))
+        # Of its workspace: evidence is no foreign key.
+        is_named = model.id << list(named)
+        rows = model.select().where(model.workspace == message.workspace_id, is_named)
         return {row.id: row for row in rows}
 
     return Grounds(

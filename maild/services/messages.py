@@ -12,8 +12,9 @@ import peewee
 
 from maild import queue
 from maild.domain.policy import Decision
+from maild.domain.submission import RECIPIENTS_MAX
 from maild.errors import InvalidRequest, MaildError, NotFound
-from maild.models import Message, MessageAttachment, MessageBody
+from maild.models import ApiKey, Message, MessageAttachment, MessageBody
 from maild.services import accept_groups, acceptance, submissions, workspaces
 from maild.services.acceptance import Accepted, Settled
 from maild.services.submissions import NOBODY, NewMessage, Submission, Submitter
@@ -106,6 +107,33 @@ def list_related_ids(message: Message) -> list[uuid.UUID]:
         .order_by(Message.id != message.submission_id, Message.id)
     )
     return [row.id for row in query]
+
+
+def list_related(message: Message) -> list[Message]:
+    """The other messages of its submission, the To's first: RECIPIENTS_MAX at most."""
+    if message.submission_id is None:
+        return []
+    query = (
+        Message.select()
+        .where(
+            Message.workspace == message.workspace_id,
+            Message.submission_id == message.submission_id,
+            Message.id != message.id,
+        )
+        .order_by(Message.id != message.submission_id, Message.id)
+        .limit(RECIPIENTS_MAX)
+    )
+    return list(query)
+
+
+def find_api_key(message: Message) -> ApiKey | None:
+    """The workspace's key that submitted it; None where it came with none, or the instance's."""
+    if message.api_key_id is None:
+        return None
+    found: ApiKey | None = ApiKey.get_or_none(
+        ApiKey.id == message.api_key_id, ApiKey.workspace == message.workspace_id
+    )
+    return found
 
 
 def get_body(message: Message) -> MessageBody:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from maild.domain.policy import Verdict
 from maild.domain.states import AttemptStatus, Status
 from maild.models import Message
 
@@ -39,6 +40,14 @@ ATTEMPT: dict[AttemptStatus, Badge] = {
     AttemptStatus.UNKNOWN: Badge("unknown", "question", "unsure"),
     AttemptStatus.INTERRUPTED: Badge("interrupted", "question", "unsure"),
 }
+
+VERDICT: dict[Verdict, Badge] = {
+    Verdict.PASS: Badge("passed", "check", "ok"),
+    Verdict.WAIT: Badge("waits", "clock", "warn"),
+    Verdict.STOP: Badge("stopped", "ban", "bad"),
+    Verdict.REJECT: Badge("refused", "cross", "bad"),
+}
+"""What one check, or a whole decision, came to."""
 
 _DEFERRED = Badge("deferred", "retry", "warn")
 _SCHEDULED = Badge("scheduled", "clock", "neutral")

@@ -10,7 +10,7 @@ from jinja2 import StrictUndefined
 from markupsafe import Markup
 
 from maild import clock
-from maild.domain.states import UNFINISHED
+from maild.domain.states import UNFINISHED, Status
 from maild.models import Message
 from maild.services import message_log
 from maild.web import access, badges
@@ -25,7 +25,12 @@ def register(app: Flask) -> None:
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(
-        ago=ago, exact=exact, size=size, milliseconds=milliseconds, span=span
+        ago=ago,
+        exact=exact,
+        size=size,
+        milliseconds=milliseconds,
+        span=span,
+        trouble=trouble,
     )
     app.jinja_env.globals.update(
         badge_of=badge_of,
@@ -58,6 +63,13 @@ def exact(at: datetime) -> str:
     return f"{utc:%Y-%m-%d %H:%M:%S}.{utc.microsecond // 1000:03} UTC"
 
 
+def moment(at: datetime, *, now: datetime) -> str:
+    """A time in a sentence, to the minute: `14:05 UTC` today, else `3 Dec 2026 14:05 UTC`."""
+    utc = at.astimezone(UTC)
+    is_today = utc.date() == now.astimezone(UTC).date()
+    return f"{utc:%H:%M} UTC" if is_today else f"{utc.day} {utc:%b %Y %H:%M} UTC"
+
+
 def size(count: int) -> str:
     """Bytes: `312 B`, `4.7 kB`, `1.2 MB`."""
     if count < 1000:
@@ -83,6 +95,16 @@ def span(seconds: float) -> str:
         if count or (unit == "s" and not parts):
             parts.append(f"{count} {unit}")
     return " ".join(parts[:2])
+
+
+def trouble(message: Message) -> str | None:
+    """Why it is not sent, in a table: what stopped it, or else its last error."""
+    if message.status is Status.SUPPRESSED and message.unsubscribe_id is not None:
+        return "unsubscribed"
+    if message.status is Status.SUPPRESSED and message.suppression_id is not None:
+        return "recipient suppressed"
+    error: str | None = message.last_error
+    return error
 
 
 def badge_of(message: Message) -> badges.Badge:

@@ -1,14 +1,22 @@
-"""The story of a message in words: what its status means, what follows, and what happened."""
+"""The story of a message in words: its attempts, and every other fact of its timeline.
 
-from collections.abc import Sequence
+Where it stands now is told by `explanation.py`, why it was let through or stopped by `why.py`.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from string import Formatter
 from typing import Any
 
+from maild.domain import ids
+from maild.domain.actor import RECIPIENT
+from maild.domain.policy import Check
 from maild.domain.smtp_reply import Stage
-from maild.domain.states import AttemptStatus, EventType, Status
-from maild.models import Attempt, Event, Message
+from maild.domain.states import EventType
+from maild.models import Attempt, Event
+from maild.web import filters, words
 
 _OUTCOMES = frozenset(
     {EventType.SENT, EventType.DEFERRED, EventType.FAILED, EventType.OUTCOME_UNKNOWN}
@@ -30,8 +38,8 @@ _EVENT_WORDS: dict[EventType, str] = {
     EventType.HELD: "Held: it is kept back until it is released",
     EventType.CANCELLED: "Cancelled: a person withdrew it",
     EventType.RETRIED: "Retried: a person gave it all its attempts again",
-    EventType.RESENT: "Resent: a person sent a copy of it, {new_message_id}",
-    EventType.COPIED: "A person had it sent: it is a copy of {old_message_id}",
+    EventType.RESENT: "Resent: a person sent a copy of it",
+    EventType.COPIED: "A person had it sent: it is a copy of another message",
     EventType.UNSUBSCRIBED: "The recipient unsubscribed",
     EventType.RESUBSCRIBED: "The recipient subscribed again",
     EventType.BREAKER_OPENED: "“{smtp_account}” is out of use for a while: too many tries failed",
@@ -48,22 +56,117 @@ _EVENT_WORDS: dict[EventType, str] = {
     EventType.CONSERVATION_BROKEN: "There are not as many messages as were accepted",
     EventType.CONSERVATION_RESTORED: "There are as many messages as were accepted again",
 }
-"""What each fact says; names in braces are the event's data, told there and not once more."""
+"""What each fact says, where nothing in its data makes it say more; names in braces are the
+event's data.
+"""
 
-_GIVEN_BACK = "Given back: the worker had not offered it to a server yet"
+
+def _released(data: dict[str, Any]) -> str | None:
+    if "attempt_no" in data:
+        return "Given back: the worker had not offered it to a server yet"
+    return None if "by" in data else "Released: the freeze that held it is over"
+
+
+def _failed(data: dict[str, Any]) -> str | None:
+    if data.get("check") in {Check.FROM_DOMAIN, Check.RECIPIENT_DOMAIN}:
+        return "Failed: the policy has come to forbid it"
+    return None
+
+
+def _assumed_sent(data: dict[str, Any]) -> str:
+    if "by" in data:
+        return "Taken for sent: a person said so"
+    return "Taken for sent, as the rule for mail of its stream says"
+
+
+def _suppressed(data: dict[str, Any]) -> str | None:
+    if data.get("check") == Check.UNSUBSCRIBE:
+        topic = data.get("topic")
+        what = words.unsubscribed(None, topic) if topic else "unsubscribed"
+        return f"Not sent: the recipient has {what}"
+    if data.get("check") == Check.SUPPRESSION:
+        return f"Not sent: the recipient is {words.suppressed(data.get('class'))}"
+    return None
+
+
+def _held(data: dict[str, Any]) -> str | None:
+    return "Held: a freeze stops it" if data.get("check") == Check.FREEZE else None
+
+
+def _unsubscribed(data: dict[str, Any]) -> str:
+    return f"The recipient {words.unsubscribed(data.get('stream'), data.get('topic'))}"
+
+
+def _freeze_started(data: dict[str, Any]) -> str:
+    return f"A freeze began: {words.frozen(data.get('kind'), data.get('target'))} stands still"
+
+
+def _freeze_ended(data: dict[str, Any]) -> str:
+    return f"A freeze ended: {words.frozen(data.get('kind'), data.get('target'))} may go out again"
+
+
+def _policy_changed(data: dict[str, Any]) -> str | None:
+    if data.get("restored_version") is not None:
+        rules = words.policy(data["restored_version"])
+        return f"The policy was changed back to {rules}"
+    return None
+
+
+_TELLERS: dict[EventType, Callable[[dict[str, Any]], str | None]] = {
+    EventType.RELEASED: _released,
+    EventType.FAILED: _failed,
+    EventType.ASSUMED_SENT: _assumed_sent,
+    EventType.SUPPRESSED: _suppressed,
+    EventType.HELD: _held,
+    EventType.UNSUBSCRIBED: _unsubscribed,
+    EventType.FREEZE_STARTED: _freeze_started,
+    EventType.FREEZE_ENDED: _freeze_ended,
+    EventType.POLICY_CHANGED: _policy_changed,
+}
+"""Facts whose data makes them say more than `_EVENT_WORDS`, or None where it does not."""
+
+_SOURCES = {
+    "one_click": "one click in their mail program",
+    "page": "the page behind the link",
+    "api": "the API",
+}
+
+_DETAILS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "text": ("Reason", str),
+    "reason": ("Reason", str),
+    "error_class": ("Class", lambda text: str(text).replace("_", " ")),
+    "faults": ("Faults", str),
+    "tries": ("Tries", str),
+    "retry_in_seconds": ("Next try", lambda seconds: f"{filters.span(seconds)} later"),
+    "open_seconds": ("Out of use for", filters.span),
+    "rate": ("Now at most", lambda rate: f"{rate:g} a second"),
+    "from": ("Instead of", str),
+    "version": ("Version", str),
+    "fields": ("Changed", lambda names: ", ".join(names).replace("_", " ")),
+    "source": ("How", lambda source: _SOURCES.get(source, str(source).replace("_", " "))),
+    "expires_at": ("Until", lambda text: filters.exact(datetime.fromisoformat(text))),
+    "accepted": ("Accepted", lambda count: f"{count:,}"),
+    "found": ("Found", lambda count: f"{count:,}"),
+    "by": ("By", str),
+}
+"""What is told of an event's data beside its words, in this order: name and form. Anything else of
+it is for programs.
+"""
+
+_TOLD_BY_ATTEMPT = frozenset({"text", "error_class", "retry_in_seconds"})
+
+_LINKS = {
+    EventType.RESENT: ("new_message_id", "Open the copy"),
+    EventType.COPIED: ("old_message_id", "Open the original"),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
-    """`meaning` is what the status says, `next` what follows (at `next_at`, where that is known).
+class Link:
+    """A way to another message."""
 
-    `reply` is what the provider said last, or maild where it got no answer.
-    """
-
-    meaning: str
-    next: str
-    reply: str | None = None
-    next_at: datetime | None = None
+    message_id: uuid.UUID
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,122 +179,8 @@ class Entry:
     retry_in_seconds: float | None = None
     steps: tuple[tuple[str, float], ...] = ()
     """The steps of the SMTP dialogue in order, each with its milliseconds."""
-    details: tuple[tuple[str, Any], ...] = ()
-
-
-_ENDS: dict[Status, tuple[str, str]] = {
-    Status.DELIVERED: (
-        "The provider reported that the recipient's server took it.",
-        "Nothing more to do. A late bounce or complaint would show here.",
-    ),
-    Status.BOUNCED: (
-        "The provider took it and later reported that it came back.",
-        "It is not tried again. Check the address before mailing it again.",
-    ),
-    Status.COMPLAINED: (
-        "The recipient reported it as spam.",
-        "It is not tried again. Do not mail this address again without being asked.",
-    ),
-    Status.FAILED: (
-        "It was not sent, and maild has given up on it.",
-        "Nothing more happens by itself. Mend the cause, then retry it.",
-    ),
-    Status.SUPPRESSED: (
-        "This recipient must not be mailed, so nothing was sent.",
-        "Nothing more happens.",
-    ),
-    Status.CANCELLED: (
-        "It was withdrawn before it was sent.",
-        "Nothing more happens; nothing was sent.",
-    ),
-    Status.EXPIRED: (
-        "Its lifetime ended before it could be sent.",
-        "Nothing more happens. Submit it again if it still matters.",
-    ),
-    Status.UNKNOWN: (
-        "Contact was lost after the whole message had left and before the provider answered: it may"
-        " have been taken, or not.",
-        "maild does not try again by itself, for the recipient might get it twice. Look for its"
-        " Message-ID in the provider's log, then resolve it.",
-    ),
-}
-"""Statuses whose meaning depends on nothing else: what they say, and what follows."""
-
-
-def explain(
-    message: Message, attempts: Sequence[Attempt], *, max_attempts: int, now: datetime
-) -> Explanation:
-    """The present state of a message, for somebody who does not know maild."""
-    if message.status is Status.QUEUED:
-        return _explain_queued(message, max_attempts=max_attempts, now=now)
-    if message.status is Status.SENDING:
-        return Explanation(
-            "A worker is handing it to the provider now:"
-            f" attempt {_counted(message)} of {max_attempts}.",
-            "The outcome shows here within moments.",
-        )
-    if message.status is Status.SENT and attempts and not any(a.is_success for a in attempts):
-        return Explanation(
-            "Its outcome could not be known, and it was taken for sent.",
-            "The timeline says by whom. Nothing more to do for maild.",
-        )
-    if message.status is Status.SENT:
-        return Explanation(
-            f"The provider behind “{message.smtp_account_name}” took it, and answers for it now.",
-            "Nothing more to do for maild. Whether it reached the mailbox, the provider knows.",
-            reply=_last_reply(attempts),
-        )
-    if message.status is Status.HELD:
-        return Explanation(
-            f"It is kept back on purpose: {message.hold_reason}",
-            "It waits until it is released or cancelled, or its lifetime ends.",
-        )
-    meaning, follows = _ENDS[message.status]
-    return Explanation(meaning, follows, reply=message.last_error)
-
-
-def _explain_queued(message: Message, *, max_attempts: int, now: datetime) -> Explanation:
-    due_at = message.next_attempt_at
-    if message.last_error:
-        is_due = due_at <= now
-        attempt = f"Attempt {_counted(message) + 1} of {max_attempts}"
-        return Explanation(
-            "The last attempt did not succeed, and the fault may pass.",
-            f"{attempt} is due: a worker takes it within moments."
-            if is_due
-            else f"{attempt} follows",
-            reply=message.last_error,
-            next_at=None if is_due else due_at,
-        )
-    if due_at > now:
-        return Explanation(
-            "It is accepted, and its time has not come yet.", "It goes out", next_at=due_at
-        )
-    return Explanation(
-        "It is accepted, stored, and due.",
-        "A worker takes it within moments. If it stays here, look at the workers on the overview.",
-    )
-
-
-def excuse(message: Message, attempts: Sequence[Attempt]) -> list[str]:
-    """Which of its attempts do not count against a message, and why; nothing where all do."""
-    by_provider = sum(attempt.is_excused for attempt in attempts)
-    by_person = max(0, message.excused_count - by_provider)
-    excuses = []
-    if by_provider:
-        excuses.append(f"{_attempts(by_provider)} not counted, because the provider was at fault")
-    if by_person:
-        excuses.append(f"{_attempts(by_person)} not counted, because a person retried it")
-    return excuses
-
-
-def _attempts(count: int) -> str:
-    return "1 attempt" if count == 1 else f"{count} attempts"
-
-
-def _counted(message: Message) -> int:
-    """How many attempts count against the message, the one under way included."""
-    return int(message.attempt_count - message.excused_count)
+    details: tuple[tuple[str, str], ...] = ()
+    link: Link | None = None
 
 
 def tell(attempts: Sequence[Attempt], events: Sequence[Event]) -> list[Entry]:
@@ -204,21 +193,56 @@ def tell(attempts: Sequence[Attempt], events: Sequence[Event]) -> list[Entry]:
         if event.type in _OUTCOMES and number in numbers:
             outcomes[number] = event
         else:
-            entries.append(_tell_event(event))
+            entries.append(_tell_event(event, is_told_by_attempt=number in numbers))
     entries += [_tell_attempt(attempt, outcomes.get(attempt.attempt_no)) for attempt in attempts]
     return sorted(entries, key=lambda entry: entry.at)
 
 
-def _tell_event(event: Event) -> Entry:
-    known = event.type in set(EventType)
-    words = _EVENT_WORDS[EventType(event.type)] if known else event.type
-    if event.type == EventType.RELEASED and "attempt_no" in event.data:
-        words = _GIVEN_BACK
-    told = {name for _, name, _, _ in Formatter().parse(words) if name} if known else set()
-    if told:
-        words = words.format_map({name: event.data.get(name, "?") for name in told})
-    details = {name: value for name, value in event.data.items() if name not in told}
-    return Entry(event.created_at, words, details=tuple(sorted(details.items())))
+def _tell_event(event: Event, *, is_told_by_attempt: bool) -> Entry:
+    if event.type not in set(EventType):  # of another version of maild
+        return Entry(event.created_at, event.type, details=_plain(event.data))
+    kind, data = EventType(event.type), event.data
+    details = {
+        name: value
+        for name, value in data.items()
+        if name in _DETAILS and value is not None
+        if not (is_told_by_attempt and name in _TOLD_BY_ATTEMPT)
+        if (name, value) != ("by", RECIPIENT.name)  # the words say so
+    }
+    return Entry(
+        event.created_at,
+        _words(kind, data),
+        details=tuple(
+            (label, form(details[name]))
+            for name, (label, form) in _DETAILS.items()
+            if name in details
+        ),
+        link=_link(kind, data),
+    )
+
+
+def _words(kind: EventType, data: dict[str, Any]) -> str:
+    teller = _TELLERS.get(kind)
+    if teller is not None and (told := teller(data)) is not None:
+        return told
+    text = _EVENT_WORDS[kind]
+    names = {name for _, name, _, _ in Formatter().parse(text) if name}
+    return text.format_map({name: data.get(name, "?") for name in names}) if names else text
+
+
+def _plain(data: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The simple facts among data that nobody here knows; no structures and no ids."""
+    return tuple(
+        (words.start(name.replace("_", " ")), str(value))
+        for name, value in sorted(data.items())
+        if isinstance(value, str | int | float) and not name.endswith("_id")
+    )
+
+
+def _link(kind: EventType, data: dict[str, Any]) -> Link | None:
+    name, text = _LINKS.get(kind, ("", ""))
+    message_id = ids.parse_id(str(data.get(name, "")))
+    return Link(message_id, text) if message_id else None
 
 
 def _tell_attempt(attempt: Attempt, outcome: Event | None) -> Entry:
@@ -236,11 +260,3 @@ def _steps(timings: dict[str, float]) -> tuple[tuple[str, float], ...]:
     order = {stage.value: position for position, stage in enumerate(Stage)}
     known = sorted(timings, key=lambda name: order.get(name, len(order)))
     return tuple((name.replace("_", " "), timings[name]) for name in known)
-
-
-def _last_reply(attempts: Sequence[Attempt]) -> str | None:
-    for attempt in reversed(attempts):
-        if attempt.status is AttemptStatus.SENT:
-            parts = (attempt.smtp_code, attempt.enhanced_code, attempt.response)
-            return " ".join(str(part) for part in parts if part) or None
-    return None

@@ -7,10 +7,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from maild import clock, config
+from maild.domain.actor import SYSTEM
+from maild.domain.freeze import FreezeKind
 from maild.domain.mime import Attachment
+from maild.domain.policy import Route
 from maild.domain.states import AttemptStatus, EventType, Status
 from maild.models import Attempt, Event, Message
-from maild.services import unsubscribe_links
+from maild.services import freezes, suppressions, unsubscribe_links, unsubscribes
 from maild.services.unsubscribe_links import Link
 
 pytestmark = pytest.mark.browser
@@ -66,6 +69,26 @@ def paths(settled, fail_message):
         last_error=LONG_REPLY,
         next_attempt_at=clock.now() + dt.timedelta(minutes=4),
     ).where(Message.id == deferred.id).execute()
+    for number in range(2, 6):
+        Attempt.insert(
+            message=deferred.id,
+            attempt_no=number,
+            status=AttemptStatus.DEFERRED,
+            worker_id=uuid.uuid4(),
+            smtp_account_name="an-account-with-a-long-name-" * 3,
+            finished_at=clock.now(),
+            policy_version=7,
+            route=Route.CANARY.value,
+        ).execute()
+    long = "z" * 60 + "@example.com"
+    suppressions.add(1, long, reason=LONG_REPLY, source="api", by=SYSTEM)
+    suppressed = settled(to_email=long, cc=("a" * 64 + "@" + "sub." * 20 + "example.com",))
+    unsubscribes.add(1, "bob@example.org", topic="t" * 100, source="api", by=SYSTEM)
+    unsubscribed = settled(to_email="bob@example.org", topic="t" * 100, stream="marketing")
+    end = clock.now() + dt.timedelta(days=9)
+    kind, target = FreezeKind.RECIPIENT_DOMAIN, "sub." * 20 + "example.net"
+    freezes.start(1, kind=kind, target=target, reason=LONG_REPLY, expires_at=end, by=SYSTEM)
+    frozen = settled(to_email=f"ann@{target}")
     unsubscribe_links.load(1)
     link = Link(1, deferred.id, "a" * 64 + "@" + "sub." * 20 + "example.com", "t" * 100)
     return (
@@ -74,8 +97,13 @@ def paths(settled, fail_message):
         "/ui",
         "/ui/logs",
         "/ui/logs?status=failed&tag=x&range=7d",
-        f"/ui/messages/{deferred.id}",
+        *(f"/ui/messages/{one.id}" for one in (deferred, suppressed, unsubscribed, frozen)),
     )
+
+
+def unfold(tab):
+    """Show what is folded: a page must be in order with it, too."""
+    tab.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -83,6 +111,7 @@ def test_it_has_no_violation_of_accessibility(open_context, paths, scheme):
     tab = open_context(color_scheme=scheme).new_page()
     for path in paths:
         tab.goto(path)
+        unfold(tab)
         results = Axe().run(tab)
         assert results.violations_count == 0, (path, results.generate_report())
 
@@ -92,6 +121,7 @@ def test_it_never_scrolls_sideways(open_context, paths, width, complaints):
     tab = open_context(viewport={"width": width, "height": 740}).new_page()
     for path in (*paths, "/nothing", "/ui/nothing"):
         tab.goto(path)
+        unfold(tab)
         root = "document.documentElement"
         overflow = tab.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
         assert overflow <= 0, (path, width)
