@@ -82,8 +82,7 @@ def run(
         rig,
         load.acknowledged,
         refused=load.refused_count,
-        suppressed=killer.suppressed,
-        frozen=killer.frozen,
+        stops=killer.stops,
         differences=differences,
     )
     report.violations += misses + stuck
@@ -144,7 +143,7 @@ def print_table(report: Report, counts: Counter[str], hits: Counter[str], second
         "  their bound (attempts `unknown`)": report.bound,
         "duplicates ordered by drop-after-dot@": report.ordered_duplicates,
         "unknown by hold": report.unknown_by_hold,
-        "stopped by a suppression": report.stopped,
+        "stopped by a suppression or an unsubscribe": report.stopped,
         "begun within 0.5 s of a stop": report.in_flight_late,
         "begun later than that": report.late,
         "  cannot be told": report.untold,

@@ -28,6 +28,29 @@ DATABASE_AWAY = ("OperationalError", "server closed the connection", "AdminShutd
 FAULTS_IN_LOGS = ("crashed", "cannot_be_written", "Traceback", "conservation.broken")
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Mail that had to stand still, from when it surely did until when it surely did no more.
+
+    None is any: a suppression has an address, a freeze a stream, and one click both.
+    """
+
+    workspace_id: int
+    since: float
+    until: float = float("inf")
+    email: str | None = None
+    stream: str | None = None
+    topic: str | None = None
+
+    def covers(self, row: "Row") -> bool:
+        return (
+            self.workspace_id == row.workspace_id
+            and self.email in (None, row.to_email)
+            and self.stream in (None, row.stream)
+            and self.topic in (None, row.topic)
+        )
+
+
 @dataclass(slots=True)
 class Row:
     """A message with its attempts, as they are in PostgreSQL at the end."""
@@ -36,6 +59,7 @@ class Row:
     status: str
     stream: str
     to_email: str
+    topic: str | None
     attempt_count: int
     attempts: list[tuple[int, str, str, int]] = field(default_factory=list)
     """Number, outcome, SMTP account, milliseconds (0: written by a rescue)."""
@@ -63,13 +87,13 @@ class Report:
     """Of `drop-after-dot@`, whose contact is lost after every dot."""
     unknown_by_hold: int = 0
     stopped: int = 0
-    """Messages that a suppression stopped."""
+    """Messages that a suppression or an unsubscribe stopped."""
     late: int = 0
-    """Copies to a suppressed address that were begun after the bound."""
+    """Copies of what a stop covers that were begun after the bound."""
     in_flight_late: int = 0
-    """Copies to one that came after its commit, within the bound."""
+    """Copies of it that came after the stop's commit, within the bound."""
     untold: int = 0
-    """Copies after a suppression whose attempt a rescue wrote down: when it began is not known."""
+    """Copies after a stop whose attempt a rescue wrote down: when it began is not known."""
     violations: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What processes said about themselves while PostgreSQL was killed under them."""
@@ -80,8 +104,7 @@ def audit(
     acknowledged: Sequence[Acknowledged],
     *,
     refused: int = 0,
-    suppressed: Mapping[tuple[int, str], float] | None = None,
-    frozen: Sequence[tuple[int, str, float, float]] = (),
+    stops: Sequence[Stop] = (),
     differences: Mapping[int, int] | None = None,
 ) -> Report:
     """Compare the witnesses. Everything has drained by now."""
@@ -100,7 +123,7 @@ def audit(
         report.by_status[row.status] += 1
         problems = [*_check_copies(report, row, len(lines[message_id])), *_check_attempts(row)]
         report.violations += [f"{problem} ({message_id}, {row})" for problem in problems]
-        _check_stopped(report, message_id, row, lines[message_id], suppressed or {}, frozen)
+        _check_stopped(report, message_id, row, lines[message_id], stops)
     for workspace_id, difference in (differences or {}).items():
         if difference:
             report.violations.append(f"I19: workspace {workspace_id} misses {difference}")
@@ -116,7 +139,7 @@ def read_rows(rig: Rig) -> dict[uuid.UUID, Row]:
     rows = {
         found[0]: Row(*found[1:])
         for found in rig.query(
-            "SELECT id, workspace_id, status, stream, to_email, attempt_count FROM messages"
+            "SELECT id, workspace_id, status, stream, to_email, topic, attempt_count FROM messages"
         )
     }
     for message_id, *attempt in rig.query(
@@ -185,33 +208,26 @@ def _check_stopped(
     message_id: uuid.UUID,
     row: Row,
     times: Sequence[float],
-    suppressed: Mapping[tuple[int, str], float],
-    frozen: Sequence[tuple[int, str, float, float]],
+    stops: Sequence[Stop],
 ) -> None:
     """I6: nothing is begun more than CHECK_SECONDS after a stop was committed.
 
     The ledger says when the dialogue ended, the attempt how long it had taken since it began.
     """
     report.stopped += row.status == "suppressed"
-    since = suppressed.get((row.workspace_id, row.to_email))
-    stops = [] if since is None else [(since, float("inf"))]
-    stops += [
-        (begin, end)
-        for workspace_id, stream, begin, end in frozen
-        if (workspace_id, stream) == (row.workspace_id, row.stream)
-    ]
+    mine = [stop for stop in stops if stop.covers(row)]
     sent = [attempt for attempt in row.attempts if attempt[1] in {"sent", "unknown"}]
     for at in times:
-        for begin, end in stops:
-            if not begin < at < end:
-                continue
-            if len(times) != len(sent) or len(sent) != 1 or not sent[0][3]:
-                report.untold += 1
-            elif begin + CHECK_SECONDS < at - sent[0][3] / 1000:
-                report.late += 1
-                report.violations.append(f"I6: {message_id} begun late: {row}, {at - begin:.3f} s")
-            else:
-                report.in_flight_late += 1
+        since = min((s.since for s in mine if s.since < at < s.until), default=None)
+        if since is None:
+            continue
+        if len(times) != len(sent) or len(sent) != 1 or not sent[0][3]:
+            report.untold += 1
+        elif since + CHECK_SECONDS < at - sent[0][3] / 1000:
+            report.late += 1
+            report.violations.append(f"I6: {message_id} begun late: {row}, {at - since:.3f} s")
+        else:
+            report.in_flight_late += 1
 
 
 def _told_twice(rig: Rig) -> list[str]:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from tests.crash.audit import Stop
 from tests.crash.desk import Desk
 from tests.crash.load import POOL_SIZE, pool_address
 from tests.crash.rig import LEASE_SECONDS, Part, Rig
@@ -27,10 +28,8 @@ class Killer:
         self.dice = random.Random(seed)
         self.workspace_ids = workspace_ids
         self.counts: Counter[str] = Counter()
-        self.suppressed: dict[tuple[int, str], float] = {}
-        """When (workspace, address) was suppressed, at the latest."""
-        self.frozen: list[tuple[int, str, float, float]] = []
-        """Workspace, stream, and from when to when it surely stood still."""
+        self.stops: list[Stop] = []
+        """What was suppressed, unsubscribed and frozen."""
 
     def strike(self) -> str:
         """Do one fault; returns its kind. All kinds come before one comes again."""
@@ -175,7 +174,25 @@ def suppress(k: Killer) -> None:
     workspace_id = k.dice.choice(k.workspace_ids)
     address = pool_address(k.dice.randrange(POOL_SIZE))
     at = k.desk.suppress(workspace_id, address)
-    k.suppressed.setdefault((workspace_id, address), at)
+    k.stops.append(Stop(workspace_id, at, email=address))
+
+
+def unsubscribe(k: Killer) -> None:
+    """By the link in a mail that went to one of those who get much; which of their workspaces it
+    came from is not to be seen in it.
+    """
+    start = k.dice.randrange(POOL_SIZE)
+    links = (k.rig.tap.link_of(pool_address((start + n) % POOL_SIZE)) for n in range(POOL_SIZE))
+    link = next(filter(None, links), None)
+    if link is None:  # no such mail has left yet
+        return
+    at = k.rig.click(link)
+    # Where it was clicked before, the last one is another: it stands longer still.
+    rows = k.rig.query(
+        "SELECT workspace_id, email, stream, topic FROM unsubscribes ORDER BY id DESC LIMIT 1"
+    )
+    for workspace_id, email, stream, topic in rows:
+        k.stops.append(Stop(workspace_id, at, email=email, stream=stream, topic=topic))
 
 
 def freeze(k: Killer) -> None:
@@ -184,7 +201,7 @@ def freeze(k: Killer) -> None:
     freeze_id, since = k.desk.freeze(workspace_id, stream)
     k.pause(0.5, 2.0)
     until = k.desk.lift(freeze_id)
-    k.frozen.append((workspace_id, stream, since, until))
+    k.stops.append(Stop(workspace_id, since, until, stream=stream))
 
 
 FAULTS: dict[str, tuple[int, Fault]] = {
@@ -207,6 +224,7 @@ FAULTS: dict[str, tuple[int, Fault]] = {
     "SMTP server restarted": (1, restart_provider),
     "hint repeated 100 times": (1, repeat_hint),
     "address suppressed": (3, suppress),
+    "one click on an unsubscribe link": (3, unsubscribe),
     "lane frozen and let go": (1, freeze),
 }
 """Kind -> how often in proportion, and what is done."""

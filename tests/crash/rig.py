@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg2
 import psycopg2.extras
@@ -325,6 +326,21 @@ class Rig:
         assert status == 201, answer
         return uuid.UUID(answer["id"])
 
+    def click(self, link: str) -> float:
+        """Unsubscribe with one click as a mailbox provider does, which has nothing but the link
+        (RFC 8058 3.2); tries again until it is answered 200. Returns the time after the answer.
+        """
+        path = urlsplit(link).path
+
+        def is_answered() -> bool:
+            try:
+                return _click(self.web_addr, path) == 200
+            except (OSError, http.client.HTTPException):
+                return False
+
+        wait_until(is_answered, f"a click on {link} is answered")
+        return time.time()
+
     def add_workspace(self, name: str) -> int:
         return int(self.query("INSERT INTO workspaces (name) VALUES (%s) RETURNING id", name)[0][0])
 
@@ -370,6 +386,16 @@ def call(addr: Addr, method: str, path: str, body: Any, headers: dict[str, str])
         connection.request(method, path, payload, {"Content-Type": "application/json", **headers})
         response = connection.getresponse()
         return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+def _click(addr: Addr, path: str) -> int:
+    connection = http.client.HTTPConnection(addr.host, addr.port, timeout=30)
+    try:
+        content_type = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", path, "List-Unsubscribe=One-Click", content_type)
+        return connection.getresponse().status
     finally:
         connection.close()
 

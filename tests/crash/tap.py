@@ -2,7 +2,8 @@
 
 With it a worker is caught at an exact step of the dialogue: `stall-354+...@` does not hear the
 go-ahead for its content, `stall-250+...@` not the reply to the final dot, until they are let go.
-It runs on a thread of the harness, and knows no more of SMTP than that.
+And it reads the unsubscribe links in the mail that goes by, as its recipients would. It runs on a
+thread of the harness, and knows no more of SMTP than that.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from types import TracebackType
 
 from maild.config import Addr
 
-_RECIPIENT = re.compile(rb"RCPT TO:<([^>]+)>")
+_INTERESTING = re.compile(rb"^RCPT TO:<([^>]+)>|^List-Unsubscribe: <([^>]+)>", re.MULTILINE)
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds: RST at close
 _STORED = b" Stored\r\n"
 _GO_AHEAD = re.compile(rb"^354 ", re.MULTILINE)
@@ -29,6 +30,8 @@ class _Line:
         self.server = server
         self.recipients: list[str] = []  # offered, and not answered finally
         self.held = b""
+        self.unread = b""  # of what the client said: a line that has not ended
+        self.recipient = ""  # of the mail that goes by
 
     def reset(self) -> None:
         for writer in (self.client, self.server):
@@ -47,6 +50,7 @@ class Tap:
         self._lines: set[_Line] = set()
         self._held: dict[str, set[_Line]] = {}  # two workers may offer the same message
         self._let_go: set[str] = set()
+        self._links: dict[str, str] = {}
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -73,6 +77,11 @@ class Tap:
         """Whether a reply about this recipient is kept back now."""
         with self._lock:
             return recipient in self._held
+
+    def link_of(self, recipient: str) -> str | None:
+        """The unsubscribe link of the last mail that went to this recipient, if any had one."""
+        with self._lock:
+            return self._links.get(recipient)
 
     def let_go(self, recipient: str) -> None:
         """Pass on what is kept back, and keep back nothing more for this recipient."""
@@ -133,9 +142,20 @@ class Tap:
 
     async def _to_server(self, reader: asyncio.StreamReader, line: _Line) -> None:
         while data := await reader.read(65536):
-            line.recipients += [found.decode() for found in _RECIPIENT.findall(data)]
+            self._read_lines(data, line)
             line.server.write(data)
             await line.server.drain()
+
+    def _read_lines(self, data: bytes, line: _Line) -> None:
+        """Notice whom the mail is for, and its link; each line once it has come in whole."""
+        lines, end, line.unread = (line.unread + data).rpartition(b"\n")
+        for recipient, link in _INTERESTING.findall(lines + end):
+            if recipient:
+                line.recipient = recipient.decode()
+                line.recipients.append(line.recipient)
+            else:
+                with self._lock:
+                    self._links[line.recipient] = link.decode()
 
     async def _to_client(self, reader: asyncio.StreamReader, line: _Line) -> None:
         while data := await reader.read(65536):

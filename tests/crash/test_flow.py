@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crash.__main__ import drain, run
-from tests.crash.audit import audit
+from tests.crash.audit import Stop, audit
 from tests.crash.desk import Desk
-from tests.crash.load import Load, pool_address
+from tests.crash.load import POOL_SIZE, Load, pool_address
 from tests.crash.rig import Rig, running, wait_until
 
 pytestmark = pytest.mark.crash
@@ -38,14 +38,17 @@ def test_stops_and_deploys_in_the_middle_of_the_flow(rig: Rig) -> None:
     load.start()
     try:
         wait_until(lambda: len(load.acknowledged) > 150, "mail flows")
-        suppressed = {(1, pool_address(n)): desk.suppress(1, pool_address(n)) for n in range(12)}
+        addresses = [pool_address(n) for n in range(12)]
+        stops = [Stop(1, desk.suppress(1, address), email=address) for address in addresses]
+        clicker, link = wait_until(lambda: find_link(rig), "one of the others has a link")
+        stops.append(Stop(1, rig.click(link), email=clicker, stream="marketing"))
         for part in (*rig.workers, *rig.schedulers, rig.web):
             assert part.terminate() == 0
             part.start()
         freeze_id, since = desk.freeze(1, "marketing")
         before = len(load.acknowledged)
         wait_until(lambda: len(load.acknowledged) > before + 150, "mail flows on")
-        frozen = [(1, "marketing", since, desk.lift(freeze_id))]
+        stops.append(Stop(1, since, desk.lift(freeze_id), stream="marketing"))
     finally:
         load.stop()
     rig.restart_all()
@@ -53,8 +56,7 @@ def test_stops_and_deploys_in_the_middle_of_the_flow(rig: Rig) -> None:
     report = audit(
         rig,
         load.acknowledged,
-        suppressed=suppressed,
-        frozen=frozen,
+        stops=stops,
         differences=desk.differences(),
     )
     desk.close()
@@ -67,6 +69,13 @@ def test_stops_and_deploys_in_the_middle_of_the_flow(rig: Rig) -> None:
         " AND to_email NOT LIKE 'drop-after-dot%%'"
     )
     assert lost_contact == [(0,)]
+
+
+def find_link(rig: Rig) -> tuple[str, str] | None:
+    """One of those who get much and are not suppressed, and the unsubscribe link of a mail."""
+    addresses = [pool_address(number) for number in range(12, POOL_SIZE)]
+    found = ((address, rig.tap.link_of(address)) for address in addresses)
+    return next(((address, link) for address, link in found if link), None)
 
 
 def test_a_backlog_leaves_oldest_first(rig: Rig) -> None:

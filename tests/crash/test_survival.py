@@ -103,6 +103,7 @@ def test_failures_are_rehearsed_in_the_inbox(stack: Stack) -> None:
     wait_until(lambda: stack.get(f"/v1/messages/{refused['id']}")["status"] == "failed", "refused")
     timeline = stack.get(f"/v1/messages/timeline?message_id={refused['id']}")
     assert [a["smtp_code"] for a in timeline["attempts"]] == [550]
+    assert stack.submit(to_email="permfail@example.org")["status"] == "suppressed"
     wait_until(lambda: stack.get(f"/v1/messages/{greylisted['id']}")["status"] == "sent", "sent")
     wait_until(lambda: stack.get(f"/v1/messages/{deferred['id']}")["status"] == "failed", "gave up")
     timeline = stack.get(f"/v1/messages/timeline?message_id={deferred['id']}")
