@@ -124,6 +124,21 @@ def get_in_force(workspace_id: int) -> Version:
     return _version(row)
 
 
+def get_version(workspace_id: int, version: int) -> Version:
+    """One version, with its story; 0 is the instance's defaults. Raises NotFound (the workspace, or
+    the version).
+    """
+    row = PolicyVersion.get_or_none(
+        PolicyVersion.workspace == workspace_id, PolicyVersion.version == version
+    )
+    if row is not None:
+        return _version(row)
+    workspaces.require(workspace_id)
+    if version != 0:
+        raise NotFound(f"There is no version {version} of this workspace's policy.")
+    return Version(default())
+
+
 def list_page(workspace_id: int, *, limit: int = 50, older_than: int | None = None) -> Page:
     """The newest versions, or those before one; version 0 is not among them. Raises NotFound (the
     workspace).

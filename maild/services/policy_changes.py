@@ -39,6 +39,10 @@ class Change:
     after: Any
 
     @property
+    def is_of_domains(self) -> bool:
+        return self.field in DOMAIN_LISTS
+
+    @property
     def added(self) -> list[str]:
         """Of a list of domains: what is on it now and was not."""
         return sorted(set(self.after) - set(self.before))

@@ -134,6 +134,13 @@ FOREIGN = {
     "GET /v1/messages/timeline": [
         {"query": {"message_id": message_id}} for message_id in IDS.values()
     ],
+    "GET /v1/workspaces/policy": by_query({"version": 1}),
+    "POST /v1/workspaces/policy": by_json({"on_limit": "defer", "version": 0}, {}),
+    "GET /v1/workspaces/policy/versions": by_query({"cursor": SERIAL_MARK}),
+    "POST /v1/workspaces/policy/rollback": by_json({"version": 1}),
+    "POST /v1/workspaces/policy/preview": by_json(
+        {"policy": {}, "window": "7d"}, {"policy": {"rate_limit_workspace_per_hour": 1}}
+    ),
     "POST /v1/smtp-accounts": by_json(ACCOUNT),
     "GET /v1/smtp-accounts/list": by_query(),
     "POST /v1/smtp-accounts/activate": by_json({"name": ZEBRA}),
