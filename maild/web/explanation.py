@@ -143,10 +143,11 @@ def _find_full_limit(message: Message, records: Sequence[Record]) -> Checked | N
 
 
 def _limit(checked: Checked, message: Message) -> str:
-    what = "messages"
+    limit = checked.evidence["limit"]
+    what = f"{limit:,} message{'' if limit == 1 else 's'}"
     if checked.check is Check.DOMAIN_LIMIT:
-        what = f"messages to {message.to_email.rpartition('@')[2]}"
-    return f"the hourly limit of {checked.evidence['limit']:,} {what}"
+        what += f" to {message.to_email.rpartition('@')[2]}"
+    return f"the hourly limit of {what}"
 
 
 def _sending(message: Message, case: Case) -> Explanation:

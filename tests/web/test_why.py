@@ -272,9 +272,7 @@ def test_a_message_that_waits_for_a_limit_says_so(page, accept, change_policy):
     accept()
     soup = page(f"/ui/messages/{accept().id}")
     state = text(soup.select_one(".state"))
-    assert (
-        "waits for room in the hourly limit of 1 messages to example.org. It goes out in" in state
-    )
+    assert "waits for room in the hourly limit of 1 message to example.org. It goes out in" in state
     assert lines(soup.select_one(".why"))[0].startswith(
         "waits Mail to example.org: 1 of 1, room from "
     )
