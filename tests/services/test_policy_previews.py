@@ -1,22 +1,32 @@
 """Previews: their figures are those that the real decision comes to."""
 
 import dataclasses
+import random
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from maild import db
 from maild.domain.actor import SYSTEM
-from maild.domain.limits import Ledger
+from maild.domain.limits import Ledger, slot_of
 from maild.domain.policy import Check, Facts, OnLimit, Verdict, evaluate
-from maild.domain.policy_trial import DomainFigures, Outcome
-from maild.domain.states import Stream
-from maild.errors import InvalidFields, NotFound, Unavailable
-from maild.models import Message, Suppression, Unsubscribe
-from maild.services import policies, policy_previews
+from maild.domain.policy_trial import DECISIVE, DomainFigures, Outcome
+from maild.domain.states import Status, Stream
+from maild.errors import (
+    BlockedRecipientDomain,
+    ForbiddenFromDomain,
+    InvalidFields,
+    NotFound,
+    RateLimited,
+    Unavailable,
+)
+from maild.models import Event, Message, Suppression, Unsubscribe
+from maild.services import messages, policies, policy_previews, suppressions
+from maild.services.messages import NewMessage
 from maild.services.policy_previews import Window
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
+from tests.services.helpers import ago
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -331,3 +341,92 @@ def test_the_default_policy_can_be_tried_as_it_is():
     assert found.figures == found.in_force_figures
     assert found.changes == []
     assert dataclasses.replace(found.tried, on_limit=OnLimit.REJECT) == policies.default()
+
+
+# -- a preview, and the same mail once more with that policy in force -----------------------------
+
+STRICT = {
+    "rate_limit_workspace_per_hour": 70,
+    "rate_limit_domain_per_hour": 30,
+    "blocked_recipient_domains": ["*.blocked.example", "blocked.example"],
+    "allowed_from_domains": ["example.com", "*.example.com"],
+    "marketing": {"lifetime_seconds": 3_600},
+}
+DOMAINS = ("big.example", "big.example", "mid.example", "a.example", "sub.blocked.example")
+SENDERS = ("shop@example.com", "shop@mail.example.com", "shop@example.com", "shop@other.example")
+
+
+def mail(chance):
+    """A message of many kinds, and now and then several alike at once."""
+    soon = datetime.now(UTC) + timedelta(minutes=chance.randrange(10, 200))
+    new = NewMessage(
+        from_email=chance.choice(SENDERS),
+        to_email=f"user{chance.randrange(60)}@{chance.choice(DOMAINS)}",
+        subject="Hello",
+        body_text="Hello.",
+        stream=chance.choice(list(Stream)),
+        scheduled_at=soon if chance.random() < 0.1 else None,
+    )
+    return [new] * (chance.randrange(2, 9) if chance.random() < 0.1 else 1)
+
+
+def accept_all(workspace_id, groups):
+    """Accept each group at once; what became of each message, in their order."""
+    outcomes = []
+    for group in groups:
+        outcomes += messages.accept_many(workspace_id, group)
+    return outcomes
+
+
+def what_became_of(outcome):
+    """As a preview tells it: the outcome and the check that decided."""
+    if isinstance(outcome, ForbiddenFromDomain):
+        return Outcome.REJECTED, Check.FROM_DOMAIN
+    if isinstance(outcome, BlockedRecipientDomain):
+        return Outcome.REJECTED, Check.RECIPIENT_DOMAIN
+    if isinstance(outcome, RateLimited):
+        is_all = outcome.detail.startswith("This workspace")
+        return Outcome.REJECTED, Check.WORKSPACE_LIMIT if is_all else Check.DOMAIN_LIMIT
+    assert isinstance(outcome, Message)
+    if outcome.status is Status.SUPPRESSED:
+        return Outcome.SUPPRESSED, None
+    if outcome.next_attempt_at == max(outcome.created_at, outcome.scheduled_at or ago(days=1)):
+        return Outcome.PASSED, None
+    decision = Event.get(Event.message == outcome.id, Event.type == "message.accepted").data
+    waiting = [one["check"] for one in decision["decision"]["checks"] if one["verdict"] == "wait"]
+    return Outcome.DEFERRED, Check(waiting[-1])
+
+
+@pytest.mark.parametrize("on_limit", OnLimit)
+def test_the_same_mail_under_that_policy_comes_to_the_same(on_limit):
+    strict = {**STRICT, "on_limit": on_limit.value}
+    save(WORKSPACE_B, **strict)
+    for workspace_id in (WORKSPACE_A, WORKSPACE_B):
+        for number in range(10):
+            suppressions.add(workspace_id, f"user{number}@big.example", reason="r", source="api")
+    for seed in range(5):
+        chance = random.Random(seed)
+        groups = [mail(chance) for _ in range(400)]
+        accepted = accept_all(WORKSPACE_A, groups)
+        assert all(isinstance(one, Message) for one in accepted)
+        found = preview(**strict)
+        became = [what_became_of(one) for one in accept_all(WORKSPACE_B, groups)]
+        slots = query("SELECT min(created_at), clock_timestamp() FROM messages").fetchone()
+        if len({slot_of(at.timestamp()) for at in slots}) == 1:
+            break
+        # What lies in two slots of five minutes has other windows: once more, from nothing.
+        query("DELETE FROM messages")
+        query("DELETE FROM limit_tallies")
+    else:
+        pytest.fail("five times in a row it went on into another slot")
+    outcomes = Counter(outcome for outcome, _ in became)
+    by_check = Counter(check for _, check in became if check is not None)
+    figures = found.figures
+    assert {o: getattr(figures, o) for o in Outcome if getattr(figures, o)} == outcomes
+    assert {check: count for check, count in figures.by_check.items() if count} == by_check
+    assert found.looked_at == found.in_force_figures.total == len(became)
+    assert found.in_force_figures.passed + found.in_force_figures.suppressed == len(became)
+    # It is about something: each check stops some, and some pass.
+    assert set(by_check) == set(DECISIVE)
+    assert min(outcomes[Outcome.PASSED], outcomes[Outcome.SUPPRESSED]) > 0
+    assert (outcomes[Outcome.DEFERRED] > 0) is (on_limit is OnLimit.DEFER)
