@@ -431,7 +431,7 @@ def _select() -> Any:
         Message.to_email,
         peewee.fn.greatest(0, peewee.fn.coalesce(wait, 0)),
         suppression,
-        unsubscribe,
+        unsubscribe.alias("unsubscribe_id"),  # "id" would be read as a message's
         freeze,
     )
 
