@@ -99,6 +99,10 @@ def test_a_suppression_is_told_before_an_unsubscribe_and_both_before_a_freeze(
     suppression_id = suppression()()
     stop = Stop(suppression_id, unsubscribe_id)
     assert last_check.find_forbidden(taken) == ({message.id: stop}, set())
+    last_check.suppress([(taken[0], stop)])
+    after = reload(message)
+    assert (after.suppression_id, after.unsubscribe_id) == (suppression_id, None)
+    assert timeline.list_events(message)[-1].data["check"] == "suppression"
 
 
 @pytest.mark.parametrize("kind", ["suppression", "unsubscribe"])

@@ -30,6 +30,7 @@ from tests.services.helpers import (
     event_types,
     kill,
     leave_marks,
+    make_due,
     mark,
     reload,
     take,
@@ -144,6 +145,20 @@ def test_an_answer_that_says_so_suppresses(outcome: Outcome, accept: Accept, lea
     accept()
     end(take_one(lease), outcome)
     assert suppressed() == [(WORKSPACE_A, "ann@example.org")]
+
+
+def test_a_deferral_that_says_so_suppresses_and_the_next_claim_stops_the_message(
+    accept: Accept, lease: Lease
+) -> None:
+    """As of a Postfix that refuses nothing for good."""
+    message = accept()
+    end(take_one(lease), refusal(450, "4.1.1", "User unknown in local recipient table"))
+    assert reload(message).status is Status.QUEUED
+    make_due(message)
+    assert take(lease) == []
+    [row] = Suppression.select()
+    after = reload(message)
+    assert (after.status, after.suppression_id) == (Status.SUPPRESSED, row.id)
 
 
 @pytest.mark.parametrize("outcome", SUPPRESSES_NOT, ids=lambda outcome: outcome.text)
