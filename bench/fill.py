@@ -12,10 +12,11 @@ SHORT_TEXT = TEXT[:200]
 """For a long history, which would otherwise take gigabytes."""
 
 _ID = """(
-    lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - %(count)s + n), 12, '0')
+    lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - (%(count)s - n) * %(apart_ms)s),
+        12, '0')
     || '7' || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15)
 )::uuid"""  # version 7, as maild makes them
-_AT = "now() - (%(count)s - n) * interval '1 millisecond'"
+_AT = "now() - (%(count)s - n) * %(apart_ms)s * interval '1 millisecond'"
 
 _MESSAGES = {
     "id": _ID,
@@ -47,13 +48,20 @@ VALUES (%(workspace)s, 0, %(count)s)
 ON CONFLICT (workspace_id, shard)
     DO UPDATE SET accepted_count = accepted_tallies.accepted_count + excluded.accepted_count
 """
-_KEPT = ("workspaces", "migration")
+_KEPT = ("workspaces", "migration", "audit")
 
 
 def fill(
-    db: extensions.connection, count: int, *, status: str = "queued", text: str = TEXT
+    db: extensions.connection,
+    count: int,
+    *,
+    status: str = "queued",
+    text: str = TEXT,
+    apart_ms: int = 1,
 ) -> None:
-    """Add `count` messages, and gather the planner's statistics."""
+    """Add `count` messages, `apart_ms` between one and the next, and gather the planner's
+    statistics.
+    """
     values = {
         "count": count,
         "workspace": WORKSPACE_ID,
@@ -61,6 +69,7 @@ def fill(
         "sender": SENDER,
         "subject": SUBJECT,
         "text": text,
+        "apart_ms": apart_ms,
     }
     with db, db.cursor() as cursor:
         existing = _columns(cursor)
@@ -81,7 +90,7 @@ def fill(
 
 
 def clear(db: extensions.connection) -> None:
-    """Empty every table but the workspaces'."""
+    """Empty every table but the workspaces', and the audit log, which nobody empties."""
     with db, db.cursor() as cursor:
         tables = {table for table, _ in _columns(cursor)}
         emptied = [table for table in tables if not any(kept in table for kept in _KEPT)]

@@ -23,6 +23,7 @@ WARM_UP_SECONDS = 1.0
 FAR_DELAY_MS = 50
 FAR_CONNECTIONS = 100
 MILLION = 1_000_000
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,30 @@ def memory(stack: Stack, count: int) -> Figures:
     yield Figure("the web's part of it", web_end, "MB")
 
 
+def preview(stack: Stack, count: int) -> Figures:
+    """A policy tried on the messages of a day, of which it stops many; with the cores idle but for
+    that, and with each of them busy with something else.
+    """
+    fill(stack.db, count, status="sent", text=SHORT_TEXT, apart_ms=DAY_MS // count)
+    with stack.sink(), stack.web():
+        _preview(stack, count)  # the first one opens the connection
+        yield Figure("answer", _preview(stack, count), "ms", "<= 2,000")
+        with stack.busy():
+            yield Figure("answer, with busy cores", _preview(stack, count), "ms", "<= 2,000")
+
+
+def _preview(stack: Stack, count: int) -> float:
+    """Ask once, and look whether all messages were looked at; returns milliseconds."""
+    limits = {"rate_limit_workspace_per_hour": 3_000, "rate_limit_domain_per_hour": 70}
+    policy = {**limits, "on_limit": "defer", "blocked_recipient_domains": ["example7.org"]}
+    begun_at = time.monotonic()
+    answer = stack.post("/v1/workspaces/policy/preview", {"policy": policy, "window": "7d"})
+    seconds = time.monotonic() - begun_at
+    if answer["looked_at"] != count:
+        raise Failed(f"{answer['looked_at']} of {count} were looked at")
+    return 1000 * seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A section, and what it is called with unless the command line gives another count."""
@@ -157,6 +182,7 @@ SECTIONS: dict[str, Section] = {
     "batch": Section(batch, 100_000),
     "end-to-end": Section(end_to_end, 40_000),
     "far": Section(far, 10_000),
+    "preview": Section(preview, 100_000),
     "drain-long": Section(drain, 200_000, is_long=True),
     "accept-million": Section(accept, MILLION, is_long=True),
     "memory": Section(memory, 200_000, is_long=True),

@@ -182,6 +182,33 @@ class Stack:
         finally:
             self.stop(process)
 
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Ask the running web server. Raises Failed where it does not answer 200."""
+        headers = {"X-API-Key": OPERATOR_KEY, "Content-Type": "application/json"}
+        connection = http.client.HTTPConnection(
+            self.web_addr.host, self.web_addr.port, timeout=READY_SECONDS
+        )
+        try:
+            connection.request("POST", path, json.dumps(body), headers)
+            response = connection.getresponse()
+            text = response.read()
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise Failed(f"{path} answers {response.status}: {text[:300]!r}")
+        return json.loads(text)
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Something that takes all it can get of each core, for a while."""
+        command = (sys.executable, "-c", "while True: pass")
+        cores = range(psutil.cpu_count() or 1)
+        others = [self.start(f"busy-{number + 1}", command) for number in cores]
+        try:
+            yield
+        finally:
+            self.stop(*others)
+
     def clear(self) -> None:
         """Empty the tables and Valkey."""
         clear(self.db)

@@ -5,7 +5,7 @@ and the twelve before it, so that it covers any hour that ends in the slot: no h
 begins, has more messages than the limit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import sub
@@ -65,25 +65,30 @@ class Ledger:
         """Count one message less that was taken for this moment."""
         self._scope(scope).remove(slot_of(at))
 
-    def take_where_free(
-        self, limits: Iterable[tuple[Name, str, int]], at: float
-    ) -> tuple[Name, ...]:
-        """Count one message in all of these limits (name, scope, messages an hour), or in none
-        where one of them has no room at this moment. Returns the names of those that have none.
+    def place(
+        self, limits: Sequence[tuple[Name, str, int]], at: float, *, until: float, waits: bool
+    ) -> tuple[float | None, tuple[Name, ...]]:
+        """Count one message in all of these limits (name, scope, messages an hour): at its own
+        time, where none of them is full then, or at the first later one before `until`, where it
+        `waits`. Returns when, None where it is not counted, and the names of the full ones.
         """
         slot = int(at // SLOT_SECONDS)
         scopes = []
         full: tuple[Name, ...] = ()
         for name, scope_name, limit in limits:
             scope = self._scopes.get(scope_name) or self._scope(scope_name)
-            scopes.append(scope)
+            scopes.append((scope, limit))
             if scope.total >= limit and not scope.has_room(slot, limit):
                 full += (name,)
-        if not full:
-            for scope in scopes:
-                scope.counts[slot] = scope.counts.get(slot, 0) + 1
-                scope.total += 1
-        return full
+        if full:
+            found = _find_common(scopes, slot, slot_of(until)) if waits else None
+            if found is None or (at := float(found * SLOT_SECONDS)) >= until:
+                return None, full
+            slot = found
+        for scope, _ in scopes:
+            scope.counts[slot] = scope.counts.get(slot, 0) + 1
+            scope.total += 1
+        return at, full
 
     def usage(self, scope: str, at: float, *, limit: int) -> Usage:
         """How the limit stands at a moment."""
@@ -92,18 +97,25 @@ class Ledger:
         reset_at = (first + WINDOW_SLOTS + 1) * SLOT_SECONDS
         return Usage(limit, used, int(reset_at - at))
 
-    def find_place(self, scope: str, at: float, *, limit: int, until: float) -> float | None:
-        """The first moment from `at` on at which one more message fits; None where there is none
-        before `until`.
+    def is_roomy(self, scope: str, *, limit: int, room: int) -> bool:
+        """Whether so many more surely fit, whenever they are due."""
+        return self._scope(scope).total + room <= limit
+
+    def find_place(
+        self, limits: Sequence[tuple[Name, str, int]], at: float, *, until: float
+    ) -> float | None:
+        """The first moment from `at` on at which none of these limits is full; None where there is
+        none before `until`.
         """
-        if limit < 1 or at > until:
+        scopes = [(self._scope(scope), limit) for _, scope, limit in limits]
+        slot = slot_of(at)
+        found = _find_common(scopes, slot, slot_of(until))
+        if found is None or at >= until:
             return None
-        slot = int(at // SLOT_SECONDS)
-        place = (self._scopes.get(scope) or self._scope(scope)).find(slot, limit)
-        if place == slot:
+        if found == slot:
             return at
-        found = float(place * SLOT_SECONDS)
-        return found if found <= until else None
+        later = float(found * SLOT_SECONDS)
+        return later if later < until else None
 
     def _scope(self, name: str) -> "_Scope":
         known = self._scopes.get(name)
@@ -196,3 +208,23 @@ class _Scope:
             end += 1
             used += self.counts.get(end, 0) - self.counts.get(end - WINDOW_SLOTS - 1, 0)
         return end
+
+
+def _find_common(scopes: Sequence[tuple[_Scope, int]], slot: int, last: int) -> int | None:
+    """The first slot from this one to the last in which all of these have room under their
+    limits.
+    """
+    agreed = 0
+    while True:
+        for scope, limit in scopes:
+            if limit < 1:
+                return None
+            found = scope.find(slot, limit)
+            if found == slot:
+                agreed += 1
+            elif found > last:
+                return None
+            else:
+                slot, agreed = found, 1
+            if agreed == len(scopes):
+                return slot

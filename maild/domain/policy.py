@@ -239,36 +239,18 @@ def find_place(
 ) -> Place:
     """When a message that is due at `due_at` may go by these limits; counted there, if it goes.
 
-    `is_brief` leaves out when a message would fit that is rejected anyway.
+    `is_brief` leaves out when there would be room for a message that is rejected.
     """
-    full = ledger.take_where_free(limits, due_at)
+    until = max(due_at, expires_at)  # no limit is to blame for what is late already
+    waits = policy.on_limit is OnLimit.DEFER
+    at, full = ledger.place(limits, due_at, until=until, waits=waits)
     if not full:
-        return Place(due_at, full, Verdict.PASS)
-    if is_brief and policy.on_limit is OnLimit.REJECT:
-        return Place(None, full, Verdict.REJECT)
-    at = _find_common(ledger, limits, due_at, max(due_at, expires_at))
-    if policy.on_limit is OnLimit.REJECT or at is None or at >= expires_at:
-        return Place(at, full, Verdict.REJECT)
-    for _, scope, _ in limits:
-        ledger.take(scope, at)
-    return Place(at, full, Verdict.WAIT)
-
-
-def _find_common(
-    ledger: Ledger, limits: Sequence[tuple[Check, str, int]], due_at: float, until: float
-) -> float | None:
-    """The first moment from `due_at` on at which all of the limits have room."""
-    at, settled = due_at, 0
-    while settled < len(limits):
-        for _, scope, limit in limits:
-            free_at = ledger.find_place(scope, at, limit=limit, until=until)
-            if free_at is None:
-                return None
-            settled = settled + 1 if free_at == at else 1
-            at = free_at
-            if settled == len(limits):
-                break
-    return at
+        return Place(at, full, Verdict.PASS)
+    if at is not None:
+        return Place(at, full, Verdict.WAIT)
+    if not is_brief and not waits:
+        at = ledger.find_place(limits, due_at, until=until)
+    return Place(at, full, Verdict.REJECT)
 
 
 def check_limit(check: Check, usage: Usage, place: Place) -> Checked:
