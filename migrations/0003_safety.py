@@ -160,7 +160,11 @@ ALTER TABLE messages
     ADD COLUMN api_key_id integer,
     ADD COLUMN suppression_id integer REFERENCES suppressions (id) ON DELETE SET NULL,
     ADD COLUMN unsubscribe_id integer REFERENCES unsubscribes (id) ON DELETE SET NULL,
-    ADD COLUMN policy_version integer NOT NULL DEFAULT 0;
+    ADD COLUMN policy_version integer NOT NULL DEFAULT 0,
+    ADD COLUMN pinned_account text NOT NULL DEFAULT '';
+DROP INDEX messages_due;
+CREATE INDEX messages_due ON messages (priority, workspace_id, pinned_account, next_attempt_at)
+    WHERE status = 'queued';
 CREATE INDEX messages_by_submission ON messages (submission_id) WHERE submission_id IS NOT NULL;
 CREATE INDEX messages_suppressed ON messages (suppression_id) WHERE suppression_id IS NOT NULL;
 CREATE INDEX messages_unsubscribed ON messages (unsubscribe_id) WHERE unsubscribe_id IS NOT NULL;
@@ -198,11 +202,14 @@ BACK = """
 ALTER TABLE attempts DROP COLUMN policy_version, DROP COLUMN route;
 ALTER TABLE message_bodies DROP COLUMN visible_to, DROP COLUMN visible_cc;
 
-DROP INDEX messages_by_submission, messages_suppressed, messages_unsubscribed;
+DROP INDEX messages_by_submission, messages_suppressed, messages_unsubscribed, messages_due;
 ALTER TABLE messages
     DROP CONSTRAINT messages_freeze_id_fkey,
     DROP COLUMN submission_id, DROP COLUMN topic, DROP COLUMN api_key_id,
-    DROP COLUMN suppression_id, DROP COLUMN unsubscribe_id, DROP COLUMN policy_version;
+    DROP COLUMN suppression_id, DROP COLUMN unsubscribe_id, DROP COLUMN policy_version,
+    DROP COLUMN pinned_account;
+CREATE INDEX messages_due ON messages (priority, workspace_id, next_attempt_at)
+    WHERE status = 'queued';
 
 ALTER TABLE freezes RENAME TO new_freezes;
 ALTER TABLE new_freezes RENAME CONSTRAINT freezes_pkey TO new_freezes_pkey;

@@ -317,6 +317,7 @@ def _new_message(body: schemas.MessageIn) -> NewMessage:
         metadata=body.metadata,
         scheduled_at=body.scheduled_at,
         expires_at=body.expires_at,
+        smtp_account=body.smtp_account,
     )
 
 
@@ -408,6 +409,7 @@ def _fields(message: Message) -> dict[str, Any]:
         "last_error": message.last_error,
         "error_class": message.error_class,
         "smtp_account": message.smtp_account_name,
+        "pinned_smtp_account": message.pinned_account or None,
         "message_id_header": message.message_id_header,
         "created_at": message.created_at,
         "updated_at": message.updated_at,

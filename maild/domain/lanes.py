@@ -1,4 +1,5 @@
-"""Lanes: whose turn it is. A lane is one workspace's mail of one stream. Pure.
+"""Lanes: whose turn it is. A lane is one workspace's mail of one stream, and of that the mail that
+may go through any of its SMTP accounts, or through a certain one alone. Pure.
 
 Lanes get a slice of work each in turn. Transactional ones go first; after a few slices of theirs a
 marketing lane gets one, so that no stream starves the other. However much one lane has waiting,
@@ -17,10 +18,18 @@ TRANSACTIONAL_RUN = 4
 
 
 class Lane(NamedTuple):
-    """One workspace's mail of one stream, the stream told by its priority."""
+    """One workspace's mail of one stream, the stream told by its priority. `account` is the name
+    of the SMTP account that its sender wished for; empty where that is left to maild.
+    """
 
     priority: int
     workspace_id: int
+    account: str = ""
+
+    @property
+    def wish(self) -> tuple[int, str]:
+        """Whose mail it is, and the account wished for: lanes that share them take the same way."""
+        return self.workspace_id, self.account
 
     @property
     def stream(self) -> Stream:

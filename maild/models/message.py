@@ -66,6 +66,10 @@ class Message(BaseModel):
     unsubscribe = peewee.ForeignKeyField(Unsubscribe, null=True, on_delete="SET NULL", index=False)
     policy_version = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")])
     """The version of the policy by which it was accepted; 0 is the instance's defaults."""
+    pinned_account = peewee.TextField(constraints=[peewee.SQL("DEFAULT ''")])
+    """The name of the one SMTP account that it may go through, as its sender wished; empty where
+    any of the workspace's will do.
+    """
 
     class Meta:
         table_name = "messages"
@@ -106,6 +110,7 @@ class Message(BaseModel):
 Message.add_index(
     Message.priority,
     Message.workspace,
+    Message.pinned_account,
     Message.next_attempt_at,
     where=peewee.SQL("status = 'queued'"),
     name="messages_due",

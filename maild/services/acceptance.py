@@ -25,6 +25,7 @@ from maild.domain.policy import Check, Decision, Facts, Policy, Route, Verdict
 from maild.domain.states import Status
 from maild.errors import IdempotencyConflict, MaildError, NotFound
 from maild.models import Message
+from maild.models.smtp_account import DEFAULT_ACCOUNT
 from maild.services import locks, message_store, policies, providers, rejections
 from maild.services.message_store import Key, Row
 from maild.services.submissions import Submission
@@ -65,8 +66,8 @@ def settle(workspace_id: int, submissions: Sequence[Submission]) -> list[Settled
     """Accept or reject each, in their order; what is accepted is committed on return.
 
     For each an answer or the error to be raised for it: BlockedRecipientDomain,
-    ForbiddenFromDomain, RateLimited, IdempotencyConflict, InvalidFields (its times). Raises
-    NotFound (the workspace); nothing is stored then.
+    ForbiddenFromDomain, RateLimited, IdempotencyConflict, InvalidFields (its times, its account).
+    Raises NotFound (the workspace); nothing is stored then.
     """
     with connection():
         provider = _provider_of(workspace_id)
@@ -79,11 +80,16 @@ def settle(workspace_id: int, submissions: Sequence[Submission]) -> list[Settled
 
 
 def ask(workspace_id: int, submission: Submission) -> list[tuple[str, Decision]]:
-    """What would become of each recipient's message; changes nothing. Raises NotFound."""
+    """What would become of each recipient's message; changes nothing.
+
+    Raises InvalidFields (its account), NotFound (the workspace).
+    """
     with connection():
         provider = _provider_of(workspace_id)
-        turn = _Turn(workspace_id, _read(workspace_id, [submission]), provider)
-        return turn.decide(submission)
+        known = _read(workspace_id, [submission])
+        if (objection := rejections.of_account(submission, known.accounts)) is not None:
+            raise objection
+        return _Turn(workspace_id, known, provider).decide(submission)
 
 
 @dataclass(slots=True)
@@ -95,6 +101,8 @@ class _Known:
     suppressions: dict[str, list[list[Any]]]
     unsubscribes: dict[str, list[list[Any]]]
     freezes: list[list[Any]]
+    accounts: frozenset[str]
+    """The names of SMTP accounts that submissions ask for, and that are there."""
     ledger: Ledger
     keys: dict[str, tuple[bytes, dict[str, Any]]] = field(default_factory=dict)
 
@@ -130,7 +138,8 @@ SELECT clock_timestamp(),
     (SELECT json_agg(json_build_array(key, encode(request_hash, 'hex'), answer))
         FROM idempotency_keys
         WHERE workspace_id = $1 AND key = ANY($5::text[])
-            AND created_at > now() - $6::interval)
+            AND created_at > now() - $6::interval),
+    (SELECT array_agg(name) FROM smtp_accounts WHERE workspace_id = $1 AND name = ANY($7::text[]))
 """
 
 
@@ -143,9 +152,10 @@ def _read(
     recipients = list({text for s in submissions for text in s.recipients})
     scopes = [WORKSPACE, *{_domain_of(text) for text in recipients}]
     keys = [key for s in submissions if (key := s.by.idempotency_key) is not None]
-    parameters = (workspace_id, recipients, scopes, WINDOW_SLOTS, keys, KEY_LIFETIME)
+    accounts = [name for s in submissions if (name := s.new.smtp_account) is not None]
+    parameters = (workspace_id, recipients, scopes, WINDOW_SLOTS, keys, KEY_LIFETIME, accounts)
     [row] = execute_prepared("facts", _READ, parameters, after=after)
-    now, is_there, version, suppressions, unsubscribes, freezes, tallies, known_keys = row
+    now, is_there, version, suppressions, unsubscribes, freezes, tallies, known_keys, found = row
     if not is_there:
         raise NotFound(f"There is no workspace {workspace_id}.")
     return _Known(
@@ -154,6 +164,7 @@ def _read(
         suppressions=_by_address(suppressions),
         unsubscribes=_by_address(unsubscribes),
         freezes=freezes or [],
+        accounts=frozenset([DEFAULT_ACCOUNT, *(found or ())]),
         ledger=Ledger(tallies or ()),
         keys={key: (bytes.fromhex(hash_), answer) for key, hash_, answer in known_keys or ()},
     )
@@ -184,6 +195,8 @@ class _Turn:
             return self._replay(submission, *known.keys[key])
         if submission.late is not None:
             return submission.late
+        if (objection := rejections.of_account(submission, known.accounts)) is not None:
+            return objection
         # A rejected submission takes up no room, not even with those of its recipients that fit.
         kept = copy.deepcopy(known.ledger) if len(submission.recipients) > 1 else known.ledger
         decided = self.decide(submission)
@@ -205,6 +218,9 @@ class _Turn:
         new, known = submission.new, self._known
         due_at = _due_at(submission, known.now).timestamp()
         expires_at = _expires_at(submission, known).timestamp()
+        provider = self._provider
+        if new.smtp_account is not None:
+            provider = {"smtp_account": new.smtp_account, "route": Route.PINNED}
         decided = []
         for recipient in submission.recipients:
             facts = Facts(
@@ -216,7 +232,7 @@ class _Turn:
                 suppression=self._find_suppression(recipient, new.stream),
                 unsubscribe=self._find_unsubscribe(recipient, new.stream, new.topic),
                 freeze=self._find_freeze(submission, recipient),
-                provider=self._provider,
+                provider=provider,
             )
             decided.append((recipient, policy.evaluate(known.policy, facts, known.ledger)))
         return decided

@@ -84,16 +84,17 @@ class Content:
 # A skip scan by hand: one probe of the index for each lane, however many messages wait in it.
 _LIST_LANES = """
 WITH RECURSIVE lane AS (
-    (SELECT priority, workspace_id, next_attempt_at FROM messages
-        WHERE status = 'queued' ORDER BY priority, workspace_id, next_attempt_at LIMIT 1)
+    (SELECT priority, workspace_id, pinned_account, next_attempt_at FROM messages
+        WHERE status = 'queued'
+        ORDER BY priority, workspace_id, pinned_account, next_attempt_at LIMIT 1)
     UNION ALL
     SELECT next.* FROM lane, LATERAL (
-        SELECT priority, workspace_id, next_attempt_at FROM messages
-        WHERE status = 'queued'
-            AND (priority, workspace_id) > (lane.priority, lane.workspace_id)
-        ORDER BY priority, workspace_id, next_attempt_at LIMIT 1) AS next
+        SELECT priority, workspace_id, pinned_account, next_attempt_at FROM messages
+        WHERE status = 'queued' AND (priority, workspace_id, pinned_account)
+            > (lane.priority, lane.workspace_id, lane.pinned_account)
+        ORDER BY priority, workspace_id, pinned_account, next_attempt_at LIMIT 1) AS next
 )
-SELECT priority, workspace_id FROM lane WHERE next_attempt_at <= now() LIMIT %s
+SELECT priority, workspace_id, pinned_account FROM lane WHERE next_attempt_at <= now() LIMIT %s
 """
 
 
@@ -151,7 +152,7 @@ WITH rules AS MATERIALIZED (
             ELSE true END
         ORDER BY id LIMIT 1) f ON true
     WHERE m.status = 'queued' AND m.priority = %(priority)s AND m.workspace_id = %(workspace)s
-        AND m.next_attempt_at <= now()
+        AND m.pinned_account = %(pin)s AND m.next_attempt_at <= now()
         AND EXISTS (
             SELECT FROM workers w
             WHERE w.id = %(worker)s AND w.seen_at > now() - %(lease)s * interval '1 second')
@@ -271,6 +272,7 @@ def claim(
         {
             "workspace": lane.workspace_id,
             "priority": lane.priority,
+            "pin": lane.account,
             "stream": lane.stream.value,
             "limit": limit,
             "worker": str(worker_id),

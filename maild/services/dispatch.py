@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from maild import config, log, marks
+from maild.domain.policy import Route
 from maild.domain.smtp_reply import ErrorClass, Stage, of_contact
 from maild.errors import DecryptionError, NotFound, Unavailable
 from maild.services import claims, last_check, outcomes, providers, rescues, smtp_accounts, workers
@@ -332,8 +333,10 @@ class Dispatcher:
         self.tried_count += 1
         now = time.monotonic()
         milliseconds = round((now - parcel.begun_at) * 1000)
+        # What is pinned has none, whatever other mail on this path could do.
+        has_other = path.has_other and parcel.claim.route is not Route.PINNED
         result = outcomes.decide(
-            parcel.claim, outcome, duration_ms=milliseconds, has_other_path=path.has_other
+            parcel.claim, outcome, duration_ms=milliseconds, has_other_path=has_other
         )
         self._recorder.put(result)
         if result.is_path_fault and _is_throttling(outcome) and path.throttled(now):

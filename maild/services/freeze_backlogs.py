@@ -5,7 +5,7 @@ COUNT_MAX messages are looked at. It changes nothing.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,10 @@ from maild.domain.breaker import State
 from maild.domain.freeze import FreezeKind
 from maild.domain.states import PRIORITY, Stream
 from maild.models import Freeze
-from maild.models.smtp_account import ENVIRONMENT
+from maild.models.smtp_account import DEFAULT_ACCOUNT, ENVIRONMENT
 from maild.services import providers
 from maild.services.freezes import use_indexes
-from maild.services.providers import Account, Candidate
+from maild.services.providers import Account, Candidate, Wish
 
 COUNT_MAX = 10_000
 SLOTS = 60
@@ -46,7 +46,8 @@ def measure(workspace_id: int, freezes: Sequence[Freeze]) -> dict[int, Backlog]:
         use_indexes()
         held = _count_held(freezes)
         due = _count_due(workspace_id, freezes)
-    route = providers.list_routes([workspace_id])[workspace_id]
+    frozen = {f.target or "" for f in freezes if f.kind is FreezeKind.SMTP_ACCOUNT}
+    ways = providers.list_ways([(workspace_id, name) for name in {"", *frozen}])
     speeds: dict[int, float | None] = {}
 
     def speed(account: Account) -> float | None:
@@ -55,13 +56,15 @@ def measure(workspace_id: int, freezes: Sequence[Freeze]) -> dict[int, Backlog]:
         return speeds[account.id]
 
     return {
-        freeze.id: _backlog(freeze, held[freeze.id], due, route, speed=speed) for freeze in freezes
+        freeze.id: _backlog(freeze, held[freeze.id], due, ways, speed=speed) for freeze in freezes
     }
 
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """What is due: messages by kind and target of a freeze, and by stream."""
+    """What is due: messages by kind and target of a freeze, and by stream. Those that may go
+    through any SMTP account are under the name "", the others under that of theirs.
+    """
 
     by_target: dict[tuple[str, str | None], int]
     by_stream: dict[str, int]
@@ -80,22 +83,30 @@ FROM freezes f CROSS JOIN LATERAL (
         SELECT FROM messages m WHERE m.freeze_id = f.id LIMIT %(limit)s) AS first) AS held
 WHERE f.id = ANY(%(ids)s::int[])
 """
+# What may go through one account alone is looked at first: it waits for that one.
 _DUE = """
-WITH due AS MATERIALIZED (
+WITH pins AS MATERIALIZED (
+    SELECT name FROM smtp_accounts WHERE workspace_id = %(workspace)s
+    UNION ALL
+    SELECT unnest(ARRAY[%(environment)s, ''])
+), due AS MATERIALIZED (
     SELECT m.* FROM unnest(%(priorities)s::int[]) AS p (priority) CROSS JOIN LATERAL (
-        SELECT stream, from_email, to_email, api_key_id FROM messages
-        WHERE status = 'queued' AND priority = p.priority AND workspace_id = %(workspace)s
-            AND next_attempt_at <= now()
-        ORDER BY next_attempt_at
+        SELECT one.* FROM pins CROSS JOIN LATERAL (
+            SELECT stream, from_email, to_email, api_key_id, pinned_account FROM messages
+            WHERE status = 'queued' AND priority = p.priority AND workspace_id = %(workspace)s
+                AND pinned_account = pins.name AND next_attempt_at <= now()
+            ORDER BY next_attempt_at
+            LIMIT %(limit)s) AS one
         LIMIT %(limit)s) AS m
 )
 SELECT k.kind, k.target, count(*)::int
 FROM due CROSS JOIN LATERAL (VALUES
     ('stream', due.stream),
+    ('smtp_account', due.pinned_account),
     ('api_key', due.api_key_id::text),
     ('from_email', lower(due.from_email COLLATE "pg_c_utf8")),
     ('recipient_domain', split_part(due.to_email, '@', -1))) AS k (kind, target)
-WHERE k.kind = 'stream'
+WHERE k.kind IN ('stream', 'smtp_account')
     OR (k.kind, k.target) IN (SELECT * FROM unnest(%(kinds)s::text[], %(targets)s::text[]))
 GROUP BY k.kind, k.target
 """
@@ -109,6 +120,7 @@ def _due_values(workspace_id: int, freezes: Sequence[Freeze]) -> dict[str, Any]:
     return {
         "workspace": workspace_id,
         "priorities": list(PRIORITY.values()),
+        "environment": DEFAULT_ACCOUNT,
         "limit": COUNT_MAX + 1,
         "kinds": [freeze.kind.value for freeze in freezes],
         "targets": [freeze.target for freeze in freezes],
@@ -132,17 +144,21 @@ def _backlog(
     freeze: Freeze,
     held: tuple[int, bool],
     due: _Due,
-    route: Sequence[Candidate],
+    ways: Mapping[Wish, Sequence[Candidate]],
     *,
     speed: Callable[[Account], float | None],
 ) -> Backlog:
     held_count, is_in_force = held
+    route = ways[freeze.workspace_id, ""]
     due_count, is_cut = _due_of(freeze, due, route) if is_in_force else (0, False)
     is_more = is_cut or held_count + due_count > COUNT_MAX
     count = min(held_count + due_count, COUNT_MAX)
     if not count and not is_more:
         return Backlog(0, False, 0, "Nothing waits.")
-    carrier = _carrier(freeze, route)
+    if freeze.kind is FreezeKind.SMTP_ACCOUNT:
+        carrier = _thawed(ways[freeze.workspace_id, str(freeze.target)])
+    else:
+        carrier = next((c.account for c in route if _is_in_order(c)), None)
     if carrier is None:
         return Backlog(
             count, is_more, None, "No SMTP account of the workspace is in order just now."
@@ -159,24 +175,20 @@ def _due_of(freeze: Freeze, due: _Due, route: Sequence[Candidate]) -> tuple[int,
         count = due.by_stream[str(freeze.target)]
         return count, count > COUNT_MAX
     if freeze.kind is FreezeKind.SMTP_ACCOUNT:
-        # Its mail takes another account where one is in order.
+        # Mail takes another account where one is in order, if it may.
+        count = due.by_target.get((freeze.kind.value, freeze.target), 0)
         names = {candidate.account.name for candidate in route}
-        if freeze.target not in names or any(_is_in_order(c) for c in route):
-            return 0, False
-        return everything, due.is_cut
+        if freeze.target in names and not any(_is_in_order(c) for c in route):
+            count += due.by_target.get((freeze.kind.value, ""), 0)
+            return count, due.is_cut
+        return count, count > 0 and due.is_cut
     return due.by_target.get((freeze.kind.value, freeze.target), 0), due.is_cut
 
 
-def _carrier(freeze: Freeze, route: Sequence[Candidate]) -> Account | None:
-    """The account that the mail takes once the freeze is lifted."""
-    for candidate in route:
-        is_thawed = (
-            freeze.kind is FreezeKind.SMTP_ACCOUNT
-            and candidate.account.name == freeze.target
-            and candidate.is_frozen
-            and candidate.state is State.CLOSED
-        )
-        if is_thawed or _is_in_order(candidate):
+def _thawed(way: Sequence[Candidate]) -> Account | None:
+    """The frozen account, if mail takes it once its freeze is lifted."""
+    for candidate in way:
+        if candidate.state is State.CLOSED and (candidate.is_frozen or not candidate.is_paused):
             return candidate.account
     return None
 

@@ -63,15 +63,18 @@ WITH v AS MATERIALIZED (
         id uuid, status text, stream text, priority smallint, from_email text, to_email text,
         subject text, size_bytes int, tags text[], metadata jsonb, scheduled_at timestamptz,
         due_at timestamptz, expires_at timestamptz, submission_id uuid, topic text,
-        api_key_id int, suppression_id int, unsubscribe_id int, policy_version int, decision jsonb)
+        api_key_id int, suppression_id int, unsubscribe_id int, policy_version int,
+        pinned_account text, decision jsonb)
 ), message AS (
     INSERT INTO messages (
         id, workspace_id, status, stream, priority, from_email, to_email, subject, size_bytes,
         tags, metadata, scheduled_at, next_attempt_at, expires_at, submission_id, topic,
-        api_key_id, suppression_id, unsubscribe_id, policy_version, created_at, updated_at)
+        api_key_id, suppression_id, unsubscribe_id, policy_version, pinned_account, created_at,
+        updated_at)
     SELECT id, $1, status, stream, priority, from_email, to_email, subject, size_bytes,
         tags, metadata, scheduled_at, CASE status WHEN 'queued' THEN due_at END, expires_at,
-        submission_id, topic, api_key_id, suppression_id, unsubscribe_id, policy_version, $10, $10
+        submission_id, topic, api_key_id, suppression_id, unsubscribe_id, policy_version,
+        pinned_account, $10, $10
     FROM v
 ), body AS (
     INSERT INTO message_bodies (
@@ -189,6 +192,7 @@ def _message_row(row: Row) -> dict[str, Any]:
         "suppression_id": row.suppression_id,
         "unsubscribe_id": row.unsubscribe_id,
         "policy_version": row.policy_version,
+        "pinned_account": new.smtp_account or "",
         "decision": row.decision,
     }
 
@@ -251,6 +255,7 @@ def as_message(workspace_id: int, row: Row, *, now: datetime) -> Message:
         suppression=row.suppression_id,
         unsubscribe=row.unsubscribe_id,
         policy_version=row.policy_version,
+        pinned_account=new.smtp_account or "",
     )
     return message
 

@@ -71,7 +71,7 @@ class Path:
     next_dial_at: float = 0.0
     dialled_at: float = 0.0
     has_other: bool = False
-    """Whether the mail that takes it could take another one as well."""
+    """Whether the mail that takes it could take another one as well, but for what is pinned."""
     is_canary: bool = False
     is_canary_over: bool = False
     """It met a fault; the path waits for its next turn."""

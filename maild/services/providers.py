@@ -9,8 +9,8 @@ and tells it. The environment's account is number 0 here, and belongs to the ins
 
 import json
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from maild import config, log
@@ -55,23 +55,31 @@ class Candidate:
     """It is paused by a freeze, and by nobody else."""
 
 
+Wish = tuple[int, str]
+"""A workspace, and the name of the SMTP account that its mail is pinned to; empty: to none."""
+
+# The first choice first; the environment's account, number 0, comes right after an active one.
 _ROUTES = """
-SELECT w.id, a.id, a.name, a.max_connections, a.max_per_second, a.is_active,
-    a.paused_at IS NOT NULL, a.updated_at::text,
+SELECT w.id, a.id, a.name, a.max_connections, a.max_per_second, a.revision,
+    a.is_paused, coalesce(a.name = ANY(frozen.names), false),
     coalesce(b.state, 'closed'),
     coalesce(CASE b.state
         WHEN 'open' THEN b.retry_at <= now()
         WHEN 'half_open' THEN b.canary_until <= now() END, false),
-    b.canary_worker_id,
-    coalesce(a.name = ANY(frozen.names), false), %s = ANY(frozen.names)
-FROM unnest(%s::int[]) AS w (id)
+    b.canary_worker_id
+FROM unnest(%(workspaces)s::int[]) AS w (id)
 CROSS JOIN LATERAL (
-    SELECT coalesce(array_agg(f.target), '{}') AS names FROM freezes f
+    SELECT array_agg(f.target) AS names FROM freezes f
     WHERE f.workspace_id = w.id AND f.kind = 'smtp_account'
         AND f.lifted_at IS NULL AND f.expires_at > now()) AS frozen
-LEFT JOIN smtp_accounts a ON a.workspace_id = w.id
-LEFT JOIN breakers b ON b.account_id = coalesce(a.id, 0)
-ORDER BY w.id, a.is_active DESC, a.priority, a.id
+CROSS JOIN LATERAL (
+    SELECT id, name, max_connections, max_per_second, updated_at::text AS revision,
+        paused_at IS NOT NULL AS is_paused, is_active, priority
+    FROM smtp_accounts WHERE workspace_id = w.id
+    UNION ALL
+    SELECT 0, %(environment)s, NULL, NULL, '', false, false, NULL) AS a
+LEFT JOIN breakers b ON b.account_id = a.id
+ORDER BY w.id, a.is_active DESC, a.id <> 0, a.priority, a.id
 """
 
 
@@ -82,33 +90,39 @@ def list_routes(workspace_ids: Sequence[int]) -> dict[int, list[Candidate]]:
     priority; only the first where AUTO_FAILOVER_ENABLED is false. One that the workspace has frozen
     counts as paused, and so does the environment's, for this workspace alone.
     """
-    rows = database.execute_sql(_ROUTES, (DEFAULT_ACCOUNT, list(workspace_ids))).fetchall()
-    routes: dict[int, list[Candidate]] = {workspace_id: [] for workspace_id in workspace_ids}
-    environment: Candidate | None = None
-    for row in rows:
-        workspace_id, account_id, name, connections, per_second, is_active = row[:6]
-        route = routes[workspace_id]
-        if not route and not is_active:
-            environment = environment or _environment()
-            is_frozen = row[12]
-            route.append(
-                replace(environment, is_paused=True, is_frozen=True) if is_frozen else environment
-            )
-        if account_id is None:
-            continue
-        route.append(
+    ways = list_ways([(workspace_id, "") for workspace_id in workspace_ids])
+    return {workspace_id: route for (workspace_id, _), route in ways.items()}
+
+
+def list_ways(wishes: Collection[Wish]) -> dict[Wish, list[Candidate]]:
+    """For each wish the accounts that the mail may take: the route of its workspace, or the one
+    that it is pinned to, whether or not that is in the route; none where that is gone.
+    """
+    accounts: dict[int, list[Candidate]] = {workspace_id: [] for workspace_id, _ in wishes}
+    values = {"workspaces": list(accounts), "environment": DEFAULT_ACCOUNT}
+    for row in database.execute_sql(_ROUTES, values).fetchall():
+        workspace_id, account_id, name, connections, per_second, revision = row[:6]
+        is_paused, is_frozen, state, may_try, canary_worker_id = row[6:]
+        account = Account(account_id, name, workspace_id, connections, per_second, revision)
+        accounts[workspace_id].append(
             Candidate(
-                Account(account_id, name, workspace_id, connections, per_second, row[7]),
-                is_paused=row[6] or row[11],
-                state=State(row[8]),
-                may_try=row[9],
-                canary_worker_id=row[10],
-                is_frozen=row[11] and not row[6],
+                _environment() if account_id == ENVIRONMENT else account,
+                is_paused=is_paused or is_frozen,
+                state=State(state),
+                may_try=may_try,
+                canary_worker_id=canary_worker_id,
+                is_frozen=is_frozen and not is_paused,
             )
         )
-    if not config.current().auto_failover.enabled:
-        return {workspace_id: route[:1] for workspace_id, route in routes.items()}
-    return routes
+    return {wish: _pick(accounts[wish[0]], wish[1]) for wish in wishes}
+
+
+def _pick(accounts: Sequence[Candidate], name: str) -> list[Candidate]:
+    """Those of a workspace's accounts that mail with this wish may take."""
+    if name:
+        return [candidate for candidate in accounts if candidate.account.name == name]
+    route = [c for c in accounts if c is accounts[0] or c.account.id != ENVIRONMENT]
+    return route if config.current().auto_failover.enabled else route[:1]
 
 
 def choose(route: Sequence[Candidate]) -> tuple[Candidate, int] | None:
@@ -121,24 +135,10 @@ def choose(route: Sequence[Candidate]) -> tuple[Candidate, int] | None:
     return None
 
 
-_ENVIRONMENT = """
-SELECT state,
-    CASE state WHEN 'open' THEN retry_at <= now() WHEN 'half_open' THEN canary_until <= now()
-        ELSE false END,
-    canary_worker_id
-FROM breakers WHERE account_id = 0
-"""
-
-
-def _environment() -> Candidate:
+def _environment() -> Account:
     smtp = config.current().smtp
-    account = Account(
-        ENVIRONMENT, DEFAULT_ACCOUNT, None, smtp.max_connections, smtp.max_per_second, ""
-    )
-    row = database.execute_sql(_ENVIRONMENT).fetchone()
-    if row is None:
-        return Candidate(account, False, State.CLOSED, False, None)
-    return Candidate(account, False, State(row[0]), bool(row[1]), row[2])
+    limits = smtp.max_connections, smtp.max_per_second
+    return Account(ENVIRONMENT, DEFAULT_ACCOUNT, None, *limits, revision="")
 
 
 @dataclass(frozen=True, slots=True)

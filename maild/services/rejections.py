@@ -1,6 +1,6 @@
 """What a sender is told whose submission the policy does not let in, and how limits stand."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from maild.domain.limits import Usage
@@ -9,8 +9,10 @@ from maild.errors import (
     BlockedRecipientDomain,
     FieldError,
     ForbiddenFromDomain,
+    InvalidFields,
     MaildError,
     RateLimited,
+    summarise,
 )
 from maild.services.submissions import Submission
 
@@ -40,6 +42,15 @@ def of(submission: Submission, place: int, decision: Decision, *, now: datetime)
         detail = f"Mail to {last.evidence['value']} is blocked."
         return BlockedRecipientDomain(detail, errors=[FieldError(name, detail)])
     return _rate_limited(decision, last, submission.recipients[place], now)
+
+
+def of_account(submission: Submission, accounts: Collection[str]) -> InvalidFields | None:
+    """The error for a submission that must go through an account that is none of these."""
+    name = submission.new.smtp_account
+    if name is None or name in accounts:
+        return None
+    problem = FieldError("smtp_account", f"is no SMTP account of this workspace: {name!r}")
+    return InvalidFields(summarise([problem]), errors=[problem])
 
 
 def _rate_limited(decision: Decision, last: Checked, recipient: str, now: datetime) -> RateLimited:

@@ -7,7 +7,7 @@ message again is `interventions.retry`.
 
 import dataclasses
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -18,7 +18,8 @@ from maild.domain.actor import Actor
 from maild.domain.mime import Attachment
 from maild.domain.states import EventType, Status
 from maild.errors import FieldError, InvalidFields, MaildError
-from maild.models import Event, Message, MessageAttachment, MessageBody
+from maild.models import Event, Message, MessageAttachment, MessageBody, SmtpAccount
+from maild.models.smtp_account import DEFAULT_ACCOUNT
 from maild.services import audit, messages, workspaces
 from maild.services.messages import NewMessage
 
@@ -184,18 +185,33 @@ def _contents(olds: list[Message]) -> dict[uuid.UUID, NewMessage]:
             file.filename, file.content_type, bytes(file.content), file.content_id
         )
         files.setdefault(file.message_id, []).append(attachment)
+    accounts = _find_accounts(olds)
     return {
-        message.id: _copy(message, bodies[place], files.get(place, []))
+        message.id: _copy(message, bodies[place], files.get(place, []), accounts)
         for message in olds
         if (place := places[message.id]) in bodies
     }
 
 
-def _copy(message: Message, body: MessageBody, files: list[Attachment]) -> NewMessage:
+def _find_accounts(olds: list[Message]) -> set[str]:
+    """Of the SMTP accounts that these were pinned to, the names of those that are still there."""
+    names = {message.pinned_account for message in olds} - {""}
+    if not names - {DEFAULT_ACCOUNT}:
+        return names
+    query = SmtpAccount.select(SmtpAccount.name).where(
+        SmtpAccount.workspace == olds[0].workspace_id, SmtpAccount.name << list(names)
+    )
+    return {DEFAULT_ACCOUNT, *(row.name for row in query)}
+
+
+def _copy(
+    message: Message, body: MessageBody, files: list[Attachment], accounts: Collection[str]
+) -> NewMessage:
     """The one place where a message becomes a new one.
 
     It goes to its one recipient, at once, and has a whole lifetime: no schedule, no end, and no
-    other recipients in its header lines.
+    other recipients in its header lines. It goes through the same account alone, if that is one of
+    `accounts`.
     """
     values = {
         "from_email": message.from_email,
@@ -211,6 +227,7 @@ def _copy(message: Message, body: MessageBody, files: list[Attachment]) -> NewMe
         "topic": message.topic,
         "tags": tuple(message.tags),
         "metadata": message.metadata,
+        "smtp_account": message.pinned_account if message.pinned_account in accounts else None,
     }
     return NewMessage(**{name: value for name, value in values.items() if name in _FIELDS})
 

@@ -27,7 +27,7 @@ from maild.services.aside import Aside
 from maild.services.claims import Claim, Claimed, Content
 from maild.services.dispatch import Dispatcher
 from maild.services.paths import Parcel, Path
-from maild.services.providers import Account, Candidate
+from maild.services.providers import Account, Candidate, Wish
 from maild.services.recorder import Recorder
 from maild.services.workers import Lease
 
@@ -61,7 +61,7 @@ class Engine:
         self._lease = lease
         self._recorder = recorder
         self._rotation = Rotation()
-        self._routes: dict[int, tuple[float, list[Candidate]]] = {}
+        self._routes: dict[Wish, tuple[float, list[Candidate]]] = {}
         self._aside: Aside | None = None
         self._complain_at: dict[int, float] = {}
 
@@ -153,7 +153,7 @@ class Engine:
         lanes = set(await self._query(claims.list_due_lanes))
         if not lanes:
             return False, False
-        await self._look_up_routes({lane.workspace_id for lane in lanes})
+        await self._look_up_routes({lane.wish for lane in lanes})
         until, has_claimed = time.monotonic() + RELIST_SECONDS, False
         while lanes and self._lease.may_claim():
             open_lanes = self._find_open(lanes)
@@ -175,7 +175,7 @@ class Engine:
         now = time.monotonic()
         found: dict[Lane, Path] = {}
         for lane in lanes:
-            path = self._choose(lane.workspace_id)
+            path = self._choose(lane)
             if path is None:
                 continue
             if not path.connections:
@@ -190,7 +190,7 @@ class Engine:
             return 0
         checked_at = time.monotonic()
         lease, account = self._lease, path.account
-        route = self._route_of(lane.workspace_id, path)
+        route = self._route_of(lane, path)
         worker_id = self._dispatcher.gate.worker_id  # whose marks are ready
         assert worker_id is not None
 
@@ -218,7 +218,7 @@ class Engine:
         path.claim_limit = max(1, len(loaded)) if left else min(SLICE, path.claim_limit * 2)
         for parcel in loaded:
             parcel.checked_at = checked_at
-            self._find_way(parcel, path).put(parcel)
+            self._find_way(parcel, lane, path).put(parcel)
         if left:
             await self._dispatcher.release(left)
         for used in list(self._dispatcher.paths.values()):
@@ -234,9 +234,7 @@ class Engine:
             now = time.monotonic()
             if now >= self._complain_at.get(workspace_id, 0.0):
                 self._complain_at[workspace_id] = now + COMPLAIN_SECONDS
-                logger.error(
-                    "delivery.no_link_key", workspace_id=workspace_id, detail=error.detail
-                )
+                logger.error("delivery.no_link_key", workspace_id=workspace_id, detail=error.detail)
             return False
         return True
 
@@ -275,18 +273,18 @@ class Engine:
         self._routes = {w: (-ROUTES_SECONDS, route) for w, (_, route) in self._routes.items()}
         self._work.set()
 
-    async def _look_up_routes(self, workspace_ids: set[int]) -> None:
-        """Know the accounts of these workspaces; and let a canary fly where it is time."""
+    async def _look_up_routes(self, wishes: set[Wish]) -> None:
+        """Know the accounts that this mail may take; and let a canary fly where it is time."""
         now = time.monotonic()
         missing = [
-            workspace_id
-            for workspace_id in workspace_ids
-            if now - self._routes.get(workspace_id, (-ROUTES_SECONDS, []))[0] >= ROUTES_SECONDS
+            wish
+            for wish in wishes
+            if now - self._routes.get(wish, (-ROUTES_SECONDS, []))[0] >= ROUTES_SECONDS
         ]
         if not missing:
             return
-        self._routes = {w: known for w, known in self._routes.items() if w in workspace_ids}
-        found = await self._query(providers.list_routes, missing)
+        self._routes = {wish: known for wish, known in self._routes.items() if wish in wishes}
+        found = await self._query(providers.list_ways, missing)
         retried = {
             candidate.account.id: candidate.account
             for route in found.values()
@@ -300,20 +298,21 @@ class Engine:
             ):
                 path.is_canary_over, path.canary_faults = False, 0
         if retried:
-            found = await self._query(providers.list_routes, missing)
-        for workspace_id, route in found.items():
-            self._routes[workspace_id] = (now, route)
+            found = await self._query(providers.list_ways, missing)
+        for wish, route in found.items():
+            self._routes[wish] = (now, route)
 
-    def _choose(self, workspace_id: int) -> Path | None:
-        """The path that this workspace's mail takes now; None where none is in order."""
-        route = self._routes[workspace_id][1]
+    def _choose(self, lane: Lane) -> Path | None:
+        """The path that this lane's mail takes now; None where none is in order."""
+        route = self._routes[lane.wish][1]
         for candidate in route:
             if candidate.is_paused:
                 continue
             if candidate.state is State.CLOSED:
                 path = self._path(candidate.account)
                 path.is_canary = path.is_canary_over = False
-                path.has_other = len(_list_usable(route)) > 1
+                if not lane.account:
+                    path.has_other = len(_list_usable(route)) > 1
                 return path
             if (
                 candidate.state is State.HALF_OPEN
@@ -323,28 +322,31 @@ class Engine:
                 path.is_canary = True
                 if path.is_canary_over:
                     continue
-                path.has_other = bool(_list_usable(route))
+                if not lane.account:
+                    path.has_other = bool(_list_usable(route))
                 if not path.connections:
                     self._dispatcher.dial_wanted(path, time.monotonic())
                 elif path.room(time.monotonic()):
                     return path  # a trickle; what is more takes the next account
         return None
 
-    def _route_of(self, workspace_id: int, path: Path) -> Route:
-        """Why this workspace's mail takes this path."""
+    def _route_of(self, lane: Lane, path: Path) -> Route:
+        """Why this lane's mail takes this path."""
+        if lane.account:
+            return Route.PINNED
         if path.is_canary:
             return Route.CANARY
-        first = self._routes[workspace_id][1][0]
+        first = self._routes[lane.wish][1][0]
         is_first = first.account.id == path.account.id
         return Route.FIRST_CHOICE if is_first else Route.FAIL_OVER
 
-    def _find_way(self, parcel: Parcel, path: Path) -> Path:
+    def _find_way(self, parcel: Parcel, lane: Lane, path: Path) -> Path:
         """The path of one message: that of its lane, unless it met with faults there before, and
         there are others. Few messages open no breaker, and must not wait for that.
         """
         claim = parcel.claim
         turn = claim.path_fault_count // PATIENT_FAULTS
-        usable = _list_usable(self._routes[claim.workspace_id][1])
+        usable = _list_usable(self._routes[lane.wish][1])
         if not turn or len(usable) < 2 or path.is_canary:
             return path
         other = self._path(usable[turn % len(usable)].account)

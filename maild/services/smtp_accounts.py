@@ -15,20 +15,22 @@ from maild.db import database
 from maild.domain import networks, submission
 from maild.domain.actor import Actor
 from maild.domain.breaker import State
-from maild.domain.states import EventType
+from maild.domain.states import PRIORITY, EventType
 from maild.errors import Conflict, FieldError, InvalidFields, NotFound, summarise
 from maild.models import AccountTally, Breaker, Event, SmtpAccount, Workspace
 from maild.models.smtp_account import DEFAULT_ACCOUNT, ENVIRONMENT
-from maild.services import addresses, audit, secrets, workspaces
+from maild.services import addresses, audit, locks, secrets, workspaces
 from maild.services.messages import DELIVER
 from maild.transports.smtp import Server
 
 SECURITY = ("auto", "starttls", "tls", "none")
-NAME_MAX_CHARS = 64
+NAME_MAX_CHARS = submission.ACCOUNT_MAX_CHARS
 REASON_MAX_CHARS = 500
 CONNECTIONS_DEFAULT, CONNECTIONS_MAX = 10, 1_000
 PER_SECOND_MAX = 1_000_000
 PRIORITY_DEFAULT, PRIORITY_MAX = 100, 1_000
+PINNED_MAX = 10_000
+"""Messages that wait for one account are counted so far."""
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,253}[A-Za-z0-9.])?")
 
@@ -176,16 +178,24 @@ def resume(workspace_id: int, *, name: str, reason: str | None = None, by: Actor
 def delete(workspace_id: int, *, name: str, by: Actor) -> None:
     """Forget an account, and what is known of its health. What it sends just now ends as it ends.
 
-    Raises NotFound, and Conflict for the active one: what carries the mail then, a person says
-    first.
+    Raises NotFound, and Conflict for the active one, since a person says first what carries the
+    mail then, and for one that queued messages must go through.
     """
     with database.atomic():
+        statement, parameters = locks.accepting_in_turn(workspace_id)
+        database.execute_sql(statement, parameters)  # nobody asks for it just now
         _lock(workspace_id)
         row = find(workspace_id, name=name)
         if row.is_active:
             raise Conflict(
                 f"{name!r} carries the workspace's mail. Activate another account first"
                 f" ({DEFAULT_ACCOUNT!r} is that of the environment), then delete this one."
+            )
+        if waiting := _count_pinned(row):
+            count = f"{waiting} or more" if waiting == PINNED_MAX else str(waiting)
+            raise Conflict(
+                f"Queued messages must go through {name!r}, as their senders asked: {count}."
+                " Let them go out or cancel them first, then delete this account."
             )
         row.delete_instance()
         Breaker.delete().where(Breaker.account_id == row.id).execute()
@@ -200,6 +210,20 @@ def find(workspace_id: int, *, name: str) -> SmtpAccount:
     if row is None:
         raise NotFound(f"There is no SMTP account named {name!r} in this workspace.")
     return row
+
+
+_PINNED = """
+SELECT count(*)::int FROM (
+    SELECT FROM messages
+    WHERE status = 'queued' AND priority = ANY(%s) AND workspace_id = %s AND pinned_account = %s
+    LIMIT %s) AS first
+"""
+
+
+def _count_pinned(row: SmtpAccount) -> int:
+    """How many queued messages may go through this account alone; PINNED_MAX are counted."""
+    values = (list(PRIORITY.values()), row.workspace_id, row.name, PINNED_MAX)
+    return int(database.execute_sql(_PINNED, values).fetchone()[0])
 
 
 def _find(workspace_id: int, name: str) -> SmtpAccount | None:

@@ -28,7 +28,8 @@ class NewMessage:
     """A message as its sender describes it; nothing is checked yet. Times are aware.
 
     Each address of `cc` and `bcc` gets a message of its own; all of them show the same To and Cc.
-    Without `expires_at` its stream says how long it lives, from when it may be sent.
+    Without `expires_at` its stream says how long it lives, from when it may be sent. With
+    `smtp_account` all of them go through the account of that name alone.
     """
 
     from_email: str
@@ -48,6 +49,7 @@ class NewMessage:
     metadata: dict[str, Any] = field(default_factory=dict)
     scheduled_at: datetime | None = None
     expires_at: datetime | None = None
+    smtp_account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,12 @@ def _complaints(new: NewMessage) -> Iterator[submission.Complaint]:
         yield from submission.check_marketing_headers(new.headers)
     if new.topic is not None:
         yield from submission.check_topic("topic", new.topic)
+    if new.smtp_account is not None:
+        yield from submission.check_line(
+            "smtp_account", new.smtp_account, max_chars=submission.ACCOUNT_MAX_CHARS
+        )
+        if not new.smtp_account:
+            yield "smtp_account", "must not be empty; leave it out for any account"
     yield from submission.check_tags(new.tags)
     if new.metadata and len(json.dumps(new.metadata)) > submission.METADATA_MAX_OCTETS:
         yield "metadata", f"is larger than {submission.METADATA_MAX_OCTETS} bytes of JSON"

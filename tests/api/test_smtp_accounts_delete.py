@@ -3,7 +3,7 @@
 import pytest
 
 from maild.domain.actor import SYSTEM
-from maild.models import SmtpAccount
+from maild.models import Message, SmtpAccount
 from maild.services import smtp_accounts
 from maild.services.smtp_accounts import NewSmtpAccount
 
@@ -40,6 +40,31 @@ def test_it_keeps_the_active_account(api, refused, accounts):
     document = refused(delete(api, name="ses"), 409, "conflict")
     assert "Activate another account first" in document["detail"]
     assert names() == ["ses", "theirs"]
+
+
+def test_it_keeps_an_account_that_queued_mail_must_go_through(api, refused, accounts):
+    message_id = api.submit(smtp_account="ses").get_json()["id"]
+    api.submit(smtp_account="default")
+    api.submit()
+    api.submit(smtp_account="ses", stream="marketing")
+    document = refused(delete(api, name="ses"), 409, "conflict")
+    assert "as their senders asked: 2." in document["detail"]
+    assert names() == ["ses", "theirs"]
+    Message.update(status="cancelled", next_attempt_at=None).where(
+        Message.pinned_account == "ses", Message.id != message_id
+    ).execute()
+    assert "asked: 1." in refused(delete(api, name="ses"), 409, "conflict")["detail"]
+    Message.update(status="cancelled", next_attempt_at=None).where(
+        Message.id == message_id
+    ).execute()
+    assert delete(api, name="ses").status_code == 200
+
+
+def test_it_counts_no_further_than_it_must(api, refused, accounts, monkeypatch):
+    monkeypatch.setattr(smtp_accounts, "PINNED_MAX", 3)
+    for _ in range(5):
+        api.submit(smtp_account="ses")
+    assert "asked: 3 or more." in refused(delete(api, name="ses"), 409, "conflict")["detail"]
 
 
 @pytest.mark.parametrize("name", ["theirs", "nobody", "default"])

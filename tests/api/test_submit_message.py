@@ -53,6 +53,7 @@ def test_it_accepts_a_message(api):
         "last_error": None,
         "error_class": None,
         "smtp_account": None,
+        "pinned_smtp_account": None,
     }
 
 

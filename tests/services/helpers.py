@@ -138,19 +138,28 @@ def at_once(*actions: Callable[[], object]) -> None:
         raise caught[0]
 
 
-def fill(count: int, *, workspace_id: int = WORKSPACE_A, stream: str = "transactional") -> None:
-    """Store many queued messages at once, the oldest first; they have no content."""
+def fill(
+    count: int,
+    *,
+    workspace_id: int = WORKSPACE_A,
+    stream: str = "transactional",
+    account: str = "",
+) -> None:
+    """Store many queued messages at once, the oldest first; they have no content. With `account`
+    they are pinned to it.
+    """
     db.database.execute_sql(
         """
         INSERT INTO messages (id, workspace_id, status, stream, priority, from_email, to_email,
-            subject, size_bytes, tags, metadata, next_attempt_at, expires_at)
+            subject, size_bytes, tags, metadata, next_attempt_at, expires_at, pinned_account)
         SELECT gen_random_uuid(), %(workspace)s, 'queued', %(stream)s,
             CASE %(stream)s WHEN 'marketing' THEN 10 ELSE 0 END, 'shop@example.com',
             'user' || n || '@example.org', 'Hello', 100, '{}', '{}',
-            now() - (%(count)s - n) * interval '1 millisecond', now() + interval '1 day'
+            now() - (%(count)s - n) * interval '1 millisecond', now() + interval '1 day',
+            %(account)s
         FROM generate_series(1, %(count)s) AS n
         """,
-        {"workspace": workspace_id, "stream": stream, "count": count},
+        {"workspace": workspace_id, "stream": stream, "count": count, "account": account},
     )
 
 

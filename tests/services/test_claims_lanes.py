@@ -50,6 +50,20 @@ def test_it_lists_the_lanes_that_have_something_due(accept: Accept, lease: Lease
     assert claims.list_due_lanes() == [B_PATIENT]
 
 
+def test_mail_that_is_pinned_to_an_account_is_a_lane_of_its_own(
+    accept: Accept, lease: Lease
+) -> None:
+    pinned = accept(smtp_account="default")
+    fill(2)
+    fill(3, account="ses")
+    fill(1, account="ses", stream="marketing")
+    lanes = [A_URGENT, Lane(0, 1, "default"), Lane(0, 1, "ses"), Lane(10, 1, "ses")]
+    assert claims.list_due_lanes() == lanes
+    assert [c.message_id for c in take(lease, Lane(0, WORKSPACE_A, "default"))] == [pinned.id]
+    assert [len(take(lease, lane)) for lane in lanes] == [2, 0, 3, 1]
+    assert claims.list_due_lanes() == []
+
+
 def test_lanes_whose_mail_is_for_later_are_left_out(accept: Accept, lease: Lease) -> None:
     accept(scheduled_at=datetime.now(UTC) + timedelta(hours=1))
     accept(workspace_id=WORKSPACE_B)
@@ -107,6 +121,7 @@ def claim_values(lease: Lease) -> dict[str, object]:
     return {
         "workspace": WORKSPACE_A,
         "priority": 0,
+        "pin": "",
         "stream": "transactional",
         "limit": 100,
         "worker": str(lease.worker_id),
@@ -142,8 +157,21 @@ def test_listing_lanes_probes_the_index_once_a_lane(crowd: None) -> None:
     assert read <= 8, "a row or two for each of the four lanes, not the lanes' 4,000"
 
 
-def test_a_claim_reads_its_slice_from_the_index(crowd: None, lease: Lease) -> None:
-    found = explain(claims._CLAIM, claim_values(lease))
+def test_pinned_mail_costs_a_probe_for_each_account(crowd: None) -> None:
+    for name in ("ses", "postal"):
+        fill(1_000, account=name)
+    db.execute_sql("ANALYZE messages")
+    found = explain(claims._LIST_LANES, (claims.LANES_MAX,))
+    assert {node["Index Name"] for node in found} == {"messages_due"}
+    read = sum(node["Actual Rows"] * node["Actual Loops"] for node in found)
+    assert read <= 12, "a row or two for each of the six lanes"
+
+
+@pytest.mark.parametrize("pin", ["", "ses"])
+def test_a_claim_reads_its_slice_from_the_index(pin: str, crowd: None, lease: Lease) -> None:
+    fill(500, account="ses")
+    db.execute_sql("ANALYZE messages")
+    found = explain(claims._CLAIM, {**claim_values(lease), "pin": pin})
     [due] = [node for node in found if node.get("Index Name") == "messages_due"]
     assert due["Actual Rows"] * due["Actual Loops"] == 100, "no more than it takes"
 

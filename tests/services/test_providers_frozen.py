@@ -182,7 +182,7 @@ def test_the_list_of_routes_looks_freezes_up_by_their_workspace(account: MakeAcc
     account("primary", active=True)
     freeze("primary")
     db.execute_sql("ANALYZE freezes")
-    values = ("default", [WORKSPACE_A])
+    values = {"workspaces": [WORKSPACE_A], "environment": "default"}
     [(found,)] = db.execute_sql(f"EXPLAIN (FORMAT JSON) {providers._ROUTES}", values).fetchall()
     plan = found if isinstance(found, str) else json.dumps(found)
     assert "freezes_in_force" in plan

@@ -12,11 +12,12 @@ from maild.domain.mime import Attachment
 from maild.domain.states import EventType, Status, Stream
 from maild.errors import InvalidFields, NotFound
 from maild.models import AuditEntry, Event, Message, MessageAttachment, MessageBody
-from maild.services import messages, resending, suppressions
+from maild.services import messages, resending, smtp_accounts, suppressions
 from maild.services.messages import NewMessage
 from maild.services.resending import Outcome, OutcomeStatus
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, WORKSPACE_B, Inbox
+from tests.services.conftest import MakeAccount
 from tests.services.helpers import at_once, reload, take
 
 Accept = Callable[..., Message]
@@ -122,8 +123,29 @@ def test_all_that_it_says_is_copied(make: Make) -> None:
 def test_no_part_of_a_message_is_forgotten() -> None:
     """Who adds a field to a submission decides whether a copy has it."""
     left_out = {"scheduled_at", "expires_at", "cc", "bcc"}
-    copied = {*WHOLE, "from_email", "to_email", "topic"}
+    copied = {*WHOLE, "from_email", "to_email", "topic", "smtp_account"}
     assert {field.name for field in dataclasses.fields(NewMessage)} <= copied | left_out
+
+
+@pytest.mark.parametrize("name", ["ses", "default"])
+def test_a_copy_goes_through_the_account_that_the_old_one_had_to_take(
+    name: str, make: Make, account: MakeAccount
+) -> None:
+    account("ses")
+    assert copy_of(make(Status.FAILED, smtp_account=name)).pinned_account == name
+
+
+def test_a_copy_may_take_any_account_where_the_old_ones_is_gone(
+    make: Make, account: MakeAccount
+) -> None:
+    account("ses")
+    account("postal")
+    gone, kept = make(Status.FAILED, smtp_account="ses"), make(Status.SENT, smtp_account="postal")
+    plain = make(Status.CANCELLED)
+    smtp_accounts.delete(WORKSPACE_A, name="ses", by=PERSON)
+    outcomes = resend(gone, kept, plain)
+    copies = [reload(o.new_message).pinned_account for o in outcomes if o.new_message]
+    assert copies == ["", "postal", ""]
 
 
 def test_neither_its_time_nor_its_lifetime_is_copied(make: Make) -> None:

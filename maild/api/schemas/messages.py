@@ -92,6 +92,11 @@ class MessageIn(Input):
         description="Not sent after this time. Without it the stream's lifetime decides, from"
         " when the message may be sent.",
     )
+    smtp_account: str | None = Field(
+        None,
+        description="The name of the SMTP account that it must go through; `default` is that of"
+        " the environment. It takes no other, and waits while that one is out of use.",
+    )
 
 
 def _keep_going(
@@ -166,6 +171,9 @@ class MessageSummary(BaseModel):
     last_error: str | None
     error_class: str | None
     smtp_account: str | None = Field(description="The SMTP account of the latest attempt.")
+    pinned_smtp_account: str | None = Field(
+        description="The one SMTP account that it may go through, as its sender asked."
+    )
     message_id_header: str
     created_at: datetime
     updated_at: datetime
