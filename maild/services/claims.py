@@ -82,7 +82,7 @@ class Content:
 
 
 # A skip scan by hand: one probe of the index for each lane, however many messages wait in it.
-_LIST_LANES = """
+_LANES = """
 WITH RECURSIVE lane AS (
     (SELECT priority, workspace_id, pinned_account, next_attempt_at FROM messages
         WHERE status = 'queued'
@@ -94,13 +94,31 @@ WITH RECURSIVE lane AS (
             > (lane.priority, lane.workspace_id, lane.pinned_account)
         ORDER BY priority, workspace_id, pinned_account, next_attempt_at LIMIT 1) AS next
 )
+"""
+_LIST_LANES = (
+    _LANES
+    + """
 SELECT priority, workspace_id, pinned_account FROM lane WHERE next_attempt_at <= now() LIMIT %s
 """
+)
+_OLDEST_DUE = (
+    _LANES
+    + """
+SELECT extract(epoch FROM now() - min(next_attempt_at))::float8 FROM lane
+WHERE next_attempt_at <= now()
+"""
+)
 
 
 def list_due_lanes() -> list[Lane]:
     """The lanes in which something is due."""
     return [Lane(*row) for row in database.execute_sql(_LIST_LANES, (LANES_MAX,)).fetchall()]
+
+
+def find_oldest_due_seconds() -> float | None:
+    """How long the oldest due message of all lanes has waited; None where nothing is due."""
+    seconds: float | None = database.execute_sql(_OLDEST_DUE).fetchone()[0]
+    return seconds
 
 
 # The rules of the lane are read once, and each message is looked up by itself: suppressions and
@@ -123,23 +141,34 @@ WITH rules AS MATERIALIZED (
     SELECT id, kind, target, reason FROM freezes
     WHERE workspace_id = %(workspace)s AND lifted_at IS NULL AND expires_at > now()
         AND kind <> 'smtp_account' AND (kind <> 'stream' OR target = %(stream)s)
+), picked AS MATERIALIZED (
+    SELECT id, policy_version, from_email, to_email, stream, topic, api_key_id, expires_at
+    FROM messages
+    WHERE status = 'queued' AND priority = %(priority)s AND workspace_id = %(workspace)s
+        AND pinned_account = %(pin)s AND next_attempt_at <= now()
+        AND EXISTS (
+            SELECT FROM workers w
+            WHERE w.id = %(worker)s AND w.seen_at > now() - %(lease)s * interval '1 second')
+    ORDER BY next_attempt_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
 ), due AS MATERIALIZED (
     SELECT m.id, s.id AS suppression_id, u.id AS unsubscribe_id, f.id AS freeze_id,
         coalesce(s.reason, f.reason) AS reason, split_part(m.from_email, '@', -1) AS from_domain,
         split_part(m.to_email, '@', -1) AS to_domain,
         r.version = 0 OR m.policy_version <> r.version AS has_new_rules,
         m.expires_at <= now() AS is_over
-    FROM messages m
+    FROM picked m
     CROSS JOIN rules r
     LEFT JOIN LATERAL (
         SELECT id, reason FROM suppressions
-        WHERE workspace_id = m.workspace_id AND email = lower(m.to_email COLLATE "pg_c_utf8")
+        WHERE workspace_id = %(workspace)s AND email = lower(m.to_email COLLATE "pg_c_utf8")
             AND removed_at IS NULL AND (stream IS NULL OR stream = m.stream)
             AND (expires_at IS NULL OR expires_at > now())
         LIMIT 1) s ON true
     LEFT JOIN LATERAL (
         SELECT id FROM unsubscribes
-        WHERE workspace_id = m.workspace_id AND email = lower(m.to_email COLLATE "pg_c_utf8")
+        WHERE workspace_id = %(workspace)s AND email = lower(m.to_email COLLATE "pg_c_utf8")
             AND removed_at IS NULL AND (stream IS NULL OR stream = m.stream)
             AND (topic IS NULL OR topic = m.topic)
         LIMIT 1) u ON true
@@ -151,14 +180,6 @@ WITH rules AS MATERIALIZED (
             WHEN 'recipient_domain' THEN target = split_part(m.to_email, '@', -1)
             ELSE true END
         ORDER BY id LIMIT 1) f ON true
-    WHERE m.status = 'queued' AND m.priority = %(priority)s AND m.workspace_id = %(workspace)s
-        AND m.pinned_account = %(pin)s AND m.next_attempt_at <= now()
-        AND EXISTS (
-            SELECT FROM workers w
-            WHERE w.id = %(worker)s AND w.seen_at > now() - %(lease)s * interval '1 second')
-    ORDER BY m.next_attempt_at
-    LIMIT %(limit)s
-    FOR UPDATE OF m SKIP LOCKED
 ), decided AS MATERIALIZED (
     SELECT d.*,
         CASE

@@ -7,9 +7,8 @@ import peewee
 
 from maild import db, queue
 from maild.db import database
-from maild.domain.states import PRIORITY
 from maild.errors import MaildError, Unavailable
-from maild.services import conservation, migrations, workers
+from maild.services import claims, conservation, migrations, workers
 
 DEPTH_MAX = 10_000
 """The queue's depth is counted no further than this: the answer must not cost more as the queue
@@ -55,26 +54,21 @@ def check_conservation() -> Check:
     return _run("conservation", _check_conservation)
 
 
+_DEPTH = """
+SELECT
+    (SELECT count(*) FROM (SELECT FROM messages
+        WHERE status = 'queued' AND next_attempt_at <= now() LIMIT %(max)s) due),
+    (SELECT count(*) FROM (SELECT FROM messages
+        WHERE status = 'queued' AND next_attempt_at > now() LIMIT %(max)s) later),
+    (SELECT count(*) FROM (SELECT FROM messages
+        WHERE status = 'sending' LIMIT %(max)s) held)
+"""
+
+
 def measure_queue() -> QueueDepth:
     """How much waits, and how long the oldest due message has."""
-    row = database.execute_sql(
-        """
-        SELECT
-            (SELECT count(*) FROM (SELECT FROM messages
-                WHERE status = 'queued' AND next_attempt_at <= now() LIMIT %(max)s) due),
-            (SELECT count(*) FROM (SELECT FROM messages
-                WHERE status = 'queued' AND next_attempt_at > now() LIMIT %(max)s) later),
-            (SELECT count(*) FROM (SELECT FROM messages
-                WHERE status = 'sending' LIMIT %(max)s) held),
-            (SELECT extract(epoch FROM now() - min(oldest)) FROM (
-                SELECT (SELECT min(next_attempt_at) FROM messages
-                    WHERE status = 'queued' AND priority = p) AS oldest
-                FROM unnest(%(priorities)s) AS p) by_priority
-            WHERE oldest <= now())
-        """,
-        {"max": DEPTH_MAX, "priorities": list(PRIORITY.values())},
-    ).fetchone()
-    return QueueDepth(row[0], row[1], row[2], float(row[3]) if row[3] is not None else None)
+    due, later, sending = database.execute_sql(_DEPTH, {"max": DEPTH_MAX}).fetchone()
+    return QueueDepth(due, later, sending, claims.find_oldest_due_seconds())
 
 
 def _run(name: str, check: Callable[[], str | None]) -> Check:

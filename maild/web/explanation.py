@@ -120,9 +120,15 @@ def _queued(message: Message, case: Case) -> Explanation:
         if limit is not None:
             meaning = f"It is accepted, and waits for room in {_limit(limit, message)}."
         return Explanation(meaning, "It goes out", next_at=due_at)
+    follows = "A worker takes it within moments."
+    if message.pinned_account:
+        follows = (
+            f"A worker takes it as soon as “{message.pinned_account}” is in use, the SMTP account"
+            " that its sender named."
+        )
     return Explanation(
         "It is accepted, stored, and due.",
-        "A worker takes it within moments. If it stays here, look at the workers on the overview.",
+        f"{follows} If it stays here, look at the workers on the overview.",
     )
 
 

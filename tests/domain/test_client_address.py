@@ -45,7 +45,8 @@ def test_it_finds_the_caller(remote, forwarded, address):
 
 @pytest.mark.parametrize(
     "bad",
-    ["unknown", "_hidden", "198.51.100", "198.51.100.1.", "[2001:db8::5", "[::1]x", "1.2.3.4:", "a b", " "],
+    ["unknown", "_hidden", "198.51.100", "198.51.100.1.", "[2001:db8::5", "[::1]x", "1.2.3.4:",
+     "a b", " "],
 )  # fmt: skip
 def test_nothing_counts_that_stands_before_a_bad_entry(bad):
     """Whoever wrote the bad entry is known; who came before is anybody's word."""
@@ -89,7 +90,8 @@ def test_it_takes_networks_and_addresses(text, network):
         ("2001:db8::1/32", "2001:db8::/32"),
         ("::ffff:192.0.2.9/120", "::ffff:c000:200/120"),
         *[(bad, "must be an address or a network") for bad in (
-            "", " ", "example.com", "192.0.2.0/33", "192.0.2.0/", "192.0.2", "192.0.2.0/24 ", "a/b/c",
+            "", " ", "example.com", "192.0.2.0/33", "192.0.2.0/", "192.0.2", "192.0.2.0/24 ",
+            "a/b/c",
             "fe80::1%eth0", "1.2.3.4\0", "٣.2.3.4", "192.0.2.1-192.0.2.9", "*")],
     ],
 )  # fmt: skip

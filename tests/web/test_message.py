@@ -214,3 +214,10 @@ def test_there_is_no_text_of_another_workspace_or_without_one(client, accept):
     assert client.get(f"/ui/messages/{accept(workspace_id=2).id}/text").status_code == 404
     html_only = accept(body_text=None, body_html="<p>x</p>")
     assert client.get(f"/ui/messages/{html_only.id}/text").status_code == 404
+
+
+def test_a_message_that_waits_for_its_account_says_so(page, accept):
+    message = accept(smtp_account="default")
+    text = page(f"/ui/messages/{message.id}").get_text(" ", strip=True)
+    assert "as soon as “default” is in use, the SMTP account that its sender named" in text
+    assert "Wanted account default" in text
