@@ -107,6 +107,8 @@ def explain(
     `CTE Name` for a part of the statement itself.
     """
     with db.atomic() as transaction:
+        if sql == claims._CLAIM:
+            db.execute_sql(claims._IN_ORDER)
         [(found,)] = db.execute_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", values).fetchall()
         transaction.rollback()
     [whole] = found if isinstance(found, list) else json.loads(found)
