@@ -1,37 +1,35 @@
 """Accepting: what becomes of submissions, decided and written down in one transaction.
 
-Whoever accepts for a workspace does so in turn, from reading what is known (policy, suppressions,
-freezes, how much of the limits is used, idempotency keys) to the commit: so no limit is overdrawn
-and no key used twice, however many ask at once, and whatever becomes of Redis. Threads that come at
-the same time share a turn (`accept_groups`).
+Near a limit, and with an idempotency key, whoever accepts for a workspace does so in turn, from
+reading what is known (policy, suppressions, freezes, how much of the limits is used, keys) to the
+commit: so no limit is overdrawn and no key used twice, however many ask at once, and whatever
+becomes of Redis. Threads that come at the same time share a turn (`accept_groups`).
 
-The decision itself is pure (`domain/policy.py`).
+What is known is read in `facts`, what is accepted is written in `message_store`, what a rejected
+sender is told is in `rejections`. The decision itself is pure (`domain/policy.py`).
 """
 
-import copy
 import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from maild.db import connection, database, execute_prepared
+from maild.db import connection, database
 from maild.domain import ids, policy
-from maild.domain.freeze import FreezeKind
-from maild.domain.limits import WINDOW_SLOTS, WORKSPACE, Ledger, Usage, slot_of
-from maild.domain.policy import Check, Decision, Facts, Policy, Route, Verdict
+from maild.domain.limits import WORKSPACE, Usage, slot_of
+from maild.domain.policy import Check, Decision, Facts, Route, Verdict
 from maild.domain.states import Status
-from maild.errors import IdempotencyConflict, MaildError, NotFound
+from maild.errors import IdempotencyConflict, MaildError
 from maild.models import Message
 from maild.models.smtp_account import DEFAULT_ACCOUNT
-from maild.services import locks, message_store, policies, providers, rejections
+from maild.services import facts, locks, message_store, providers, rejections
+from maild.services.facts import Known, domain_of
 from maild.services.message_store import Key, Row
 from maild.services.submissions import Submission
 
-KEY_LIFETIME = "24 hours"
-"""How long an idempotency key is remembered."""
 IMPLIED = (
     Check.FROM_DOMAIN,
     Check.RECIPIENT_DOMAIN,
@@ -42,6 +40,13 @@ IMPLIED = (
 """The first checks, in their order. That one of them passed is not written down: whatever was
 checked after it tells it.
 """
+ROOM = 100_000
+"""With so much room in its limits a workspace needs no turns: no more can be under way at the same
+time, AT_ONCE_MAX in each of eight threads of 25 web processes.
+"""
+AT_ONCE_MAX = 500
+"""Messages that one transaction accepts without a turn."""
+LIMITS = (Check.WORKSPACE_LIMIT, Check.DOMAIN_LIMIT)
 ROUTE_SECONDS = 2.0
 """How old the provider that a decision names may be; the claim decides anew."""
 
@@ -71,12 +76,48 @@ def settle(workspace_id: int, submissions: Sequence[Submission]) -> list[Settled
     """
     with connection():
         provider = _provider_of(workspace_id)
+        if not _must_take_turns(workspace_id, submissions):
+            turn = _Turn(workspace_id, facts.read(workspace_id, submissions), provider)
+            settled = turn.settle_all(submissions)
+            if turn.is_roomy(submissions):
+                turn.write()
+                return settled
         with database.atomic():
-            known = _read(workspace_id, submissions, after=locks.accepting_in_turn(workspace_id))
+            lock = locks.accepting_in_turn(workspace_id)
+            known = facts.read(workspace_id, submissions, after=lock)
             turn = _Turn(workspace_id, known, provider)
-            settled = [turn.settle(submission) for submission in submissions]
+            settled = turn.settle_all(submissions)
+            if turn.lacks_room:
+                known = facts.read(workspace_id, submissions, until=known.end_of(submissions))
+                turn = _Turn(workspace_id, known, provider)
+                settled = turn.settle_all(submissions)
             turn.write()
+        _note_room(workspace_id, is_roomy=turn.is_roomy(submissions))
     return settled
+
+
+def _must_take_turns(workspace_id: int, submissions: Sequence[Submission]) -> bool:
+    """Whether others must wait: for an idempotency key, an account that must not be deleted
+    meanwhile, for many at once, near a limit.
+    """
+    return (
+        workspace_id in _crowded
+        or any(s.by.idempotency_key is not None for s in submissions)
+        or any(s.new.smtp_account not in (None, DEFAULT_ACCOUNT) for s in submissions)
+        or sum(len(s.recipients) for s in submissions) > AT_ONCE_MAX
+    )
+
+
+def _note_room(workspace_id: int, *, is_roomy: bool) -> None:
+    if is_roomy:
+        _crowded.discard(workspace_id)
+    elif len(_crowded) < _CROWDED_MAX:
+        _crowded.add(workspace_id)
+
+
+_crowded: set[int] = set()
+"""Workspaces that were near a limit when this process accepted for them last."""
+_CROWDED_MAX = 100_000
 
 
 def ask(workspace_id: int, submission: Submission) -> list[tuple[str, Decision]]:
@@ -86,107 +127,35 @@ def ask(workspace_id: int, submission: Submission) -> list[tuple[str, Decision]]
     """
     with connection():
         provider = _provider_of(workspace_id)
-        known = _read(workspace_id, [submission])
+        known = facts.read(workspace_id, [submission])
         if (objection := rejections.of_account(submission, known.accounts)) is not None:
             raise objection
-        return _Turn(workspace_id, known, provider).decide(submission)
-
-
-@dataclass(slots=True)
-class _Known:
-    """What the database says at the beginning of a turn."""
-
-    now: datetime
-    policy: Policy
-    suppressions: dict[str, list[list[Any]]]
-    unsubscribes: dict[str, list[list[Any]]]
-    freezes: list[list[Any]]
-    accounts: frozenset[str]
-    """The names of SMTP accounts that submissions ask for, and that are there."""
-    ledger: Ledger
-    keys: dict[str, tuple[bytes, dict[str, Any]]] = field(default_factory=dict)
-
-
-# One row, each of its columns a list of lists. Addresses are compared in lower case beyond ASCII
-# too, whatever the locale of the database. Each is looked up by itself (OFFSET keeps it so): this
-# is planned once, when there may be none, and must hold for a hundred thousand. The clock, because
-# whoever waited for his turn began sooner.
-_READ = """
-WITH a AS MATERIALIZED (
-    SELECT address, lower(address COLLATE "pg_c_utf8") AS email FROM unnest($2::text[]) AS address
-)
-SELECT clock_timestamp(),
-    EXISTS (SELECT FROM workspaces WHERE id = $1),
-    (SELECT max(version) FROM policies WHERE workspace_id = $1),
-    (SELECT json_agg(json_build_array(a.address, s.id, s.stream, s.class, s.reason))
-        FROM a, LATERAL (
-            SELECT id, stream, class, reason FROM suppressions
-            WHERE workspace_id = $1 AND email = a.email AND removed_at IS NULL
-                AND (expires_at IS NULL OR expires_at > now())
-            OFFSET 0) AS s),
-    (SELECT json_agg(json_build_array(a.address, u.id, u.stream, u.topic))
-        FROM a, LATERAL (
-            SELECT id, stream, topic FROM unsubscribes
-            WHERE workspace_id = $1 AND email = a.email AND removed_at IS NULL
-            OFFSET 0) AS u),
-    (SELECT json_agg(json_build_array(id, kind, target, reason, expires_at) ORDER BY id)
-        FROM freezes
-        WHERE workspace_id = $1 AND lifted_at IS NULL AND expires_at > now()),
-    (SELECT json_agg(json_build_array(domain, slot, message_count)) FROM limit_tallies
-        WHERE workspace_id = $1 AND domain = ANY($3::text[])
-            AND slot >= floor(extract(epoch FROM now()) / 300)::int - $4),
-    (SELECT json_agg(json_build_array(key, encode(request_hash, 'hex'), answer))
-        FROM idempotency_keys
-        WHERE workspace_id = $1 AND key = ANY($5::text[])
-            AND created_at > now() - $6::interval),
-    (SELECT array_agg(name) FROM smtp_accounts WHERE workspace_id = $1 AND name = ANY($7::text[]))
-"""
-
-
-def _read(
-    workspace_id: int,
-    submissions: Sequence[Submission],
-    *,
-    after: tuple[str, Sequence[Any]] = ("", ()),
-) -> _Known:
-    recipients = list({text for s in submissions for text in s.recipients})
-    scopes = [WORKSPACE, *{_domain_of(text) for text in recipients}]
-    keys = [key for s in submissions if (key := s.by.idempotency_key) is not None]
-    accounts = [name for s in submissions if (name := s.new.smtp_account) is not None]
-    parameters = (workspace_id, recipients, scopes, WINDOW_SLOTS, keys, KEY_LIFETIME, accounts)
-    [row] = execute_prepared("facts", _READ, parameters, after=after)
-    now, is_there, version, suppressions, unsubscribes, freezes, tallies, known_keys, found = row
-    if not is_there:
-        raise NotFound(f"There is no workspace {workspace_id}.")
-    return _Known(
-        now=now,
-        policy=policies.known(workspace_id, version or 0),
-        suppressions=_by_address(suppressions),
-        unsubscribes=_by_address(unsubscribes),
-        freezes=freezes or [],
-        accounts=frozenset([DEFAULT_ACCOUNT, *(found or ())]),
-        ledger=Ledger(tallies or ()),
-        keys={key: (bytes.fromhex(hash_), answer) for key, hash_, answer in known_keys or ()},
-    )
-
-
-def _by_address(rows: list[list[Any]] | None) -> dict[str, list[list[Any]]]:
-    found: dict[str, list[list[Any]]] = {}
-    for address, *rest in rows or ():
-        found.setdefault(address, []).append(rest)
-    return found
+        turn = _Turn(workspace_id, known, provider)
+        decided = turn.decide(submission)
+        if turn.lacks_room:
+            known = facts.read(workspace_id, [submission], until=known.end_of([submission]))
+            decided = _Turn(workspace_id, known, provider).decide(submission)
+        return decided
 
 
 class _Turn:
     """One turn: deciding, submission by submission, and then writing all of it."""
 
-    def __init__(self, workspace_id: int, known: _Known, provider: dict[str, Any] | None) -> None:
+    def __init__(self, workspace_id: int, known: Known, provider: dict[str, Any] | None) -> None:
         self._workspace_id = workspace_id
         self._known = known
         self._provider = provider
         self._rows: list[Row] = []
         self._tallies: Counter[tuple[str, int]] = Counter()
         self._keys: list[Key] = []
+        self.lacks_room = False
+        """A limit is full when a message is due. When it has room, only those know who have read
+        all tallies; and mail may be scheduled for a year.
+        """
+
+    def settle_all(self, submissions: Sequence[Submission]) -> list[Settled]:
+        """`settle` for each, in their order."""
+        return [self.settle(submission) for submission in submissions]
 
     def settle(self, submission: Submission) -> Settled:
         """Accept or reject; what is accepted is written with `write`."""
@@ -197,12 +166,10 @@ class _Turn:
             return submission.late
         if (objection := rejections.of_account(submission, known.accounts)) is not None:
             return objection
-        # A rejected submission takes up no room, not even with those of its recipients that fit.
-        kept = copy.deepcopy(known.ledger) if len(submission.recipients) > 1 else known.ledger
         decided = self.decide(submission)
         for place, (_, decision) in enumerate(decided):
             if decision.verdict is Verdict.REJECT:
-                known.ledger = kept
+                self._give_back(decided)
                 return rejections.of(submission, place, decision, now=known.now)
         rows = self._make_rows(submission, decided)
         self._rows += rows
@@ -216,26 +183,48 @@ class _Turn:
     def decide(self, submission: Submission) -> list[tuple[str, Decision]]:
         """The decision about each recipient's message; those that may go are counted."""
         new, known = submission.new, self._known
-        due_at = _due_at(submission, known.now).timestamp()
-        expires_at = _expires_at(submission, known).timestamp()
+        due_at = known.due_at(submission).timestamp()
+        expires_at = known.expires_at(submission).timestamp()
         provider = self._provider
         if new.smtp_account is not None:
             provider = {"smtp_account": new.smtp_account, "route": Route.PINNED}
         decided = []
         for recipient in submission.recipients:
-            facts = Facts(
+            about = Facts(
                 stream=new.stream,
-                from_domain=_domain_of(new.from_email),
-                to_domain=_domain_of(recipient),
+                from_domain=domain_of(new.from_email),
+                to_domain=domain_of(recipient),
                 due_at=due_at,
                 expires_at=expires_at,
-                suppression=self._find_suppression(recipient, new.stream),
-                unsubscribe=self._find_unsubscribe(recipient, new.stream, new.topic),
-                freeze=self._find_freeze(submission, recipient),
+                suppression=known.find_suppression(recipient, new.stream),
+                unsubscribe=known.find_unsubscribe(recipient, new.stream, new.topic),
+                freeze=known.find_freeze(submission, recipient),
                 provider=provider,
             )
-            decided.append((recipient, policy.evaluate(known.policy, facts, known.ledger)))
+            decision = policy.evaluate(known.policy, about, known.ledger)
+            decided.append((recipient, decision))
+            self.lacks_room = self.lacks_room or any(
+                checked.check in LIMITS and checked.verdict is not Verdict.PASS
+                for checked in decision.checks
+            )
         return decided
+
+    def _give_back(self, decided: Sequence[tuple[str, Decision]]) -> None:
+        """A rejected submission takes up no room, not even with those recipients that fit."""
+        for recipient, decision in decided:
+            if decision.verdict in (Verdict.PASS, Verdict.WAIT):
+                for _, scope, _ in self._known.policy.limits_for(domain_of(recipient)):
+                    self._known.ledger.give_back(scope, decision.due_at)
+
+    def is_roomy(self, submissions: Sequence[Submission]) -> bool:
+        """Whether all limits are so far away that whatever is under way elsewhere fits too."""
+        known = self._known
+        domains = {domain_of(text) for s in submissions for text in s.recipients}
+        return all(
+            known.ledger.is_roomy(scope, limit=limit, room=ROOM)
+            for domain in domains
+            for _, scope, limit in known.policy.limits_for(domain)
+        )
 
     def write(self) -> None:
         if self._rows:
@@ -251,10 +240,11 @@ class _Turn:
         self, submission: Submission, decided: Sequence[tuple[str, Decision]]
     ) -> list[Row]:
         now = self._known.now
-        due_at, expires_at = _due_at(submission, now), _expires_at(submission, self._known)
-        first_id = ids.new_id(now)
+        due_at, expires_at = self._known.due_at(submission), self._known.expires_at(submission)
+        # In the order of the recipients, so that whoever sorts by ids finds them in it.
+        row_ids = sorted(ids.new_id(now) for _ in decided)
         rows = []
-        for place, (recipient, decision) in enumerate(decided):
+        for row_id, (recipient, decision) in zip(row_ids, decided, strict=True):
             is_stopped = decision.verdict is Verdict.STOP
             evidence = decision.last.evidence if is_stopped else {}
             when = due_at
@@ -263,10 +253,10 @@ class _Turn:
             if not is_stopped:
                 slot = slot_of(decision.due_at)
                 self._tallies[WORKSPACE, slot] += 1
-                self._tallies[_domain_of(recipient), slot] += 1
+                self._tallies[domain_of(recipient), slot] += 1
             rows.append(
                 Row(
-                    id=first_id if place == 0 else ids.new_id(now),
+                    id=row_id,
                     submission=submission,
                     to_email=recipient,
                     status=Status.SUPPRESSED if is_stopped else Status.QUEUED,
@@ -274,8 +264,8 @@ class _Turn:
                     expires_at=expires_at,
                     decision=as_json(decision),
                     policy_version=decision.policy_version,
-                    submission_id=first_id if len(decided) > 1 else None,
-                    is_first=place == 0,
+                    submission_id=row_ids[0] if len(decided) > 1 else None,
+                    is_first=row_id == row_ids[0],
                     suppression_id=evidence.get("suppression_id"),
                     unsubscribe_id=evidence.get("unsubscribe_id"),
                     stopped_by={"check": decision.last.check, **evidence} if is_stopped else None,
@@ -299,35 +289,6 @@ class _Turn:
         messages = (message_store.as_message(self._workspace_id, row, now=then) for row in rows)
         return Accepted(tuple(messages), is_replayed=True)
 
-    def _find_suppression(self, recipient: str, stream: str) -> dict[str, Any] | None:
-        for id_, scope, class_, reason in self._known.suppressions.get(recipient, ()):
-            if scope is None or scope == stream:
-                return {"suppression_id": id_, "class": class_, "reason": reason}
-        return None
-
-    def _find_unsubscribe(
-        self, recipient: str, stream: str, topic: str | None
-    ) -> dict[str, Any] | None:
-        for id_, scope, of_topic in self._known.unsubscribes.get(recipient, ()):
-            if (scope is None or scope == stream) and (of_topic is None or of_topic == topic):
-                return {"unsubscribe_id": id_, **({"topic": of_topic} if of_topic else {})}
-        return None
-
-    def _find_freeze(self, submission: Submission, recipient: str) -> dict[str, Any] | None:
-        new = submission.new
-        own = {
-            FreezeKind.WORKSPACE: None,
-            FreezeKind.STREAM: new.stream.value,
-            FreezeKind.API_KEY: str(submission.by.api_key_id),
-            FreezeKind.FROM_EMAIL: new.from_email.lower(),
-            FreezeKind.RECIPIENT_DOMAIN: _domain_of(recipient),
-        }
-        for id_, kind, target, reason, expires_at in self._known.freezes:
-            if kind in own and own[FreezeKind(kind)] == target:
-                until = expires_at.replace("+00:00", "Z")
-                return {"freeze_id": id_, "kind": kind, "reason": reason, "until": until}
-        return None
-
 
 def as_json(decision: Decision) -> dict[str, Any]:
     """A decision as events keep it: `decisions` puts in again what goes without saying."""
@@ -340,22 +301,6 @@ def as_json(decision: Decision) -> dict[str, Any]:
             if c.verdict is not Verdict.PASS or c.check not in IMPLIED
         ],
     }
-
-
-def _due_at(submission: Submission, now: datetime) -> datetime:
-    scheduled_at = submission.new.scheduled_at
-    return max(now, scheduled_at) if scheduled_at else now
-
-
-def _expires_at(submission: Submission, known: _Known) -> datetime:
-    if submission.new.expires_at is not None:
-        return submission.new.expires_at
-    seconds = known.policy.stream(submission.new.stream).lifetime_seconds
-    return _due_at(submission, known.now) + timedelta(seconds=seconds)
-
-
-def _domain_of(address: str) -> str:
-    return address.rpartition("@")[2]
 
 
 def _as_answer(rows: Sequence[Row], now: datetime) -> dict[str, Any]:
@@ -442,5 +387,6 @@ def prune() -> None:
 
 
 def forget() -> None:
-    """Know no provider any more: for a database that was emptied."""
+    """Know no provider and no crowd any more: for a database that was emptied."""
     _providers.clear()
+    _crowded.clear()

@@ -13,6 +13,7 @@ from maild.errors import BlockedRecipientDomain, RateLimited
 from maild.models import AcceptedTally, Event, LimitTally, Message, MessageBody
 from maild.services import acceptance, decisions, messages, policies, suppressions, timeline
 from maild.services.messages import NewMessage
+from maild.services.submissions import Submitter
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.freezing import ahead, start
 from tests.services.helpers import make_due, reload
@@ -340,3 +341,35 @@ def test_pruning_forgets_nothing_that_counts():
     acceptance.prune()
     assert [row.domain for row in LimitTally.select()] == [WORKSPACE]
     refuse()
+
+
+def test_what_is_scheduled_far_ahead_is_found_where_it_counts():
+    """Only what is near is read, and all of it once a limit has no room."""
+    limit(workspace=2, on_limit="defer")
+    then = ahead(days=200)
+    for _ in range(2):
+        accept(scheduled_at=then)
+    for _ in range(2):
+        accept(scheduled_at=then + timedelta(seconds=WINDOW_SECONDS))
+    slot = slot_of(then.timestamp())
+    fifth = accept(scheduled_at=then)
+    assert fifth.next_attempt_at.timestamp() == slot * SLOT_SECONDS + 2 * WINDOW_SECONDS
+    [one, other] = messages.accept_many(
+        WORKSPACE_A, [new(), new(scheduled_at=then + timedelta(minutes=5))]
+    )
+    assert one.next_attempt_at == one.created_at
+    assert other.next_attempt_at == fifth.next_attempt_at
+
+
+def test_a_turn_that_found_no_room_stores_each_message_once():
+    limit(workspace=3, on_limit="defer")
+    use_up(2, slots_ago=2)
+    by = Submitter(idempotency_key="k", request_hash=b"h")
+    news = [(new(f"a{n}@example.org"), by.of_entry(n, b"h")) for n in range(4)]
+    settled = messages.submit_many(WORKSPACE_A, news)
+    events = Event.select().where(Event.message.is_null(False))
+    assert Message.select().count() == events.count() == 4
+    assert sum(row.message_count for row in LimitTally.select()) == 2 + 4 + 4
+    again = messages.submit_many(WORKSPACE_A, news)
+    assert [one.messages[0].id for one in again] == [one.messages[0].id for one in settled]
+    assert all(one.is_replayed for one in again)
