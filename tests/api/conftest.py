@@ -205,9 +205,7 @@ def redis_away(settings: Settings) -> Iterator[None]:
 
 
 @pytest.fixture
-def serve(
-    settings: Settings, database: None, tmp_path: Path
-) -> Iterator[Callable[..., list[Web]]]:
+def serve(settings: Settings, database: None, tmp_path: Path) -> Iterator[Callable[..., list[Web]]]:
     """Call to start web processes, with more settings where they are given; all of them end with
     the test.
     """
