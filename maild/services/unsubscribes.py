@@ -94,8 +94,9 @@ def add(
     """Let an address hear no more of a topic, or of all; in one stream, or in both. In force as
     soon as it is committed.
 
-    One that is in force already stays as it is. `message_id` is of the message that led to it.
-    Raises InvalidFields, NotFound (the workspace).
+    One that is in force already stays as it is; but where it was done by a link, it takes over the
+    source, the name and the reason of whoever records it in another way, so that no link undoes it.
+    `message_id` is of the message that led to it. Raises InvalidFields, NotFound (the workspace).
     """
     address, topic = _check(email, topic, reason)
     return _record(
@@ -261,24 +262,31 @@ def _record(
                 message_id=message_id,
                 by=by,
             )
+            before = None if is_new else _facts(row)
             if is_new:
-                what = {"stream": row.stream, "topic": row.topic, "source": source}
-                _tell(workspace_id, row.message_id, EventType.UNSUBSCRIBED, {**what, "by": by.name})
-                audit.record(
-                    workspace_id,
-                    by,
-                    action="unsubscribe.added",
-                    target=_target(row),
-                    after=what,
-                    reason=reason,
-                )
+                what = {**_facts(row), "by": by.name}
+                _tell(workspace_id, row.message_id, EventType.UNSUBSCRIBED, what)
+            elif row.source in BY_LINK and source not in BY_LINK:
+                row = _take_over(row, source=source, reason=reason, by=by)
+            else:
+                return row
+            audit.record(
+                workspace_id,
+                by,
+                action="unsubscribe.added",
+                target=_target(row),
+                before=before,
+                after=_facts(row),
+                reason=reason,
+            )
     except peewee.IntegrityError as error:
         raise NotFound(f"There is no workspace {workspace_id}.") from error
     return row
 
 
 # Lower case beyond ASCII too, whatever the locale of the database, as for suppressions. The update
-# changes nothing: it gives us the row that is there already, and waits for one that may come.
+# changes nothing: it gives us the row that is there already, and waits for one that may come. It
+# keeps the row from others, so that what is read of it then holds until the transaction ends.
 _INSERT = """
 INSERT INTO unsubscribes AS u (workspace_id, email, stream, topic, reason, source, message_id,
     created_by)
@@ -316,6 +324,17 @@ def _insert(
         },
     ).fetchone()
     return Unsubscribe.get_by_id(unsubscribe_id), is_new
+
+
+def _take_over(row: Unsubscribe, *, source: str, reason: str | None, by: Actor) -> Unsubscribe:
+    """Let the words of a link give way to a person's; in the transaction of `_insert`."""
+    [changed] = (
+        Unsubscribe.update(source=source, created_by=by.name, reason=reason)
+        .where(Unsubscribe.id == row.id)
+        .returning(Unsubscribe)
+        .execute()
+    )
+    return changed  # type: ignore[no-any-return]
 
 
 def _end(*conditions: peewee.Expression, by: Actor, reason: str) -> list[Unsubscribe]:
@@ -364,7 +383,7 @@ def _audit_removal(row: Unsubscribe, *, by: Actor, reason: str) -> None:
         by,
         action="unsubscribe.removed",
         target=_target(row),
-        before={"stream": row.stream, "topic": row.topic, "source": row.source},
+        before=_facts(row),
         reason=reason,
     )
 
@@ -383,6 +402,10 @@ def _tell(
         known = {name: value for name, value in data.items() if value is not None}
         values = (event.value, json.dumps(known), message_id, workspace_id)
         database.execute_sql(_TELL, values)
+
+
+def _facts(row: Unsubscribe) -> dict[str, Any]:
+    return {"stream": row.stream, "topic": row.topic, "source": row.source}
 
 
 def _target(row: Unsubscribe) -> str:

@@ -310,6 +310,57 @@ def test_coming_back_undoes_nothing_else(link, add):
     assert in_force() == before
 
 
+def record(add, **fields):
+    return add(topic="news", stream=MARKETING, **fields)
+
+
+@pytest.mark.parametrize("source", ["one_click", "page"])
+def test_what_a_person_records_after_the_link_is_undone_by_no_link(link, add, source):
+    leave(link, source=source)
+    first = Unsubscribe.get()
+    row = record(add, reason="she called")
+    assert (row.id, row.source, row.created_by, row.reason) == (
+        first.id, "api", "admin key", "she called",
+    )  # fmt: skip
+    assert (row.message_id, row.created_at) == (first.message_id, first.created_at)
+    assert not unsubscribes.get_standing(link).is_undoable
+    come_back(link)
+    assert in_force() == [("ann@example.org", MARKETING, "news")]
+    assert audited() == ["unsubscribe.added"] * 2
+    entry = AuditEntry.get(AuditEntry.seq == 2)
+    what = {"stream": "marketing", "topic": "news"}
+    assert entry.before == {**what, "source": source}
+    assert entry.after == {**what, "source": "api"}
+    assert (entry.actor, entry.reason) == ("admin key", "she called")
+
+
+def test_a_link_takes_nothing_over(link, add):
+    record(add, reason="she called")
+    leave(link)
+    leave(link, source="one_click")
+    come_back(link)
+    row = Unsubscribe.get()
+    assert (row.source, row.reason, row.removed_at) == ("api", "she called", None)
+    assert audited() == ["unsubscribe.added"]
+
+
+def test_the_same_once_more_is_not_audited(link, add):
+    leave(link)
+    leave(link, source="one_click")
+    assert Unsubscribe.get().source == "page"
+    assert len(audited()) == 1
+    record(add, reason="she called")
+    assert record(add, reason="again").reason == "she called"
+    assert len(audited()) == 2
+
+
+def test_a_link_and_people_at_once_leave_what_no_link_undoes(link, add):
+    at_once(*[lambda: leave(link), lambda: record(add)] * 3)
+    come_back(link)
+    assert [row.source for row in Unsubscribe.select()] == ["api"]
+    assert len(in_force()) == 1
+
+
 def test_coming_back_is_told_on_the_timeline(link):
     leave(link)
     come_back(link)
