@@ -9,7 +9,6 @@ from maild.api import schemas
 from maild.api.auth import ADMINS, OPERATORS, READERS, Caller
 from maild.api.endpoint import endpoint
 from maild.api.errors import bad_query
-from maild.api.schemas.policies import CHANGED_DOMAINS_MAX
 from maild.domain import serial_cursor
 from maild.domain.policy import Policy
 from maild.domain.policy_trial import Figures, Sample
@@ -189,16 +188,7 @@ def _change(change: Change) -> schemas.PolicyChangeOut:
             removed=None,
             removed_count=None,
         )
-    added, removed = change.added, change.removed
-    return schemas.PolicyChangeOut(
-        field=change.field,
-        before=None,
-        after=None,
-        added=added[:CHANGED_DOMAINS_MAX],
-        added_count=len(added),
-        removed=removed[:CHANGED_DOMAINS_MAX],
-        removed_count=len(removed),
-    )
+    return schemas.PolicyChangeOut(field=change.field, before=None, after=None, **change.told())
 
 
 def _figures(figures: Figures) -> dict[str, Any]:

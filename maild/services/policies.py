@@ -1,8 +1,9 @@
 """Policies: the rules of each workspace, in versions that are never changed.
 
 The highest version is in force; a workspace without one goes by the defaults of the instance, which
-are version 0. What a version says is known for ever once it was read. What a change may say is in
-`policy_changes`, and how past mail would have fared in `policy_previews`.
+are version 0. What the newest version says is read once; older ones are asked for seldom, and read
+each time. What a change may say is in `policy_changes`, and how past mail would have fared in
+`policy_previews`.
 """
 
 from collections.abc import Mapping
@@ -23,14 +24,17 @@ from maild.services import addresses, audit, policy_changes, workspaces
 from maild.services.policy_changes import Change
 
 KNOWN_MAX = 10_000
-"""Versions that a process keeps."""
+"""Workspaces of which a process keeps the newest version that it has read."""
+VERSIONS_SHOWN = 20
+"""The most that a page lists: each may be of thousands of domains, and is read as a whole."""
 REASON_MAX_CHARS = 500
 SOFT_BOUNCE_THRESHOLD = 5
 """Soft bounces in a row, without a delivery between them, that suppress an address."""
 
 logger = log.get(__name__)
 
-_known: dict[tuple[int, int], Policy] = {}
+_known: dict[int, Policy] = {}
+"""By workspace. One version of each: it may list thousands of domains, and there may be many."""
 _defaults: tuple[Settings, Policy] | None = None
 
 
@@ -91,17 +95,20 @@ def find_version_in_force(workspace_id: int) -> int:
 
 
 def known(workspace_id: int, version: int) -> Policy:
-    """A version that is there. Asks the database the first time only."""
+    """A version that is there. Of the newest one it asks the database the first time only."""
     if version == 0:
         return default()
-    policy = _known.get((workspace_id, version))
-    if policy is None:
-        row = PolicyVersion.get(
-            PolicyVersion.workspace == workspace_id, PolicyVersion.version == version
-        )
+    newest = _known.get(workspace_id)
+    if newest is not None and newest.version == version:
+        return newest
+    policy = from_row(
+        PolicyVersion.get(PolicyVersion.workspace == workspace_id, PolicyVersion.version == version)
+    )
+    # Other threads read and keep versions meanwhile: what is lost so is read once more.
+    if newest is None or newest.version < version:
         if len(_known) >= KNOWN_MAX:
             _known.clear()
-        policy = _known[workspace_id, version] = from_row(row)
+        _known[workspace_id] = policy
     return policy
 
 
@@ -139,7 +146,9 @@ def get_version(workspace_id: int, version: int) -> Version:
     return Version(default())
 
 
-def list_page(workspace_id: int, *, limit: int = 50, older_than: int | None = None) -> Page:
+def list_page(
+    workspace_id: int, *, limit: int = VERSIONS_SHOWN, older_than: int | None = None
+) -> Page:
     """The newest versions, or those before one; version 0 is not among them. Raises NotFound (the
     workspace).
 
@@ -275,12 +284,12 @@ def _write(
         target=f"policy {rules.version}",
         before={
             "version": before.rules.version,
-            **{change.field: change.before for change in changes},
+            **{c.field: c.before for c in changes if not c.is_of_domains},
         },
         after={
             "version": rules.version,
             **restored,
-            **{change.field: change.after for change in changes},
+            **{c.field: c.told() if c.is_of_domains else c.after for c in changes},
         },
         reason=reason,
     )

@@ -22,6 +22,9 @@ LIFETIME_MAX_SECONDS = 30 * 86_400
 UNKNOWN_OUTCOMES = ("hold", "retry", "assume_sent")
 THRESHOLD_MAX = 100
 
+TOLD_MAX = 100
+"""Domains that are told of a list as added, and as removed; their counts are told with them."""
+
 DOMAIN_LISTS = frozenset({"blocked_recipient_domains", "allowed_from_domains"})
 
 Checked = Mapping[str, Any]
@@ -51,6 +54,16 @@ class Change:
     def removed(self) -> list[str]:
         """Of a list of domains: what was on it and is not."""
         return sorted(set(self.before) - set(self.after))
+
+    def told(self) -> dict[str, Any]:
+        """Of a list of domains: what was added and removed, in short."""
+        added, removed = self.added, self.removed
+        return {
+            "added": added[:TOLD_MAX],
+            "added_count": len(added),
+            "removed": removed[:TOLD_MAX],
+            "removed_count": len(removed),
+        }
 
 
 def check(changes: Mapping[str, Any], *, within: str = "") -> Checked:

@@ -76,6 +76,34 @@ def test_what_is_stored_reads_as_it_was_written():
     assert policies.get_in_force(WORKSPACE_A) == saved.in_force
 
 
+def queries(caplog, verb):
+    caplog.clear()
+    with caplog.at_level("DEBUG", "peewee"):
+        verb()
+    return len(caplog.records)
+
+
+def test_of_each_workspace_only_the_newest_version_is_kept_in_memory(caplog):
+    saved = [save(soft_bounce_threshold=n).in_force.rules for n in range(6, 11)]
+    other = save(WORKSPACE_B, on_limit="defer").in_force.rules
+    for version in (2, 1, 5, 3, 4):
+        assert policies.known(WORKSPACE_A, version) == saved[version - 1]
+    assert policies.known(WORKSPACE_B, 1) == other
+    assert queries(caplog, lambda: policies.known(WORKSPACE_A, 5)) == 0
+    assert queries(caplog, lambda: policies.known(WORKSPACE_B, 1)) == 0
+    assert queries(caplog, lambda: policies.known(WORKSPACE_A, 4)) == 1
+    assert queries(caplog, lambda: policies.known(WORKSPACE_A, 5)) == 0
+
+
+def test_it_keeps_versions_of_so_many_workspaces(caplog, monkeypatch):
+    monkeypatch.setattr(policies, "KNOWN_MAX", 1)
+    for workspace_id in (WORKSPACE_A, WORKSPACE_B):
+        save(workspace_id, on_limit="defer")
+        policies.known(workspace_id, 1)
+    assert queries(caplog, lambda: policies.known(WORKSPACE_B, 1)) == 0
+    assert queries(caplog, lambda: policies.known(WORKSPACE_A, 1)) == 1
+
+
 def test_a_version_once_saved_keeps_its_rules_whatever_the_environment_says_later(use_settings):
     before = save(on_limit="defer").in_force.rules
     use_settings(rate_limit_workspace_per_hour=1)
@@ -180,15 +208,35 @@ def test_a_save_is_audited_with_what_it_changed_and_nothing_else():
     assert entry.before == {
         "version": 0,
         "rate_limit_workspace_per_hour": 100_000_000,
-        "blocked_recipient_domains": ["mailinator.com", "tempmail.com"],
         "marketing.max_attempts": 9,
     }
     assert entry.after == {
         "version": 1,
         "rate_limit_workspace_per_hour": None,
-        "blocked_recipient_domains": ["a.example"],
+        "blocked_recipient_domains": {
+            "added": ["a.example"], "added_count": 1,
+            "removed": ["mailinator.com", "tempmail.com"], "removed_count": 2,
+        },
         "marketing.max_attempts": 3,
-    }
+    }  # fmt: skip
+
+
+def test_of_long_lists_the_audit_log_tells_what_was_changed_in_short():
+    domains = [f"{n:04}.example" for n in range(1_000)]
+    save(allowed_from_domains=domains)
+    save(allowed_from_domains=["new.example", *domains[:500]])
+    save(allowed_from_domains=["new.example", "newer.example", *domains[:500]])
+    entries = list(AuditEntry.select().order_by(AuditEntry.seq))
+    assert [entry.before for entry in entries] == [{"version": n} for n in range(3)]
+    told = [entry.after["allowed_from_domains"] for entry in entries]
+    assert told == [
+        {"added": domains[:100], "added_count": 1_000, "removed": [], "removed_count": 0},
+        {
+            "added": ["new.example"], "added_count": 1,
+            "removed": domains[500:600], "removed_count": 500,
+        },
+        {"added": ["newer.example"], "added_count": 1, "removed": [], "removed_count": 0},
+    ]  # fmt: skip
 
 
 def test_a_save_is_told_as_an_event_of_the_workspace():
@@ -208,12 +256,13 @@ def test_a_rollback_writes_a_new_version_with_the_old_rules():
     assert (saved.in_force.restored_version, saved.in_force.reason) == (1, "too strict")
     assert policies.get(WORKSPACE_A) == saved.in_force.rules
     entry = AuditEntry.select().order_by(AuditEntry.seq.desc()).first()
-    assert entry.before == {
-        "version": 2, "on_limit": "reject", "blocked_recipient_domains": ["a.example"],
-    }  # fmt: skip
+    assert entry.before == {"version": 2, "on_limit": "reject"}
     assert entry.after == {
         "version": 3, "restored_version": 1, "on_limit": "defer",
-        "blocked_recipient_domains": ["mailinator.com", "tempmail.com"],
+        "blocked_recipient_domains": {
+            "added": ["mailinator.com", "tempmail.com"], "added_count": 2,
+            "removed": ["a.example"], "removed_count": 1,
+        },
     }  # fmt: skip
 
 

@@ -9,10 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 from maild.api.schemas.base import Input, Query, SearchText, WorkspaceId, WorkspaceQuery
 from maild.domain.policy import Check, OnLimit
 from maild.domain.policy_trial import Outcome
+from maild.services.policies import VERSIONS_SHOWN
+from maild.services.policy_changes import TOLD_MAX
 from maild.services.policy_previews import Window
-
-VERSIONS_LIMIT_MAX = 100
-CHANGED_DOMAINS_MAX = 100
 
 PerHour = Annotated[
     StrictInt | None,
@@ -115,9 +114,9 @@ class PolicyChangeOut(BaseModel):
     field: str = Field(description="`on_limit`, `marketing.max_attempts`, ...")
     before: int | str | None
     after: int | str | None
-    added: list[str] | None = Field(description=f"{CHANGED_DOMAINS_MAX} at most.")
+    added: list[str] | None = Field(description=f"{TOLD_MAX} at most.")
     added_count: int | None
-    removed: list[str] | None = Field(description=f"{CHANGED_DOMAINS_MAX} at most.")
+    removed: list[str] | None = Field(description=f"{TOLD_MAX} at most.")
     removed_count: int | None
 
 
@@ -130,7 +129,7 @@ class PolicySaved(PolicyOut):
 
 class PolicyVersionsQuery(Query):
     workspace_id: int | None = Field(None, ge=1, le=2**31 - 1)
-    limit: int = Field(50, ge=1, le=VERSIONS_LIMIT_MAX)
+    limit: int = Field(VERSIONS_SHOWN, ge=1, le=VERSIONS_SHOWN)
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
 
 
