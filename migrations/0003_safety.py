@@ -161,7 +161,8 @@ ALTER TABLE messages
     ADD COLUMN suppression_id integer REFERENCES suppressions (id) ON DELETE SET NULL,
     ADD COLUMN unsubscribe_id integer REFERENCES unsubscribes (id) ON DELETE SET NULL,
     ADD COLUMN policy_version integer NOT NULL DEFAULT 0,
-    ADD COLUMN pinned_account text NOT NULL DEFAULT '';
+    ADD COLUMN pinned_account text NOT NULL DEFAULT '',
+    ADD COLUMN not_before timestamptz;
 DROP INDEX messages_due;
 CREATE INDEX messages_due ON messages (priority, workspace_id, pinned_account, next_attempt_at)
     WHERE status = 'queued';
@@ -207,7 +208,7 @@ ALTER TABLE messages
     DROP CONSTRAINT messages_freeze_id_fkey,
     DROP COLUMN submission_id, DROP COLUMN topic, DROP COLUMN api_key_id,
     DROP COLUMN suppression_id, DROP COLUMN unsubscribe_id, DROP COLUMN policy_version,
-    DROP COLUMN pinned_account;
+    DROP COLUMN pinned_account, DROP COLUMN not_before;
 CREATE INDEX messages_due ON messages (priority, workspace_id, next_attempt_at)
     WHERE status = 'queued';
 

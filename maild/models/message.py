@@ -70,6 +70,10 @@ class Message(BaseModel):
     """The name of the one SMTP account that it may go through, as its sender wished; empty where
     any of the workspace's will do.
     """
+    not_before = DateTimeTZField(null=True)
+    """When a limit of the policy has room for it, where it had none at its own time: a hold that
+    ends sooner does not make it due.
+    """
 
     class Meta:
         table_name = "messages"

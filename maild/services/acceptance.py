@@ -40,10 +40,12 @@ IMPLIED = (
 """The first checks, in their order. That one of them passed is not written down: whatever was
 checked after it tells it.
 """
-ROOM = 100_000
+ROOM = 1_000_000
 """With so much room in its limits a workspace needs no turns: no more can be under way at the same
-time, AT_ONCE_MAX in each of eight threads of 25 web processes.
+time, AT_ONCE_MAX in each of eight threads of 250 web processes.
 """
+STALE_SECONDS = 5.0
+"""What was decided without a turn, and not written by then, is decided anew."""
 AT_ONCE_MAX = 500
 """Messages that one transaction accepts without a turn."""
 LIMITS = (Check.WORKSPACE_LIMIT, Check.DOMAIN_LIMIT)
@@ -77,9 +79,11 @@ def settle(workspace_id: int, submissions: Sequence[Submission]) -> list[Settled
     with connection():
         provider = _provider_of(workspace_id)
         if not _must_take_turns(workspace_id, submissions):
+            began_at = time.monotonic()
             turn = _Turn(workspace_id, facts.read(workspace_id, submissions), provider)
             settled = turn.settle_all(submissions)
-            if turn.is_roomy(submissions):
+            is_fresh = time.monotonic() - began_at < STALE_SECONDS
+            if is_fresh and turn.is_roomy(submissions):
                 turn.write()
                 return settled
         with database.atomic():
@@ -247,9 +251,9 @@ class _Turn:
         for row_id, (recipient, decision) in zip(row_ids, decided, strict=True):
             is_stopped = decision.verdict is Verdict.STOP
             evidence = decision.last.evidence if is_stopped else {}
-            when = due_at
+            not_before = None
             if decision.due_at != due_at.timestamp():
-                when = datetime.fromtimestamp(decision.due_at, UTC)
+                not_before = datetime.fromtimestamp(decision.due_at, UTC)
             if not is_stopped:
                 slot = slot_of(decision.due_at)
                 self._tallies[WORKSPACE, slot] += 1
@@ -260,7 +264,8 @@ class _Turn:
                     submission=submission,
                     to_email=recipient,
                     status=Status.SUPPRESSED if is_stopped else Status.QUEUED,
-                    due_at=when,
+                    due_at=not_before or due_at,
+                    not_before=not_before,
                     expires_at=expires_at,
                     decision=as_json(decision),
                     policy_version=decision.policy_version,

@@ -82,7 +82,7 @@ class Content:
 
 
 # A skip scan by hand: one probe of the index for each lane, however many messages wait in it.
-_LANES = """
+_LIST_LANES = """
 WITH RECURSIVE lane AS (
     (SELECT priority, workspace_id, pinned_account, next_attempt_at FROM messages
         WHERE status = 'queued'
@@ -94,31 +94,20 @@ WITH RECURSIVE lane AS (
             > (lane.priority, lane.workspace_id, lane.pinned_account)
         ORDER BY priority, workspace_id, pinned_account, next_attempt_at LIMIT 1) AS next
 )
+SELECT priority, workspace_id, pinned_account, extract(epoch FROM now() - next_attempt_at)::float8
+FROM lane WHERE next_attempt_at <= now() LIMIT %s
 """
-_LIST_LANES = (
-    _LANES
-    + """
-SELECT priority, workspace_id, pinned_account FROM lane WHERE next_attempt_at <= now() LIMIT %s
-"""
-)
-_OLDEST_DUE = (
-    _LANES
-    + """
-SELECT extract(epoch FROM now() - min(next_attempt_at))::float8 FROM lane
-WHERE next_attempt_at <= now()
-"""
-)
 
 
 def list_due_lanes() -> list[Lane]:
     """The lanes in which something is due."""
-    return [Lane(*row) for row in database.execute_sql(_LIST_LANES, (LANES_MAX,)).fetchall()]
+    return [Lane(*row[:3]) for row in database.execute_sql(_LIST_LANES, (LANES_MAX,)).fetchall()]
 
 
 def find_oldest_due_seconds() -> float | None:
     """How long the oldest due message of all lanes has waited; None where nothing is due."""
-    seconds: float | None = database.execute_sql(_OLDEST_DUE).fetchone()[0]
-    return seconds
+    rows = database.execute_sql(_LIST_LANES, (LANES_MAX,)).fetchall()
+    return max((row[3] for row in rows), default=None)
 
 
 # The rules of the lane are read once, and each message is looked up by itself: suppressions and
@@ -362,9 +351,10 @@ WHERE message_id IN %s ORDER BY message_id, position
 """
 
 
-def load_content(content_id: uuid.UUID) -> Content:
-    """One large content, by `Claim.content_id`."""
-    return Content(*database.execute_sql(_LOAD, (content_id,)).fetchone())
+def load_content(content_id: uuid.UUID) -> Content | None:
+    """One large content, by `Claim.content_id`; None where it is not kept any more."""
+    row = database.execute_sql(_LOAD, (content_id,)).fetchone()
+    return Content(*row) if row is not None else None
 
 
 def load_attachments(content_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[tuple[Any, ...]]]:

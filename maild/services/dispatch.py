@@ -14,7 +14,16 @@ from maild import config, log, marks
 from maild.domain.policy import Route
 from maild.domain.smtp_reply import ErrorClass, Stage, of_contact
 from maild.errors import DecryptionError, NotFound, Unavailable
-from maild.services import claims, last_check, outcomes, providers, rescues, smtp_accounts, workers
+from maild.services import (
+    claims,
+    last_check,
+    outcomes,
+    paths,
+    providers,
+    rescues,
+    smtp_accounts,
+    workers,
+)
 from maild.services.aside import Aside
 from maild.services.claims import Claim
 from maild.services.gate import Gate
@@ -268,7 +277,8 @@ class Dispatcher:
 
     def _begin(self, connection: Connection, parcel: Parcel) -> None:
         path = self._path_of.get(connection)
-        if path is None or not connection.is_idle or not self._may_send(parcel):
+        is_ready = connection.is_idle and self._may_send(parcel) and self._is_checked(parcel)
+        if path is None or not is_ready:
             self._take_back(parcel)
             if path is not None and connection.is_idle:
                 self.on_idle(connection)
@@ -287,6 +297,9 @@ class Dispatcher:
             if path is not None:
                 connection.abort()
             return
+        if following is not None and not self._is_checked(following):
+            self._take_back(following)
+            following = None
         connection.finish(
             self._build(connection, path, following) if following is not None else None
         )
@@ -294,6 +307,10 @@ class Dispatcher:
     def _may_send(self, parcel: Parcel) -> bool:
         """The fence: the lease holds, and it is the one under which this was claimed."""
         return self._lease.is_fresh() and parcel.claim.worker_id == self._lease.worker_id
+
+    def _is_checked(self, parcel: Parcel) -> bool:
+        """Whether the last check still holds: writing the mark may have taken its time."""
+        return time.monotonic() - parcel.checked_at <= paths.CHECK_SECONDS
 
     def _take_back(self, parcel: Parcel) -> None:
         """This was taken and not begun."""

@@ -245,7 +245,7 @@ WITH thawed AS (
 ), moved AS (
     UPDATE messages m SET
         status = 'queued', hold_reason = NULL, freeze_id = NULL, updated_at = now(),
-        next_attempt_at = greatest(now(), m.scheduled_at)
+        next_attempt_at = greatest(now(), m.scheduled_at, m.not_before)
     FROM thawed WHERE m.id = thawed.id
     RETURNING m.workspace_id, m.id
 )

@@ -373,9 +373,8 @@ def _find_newest(workspace_id: int, filter_: message_log.Filter, *, limit: int) 
 
 
 def _select() -> Any:
-    wait = peewee.fn.extract(
-        peewee.NodeList((peewee.SQL("epoch FROM"), Message.scheduled_at - peewee.fn.now()))
-    )
+    due_at = peewee.fn.greatest(Message.scheduled_at, Message.not_before)
+    wait = peewee.fn.extract(peewee.NodeList((peewee.SQL("epoch FROM"), due_at - peewee.fn.now())))
     now = peewee.fn.now()
 
     def lower(field: Any) -> Any:

@@ -42,6 +42,7 @@ class Row:
     is_first: bool = True
     suppression_id: int | None = None
     unsubscribe_id: int | None = None
+    not_before: datetime | None = None
     stopped_by: dict[str, Any] | None = None
     """What its second event says, where it was stopped at once."""
 
@@ -64,17 +65,17 @@ WITH v AS MATERIALIZED (
         subject text, size_bytes int, tags text[], metadata jsonb, scheduled_at timestamptz,
         due_at timestamptz, expires_at timestamptz, submission_id uuid, topic text,
         api_key_id int, suppression_id int, unsubscribe_id int, policy_version int,
-        pinned_account text, decision jsonb)
+        pinned_account text, not_before timestamptz, decision jsonb)
 ), message AS (
     INSERT INTO messages (
         id, workspace_id, status, stream, priority, from_email, to_email, subject, size_bytes,
         tags, metadata, scheduled_at, next_attempt_at, expires_at, submission_id, topic,
-        api_key_id, suppression_id, unsubscribe_id, policy_version, pinned_account, created_at,
-        updated_at)
+        api_key_id, suppression_id, unsubscribe_id, policy_version, pinned_account,
+        not_before, created_at, updated_at)
     SELECT id, $1, status, stream, priority, from_email, to_email, subject, size_bytes,
         tags, metadata, scheduled_at, CASE status WHEN 'queued' THEN due_at END, expires_at,
         submission_id, topic, api_key_id, suppression_id, unsubscribe_id, policy_version,
-        pinned_account, $10, $10
+        pinned_account, not_before, $10, $10
     FROM v
 ), body AS (
     INSERT INTO message_bodies (
@@ -193,6 +194,7 @@ def _message_row(row: Row) -> dict[str, Any]:
         "unsubscribe_id": row.unsubscribe_id,
         "policy_version": row.policy_version,
         "pinned_account": new.smtp_account or "",
+        "not_before": row.not_before and row.not_before.isoformat(),
         "decision": row.decision,
     }
 
@@ -256,6 +258,7 @@ def as_message(workspace_id: int, row: Row, *, now: datetime) -> Message:
         unsubscribe=row.unsubscribe_id,
         policy_version=row.policy_version,
         pinned_account=new.smtp_account or "",
+        not_before=row.not_before,
     )
     return message
 

@@ -5,6 +5,7 @@ durable; a Redis that is away changes nothing but how soon a worker looks. What 
 message later is in `interventions`, and the log in `message_log`.
 """
 
+import json
 import uuid
 from collections.abc import Sequence
 
@@ -13,12 +14,15 @@ import peewee
 from maild import queue
 from maild.domain.policy import Decision
 from maild.domain.submission import RECIPIENTS_MAX
-from maild.errors import InvalidRequest, MaildError, NotFound
+from maild.errors import FieldError, InvalidFields, InvalidRequest, MaildError, NotFound
 from maild.models import ApiKey, Message, MessageAttachment, MessageBody
 from maild.services import accept_groups, acceptance, submissions, workspaces
 from maild.services.acceptance import Accepted, Settled
 from maild.services.submissions import NOBODY, NewMessage, Submission, Submitter
 
+RECIPIENTS_AT_ONCE_MAX = 5_000
+"""Of all submissions of one call, where they have copies."""
+ROWS_BYTES_MAX = 20 * 1024 * 1024
 DELIVER = "deliver"
 """The hint that wakes delivery."""
 
@@ -53,7 +57,8 @@ def submit_many(workspace_id: int, news: Sequence[tuple[NewMessage, Submitter]])
     """Check each submission on its own, and store the good ones durably, all at once.
 
     Returns for each, in their order, what it came to, or what `submit` would have raised. Raises
-    NotFound (the workspace); nothing is stored then.
+    NotFound (the workspace), and InvalidFields where they are too much together; nothing is stored
+    then.
     """
     outcomes: list[Settled] = []
     good: list[Submission] = []
@@ -67,11 +72,33 @@ def submit_many(workspace_id: int, news: Sequence[tuple[NewMessage, Submitter]])
     if not good:
         workspaces.require(workspace_id)
         return outcomes
+    _check_size(good)
     # The bad ones stand in order already; each good one goes between them, to its own place.
     for place, settled in zip(places, acceptance.settle(workspace_id, good), strict=True):
         outcomes.insert(place, settled)
     queue.enqueue(DELIVER)
     return outcomes
+
+
+def _check_size(good: Sequence[Submission]) -> None:
+    """Each recipient has a row of their own, with the metadata in it: copies can make much of
+    little. Raises InvalidFields.
+    """
+    recipients = sum(len(submission.recipients) for submission in good)
+    if recipients == len(good):
+        return
+    if recipients > RECIPIENTS_AT_ONCE_MAX:
+        problem = f"name {recipients} recipients together: {RECIPIENTS_AT_ONCE_MAX} at most"
+    elif sum(_row_bytes(one) * len(one.recipients) for one in good) > ROWS_BYTES_MAX:
+        problem = "are too much together: each recipient is stored with subject, tags and metadata"
+    else:
+        return
+    raise InvalidFields(f"messages: {problem}", errors=[FieldError("messages", problem)])
+
+
+def _row_bytes(submission: Submission) -> int:
+    new = submission.new
+    return len(json.dumps(new.metadata)) + len(new.subject) + sum(map(len, new.tags))
 
 
 def ask(

@@ -18,6 +18,8 @@ from maild.transports.smtp import Connection
 
 CHECK_SECONDS = 0.5
 """How old the last look at suppressions and freezes may be when a message is offered."""
+TAKE_SHARE = 0.8
+"""Of that age, when it is taken: the rest is for writing its mark."""
 BUFFER_SECONDS = 0.25
 """How much work a path keeps ready, at its speed of the moment."""
 BUFFER_MAX = 400
@@ -131,7 +133,8 @@ class Path:
     def take(self, now: float) -> Parcel | None:
         """The next message that may be offered now: checked lately, and within the pace."""
         queue = self.urgent or self.patient
-        if not queue or now - queue[0].checked_at > CHECK_SECONDS or not self.pace.take(now):
+        age = CHECK_SECONDS * TAKE_SHARE
+        if not queue or now - queue[0].checked_at > age or not self.pace.take(now):
             return None
         self.begun += 1
         parcel = queue.popleft()

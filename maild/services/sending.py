@@ -20,9 +20,10 @@ from maild.domain.breaker import State
 from maild.domain.lanes import SLICE, Lane, Rotation
 from maild.domain.pacing import Pace
 from maild.domain.policy import Route
+from maild.domain.smtp_reply import ErrorClass, Stage
 from maild.domain.states import Stream
 from maild.errors import DecryptionError, NotFound, Unavailable
-from maild.services import claims, providers, unsubscribe_links, workers
+from maild.services import claims, outcomes, providers, unsubscribe_links, workers
 from maild.services.aside import Aside
 from maild.services.claims import Claim, Claimed, Content
 from maild.services.dispatch import Dispatcher
@@ -46,6 +47,8 @@ told of.
 """
 LOAD_MAX_BYTES = 32 * 1024 * 1024
 """Large contents of one slice that are held in memory at once; the others go back."""
+AVOID_SECONDS = 15.0
+"""How long a lane is left alone in which an error happened that nobody expected."""
 COMPLAIN_SECONDS = 60.0
 """How often the log tells that a workspace's marketing mail waits for a key that opens."""
 PATIENT_FAULTS = 2
@@ -64,6 +67,7 @@ class Engine:
         self._routes: dict[Wish, tuple[float, list[Candidate]]] = {}
         self._aside: Aside | None = None
         self._complain_at: dict[int, float] = {}
+        self._avoid_until: dict[Lane, float] = {}
 
     def wake(self) -> None:
         """There is work; may be called from any thread, and at any time."""
@@ -162,7 +166,7 @@ class Engine:
                 break
             path = open_lanes[lane]
             limit = min(path.claim_limit, path.room(time.monotonic()))
-            moved_count = await self._claim(lane, path, limit)
+            moved_count = await self._try_claim(lane, path, limit)
             if moved_count < limit:
                 lanes.discard(lane)  # for this round
             has_claimed = has_claimed or moved_count > 0
@@ -175,7 +179,7 @@ class Engine:
         now = time.monotonic()
         found: dict[Lane, Path] = {}
         for lane in lanes:
-            path = self._choose(lane)
+            path = self._choose(lane) if now >= self._avoid_until.get(lane, 0.0) else None
             if path is None:
                 continue
             if not path.connections:
@@ -183,6 +187,24 @@ class Engine:
             elif path.room(now):
                 found[lane] = path
         return found
+
+    async def _try_claim(self, lane: Lane, path: Path, limit: int) -> int:
+        """As `_claim`; a lane that fails for a reason of its own is left alone for a while, and
+        keeps no other from its turn. What was claimed of it, the mending puts back.
+        """
+        try:
+            return await self._claim(lane, path, limit)
+        except Unavailable:
+            raise
+        except Exception:
+            logger.exception(
+                "delivery.lane_crashed",
+                workspace_id=lane.workspace_id,
+                stream=lane.stream.value,
+                detail=f"It is left alone for {AVOID_SECONDS:.0f} seconds.",
+            )
+            self._avoid_until[lane] = time.monotonic() + AVOID_SECONDS
+            return 0
 
     async def _claim(self, lane: Lane, path: Path, limit: int) -> int:
         """Claim a slice, and make it ready. Returns how many messages left the queue."""
@@ -255,6 +277,9 @@ class Engine:
                     continue
             if content is None:
                 content = await self._query(claims.load_content, claim.content_id)
+            if content is None:
+                self._give_up(claim)
+                continue
             parcel = Parcel(claim, content, [], 0.0)
             if content.attachment_count:
                 with_attachments.append(parcel)
@@ -263,8 +288,24 @@ class Engine:
             ids = list({parcel.claim.content_id for parcel in with_attachments})
             attachments = await self._query(claims.load_attachments, ids)
             for parcel in with_attachments:
-                parcel.attachments = attachments[parcel.claim.content_id]
-        return loaded, left
+                parcel.attachments = attachments.get(parcel.claim.content_id, [])
+        whole = []
+        for parcel in loaded:
+            if len(parcel.attachments) == parcel.content.attachment_count:
+                whole.append(parcel)
+            else:
+                self._give_up(parcel.claim)
+        return whole, left
+
+    def _give_up(self, claim: Claim) -> None:
+        """What it says is not kept any more, or not all of it: nobody can send it."""
+        outcome = outcomes.not_offered(
+            Stage.MAIL_FROM,
+            ErrorClass.UNKNOWN,
+            "Its content is not kept any more, so it cannot be sent.",
+            is_permanent=True,
+        )
+        self._recorder.put(outcomes.decide(claim, outcome, duration_ms=0))
 
     # Paths
 

@@ -26,6 +26,8 @@ from maild.transports.smtp import Server
 SECURITY = ("auto", "starttls", "tls", "none")
 NAME_MAX_CHARS = submission.ACCOUNT_MAX_CHARS
 REASON_MAX_CHARS = 500
+ACCOUNTS_MAX = 50
+"""Of a workspace."""
 CONNECTIONS_DEFAULT, CONNECTIONS_MAX = 10, 1_000
 PER_SECOND_MAX = 1_000_000
 PRIORITY_DEFAULT, PRIORITY_MAX = 100, 1_000
@@ -60,7 +62,8 @@ class NewSmtpAccount:
 
 def save(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccount:
     """Add the account, or replace the one of that name: all that can be said of it, and no more.
-    Whether it is active or paused stays. Raises InvalidFields, NotFound.
+    Whether it is active or paused stays. Raises InvalidFields, NotFound, and Conflict where there
+    are ACCOUNTS_MAX already.
     """
     _check(account)
     values = {
@@ -76,6 +79,8 @@ def save(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccoun
     with database.atomic():
         _lock(workspace_id)
         old = _find(workspace_id, account.name)
+        if old is None:
+            _check_count(workspace_id)
         row: SmtpAccount = (
             SmtpAccount.insert(
                 workspace=workspace_id, name=account.name, password_encrypted=None, **values
@@ -93,6 +98,19 @@ def save(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccoun
         _try_now(row)
         _record(row, by, "saved", before=_told(old) if old else None, after=_told(row, old=old))
     return row
+
+
+def _check_count(workspace_id: int) -> None:
+    """Each may have connections and mail of its own at the same time: their number is bounded.
+
+    Raises Conflict.
+    """
+    own = SmtpAccount.select().where(SmtpAccount.workspace == workspace_id)
+    if own.count() >= ACCOUNTS_MAX:
+        raise Conflict(
+            f"This workspace has {ACCOUNTS_MAX} SMTP accounts, as many as it may."
+            " Delete one that is not needed first."
+        )
 
 
 def list_all(workspace_id: int) -> list[SmtpAccount]:

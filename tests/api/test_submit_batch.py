@@ -6,6 +6,7 @@ import pytest
 
 from maild.api.endpoint import MAX_BODY_BYTES
 from maild.models import AcceptedTally, Message
+from maild.services import messages
 from tests.api.conftest import MESSAGE, attachment
 
 
@@ -116,3 +117,16 @@ def test_it_refuses_a_body_that_is_too_large(api, refused):
 
 def test_it_accepts_while_redis_is_away(api, redis_away):
     assert submit(api, entry()).get_json()["accepted"] == 1
+
+
+def test_copies_that_make_too_much_of_little_are_refused_whole(api, refused, stored, monkeypatch):
+    before = stored()
+    monkeypatch.setattr(messages, "RECIPIENTS_AT_ONCE_MAX", 5)
+    copies = [f"c{n}@example.org" for n in range(2)]
+    response = submit(api, entry(cc=copies), entry(cc=copies))
+    assert "6 recipients" in refused(response, 422, "invalid_fields", "messages")["detail"]
+    monkeypatch.setattr(messages, "ROWS_BYTES_MAX", 500)
+    response = submit(api, entry(cc=copies, metadata={"note": "x" * 300}))
+    assert "too much together" in refused(response, 422, "invalid_fields", "messages")["detail"]
+    assert stored() == before
+    assert submit(api, entry(metadata={"note": "x" * 600})).status_code == 200, "no copies"

@@ -116,7 +116,7 @@ def test_a_batch_is_one_read_and_one_write_however_large(sent, count):
     news = [new(to_email=f"a{n}@d{n}.example", cc=(f"b{n}@example.org",)) for n in range(count)]
     keyed = [(one, KEYED.of_entry(n, b"h")) for n, one in enumerate(news)]
     assert sent(lambda: messages.submit_many(WORKSPACE_A, keyed)) == [READ, WRITE]
-    limit(10**6)
+    limit(10**7)
     messages.accept(WORKSPACE_A, GOOD)
     once = sent(lambda: messages.accept_many(WORKSPACE_A, news))
     assert once == ([ASK, WRITE] if count == 1 else [READ, WRITE]), "very many wait their turn"

@@ -11,12 +11,22 @@ from maild.domain.policy import Check, Verdict
 from maild.domain.states import Status, Stream
 from maild.errors import BlockedRecipientDomain, RateLimited
 from maild.models import AcceptedTally, Event, LimitTally, Message, MessageBody
-from maild.services import acceptance, decisions, messages, policies, suppressions, timeline
+from maild.services import (
+    acceptance,
+    claims,
+    decisions,
+    freezes,
+    interventions,
+    messages,
+    policies,
+    suppressions,
+    timeline,
+)
 from maild.services.messages import NewMessage
 from maild.services.submissions import Submitter
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.freezing import ahead, start
-from tests.services.helpers import make_due, reload
+from tests.services.helpers import A_URGENT, make_due, reload
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -373,3 +383,65 @@ def test_a_turn_that_found_no_room_stores_each_message_once():
     again = messages.submit_many(WORKSPACE_A, news)
     assert [one.messages[0].id for one in again] == [one.messages[0].id for one in settled]
     assert all(one.is_replayed for one in again)
+
+
+# A hold that ends
+
+
+@pytest.mark.parametrize("how", ["by hand", "by a freeze"])
+def test_what_waits_for_a_limit_is_not_due_sooner_for_having_been_held(how, lease):
+    limit(workspace=1, on_limit="defer")
+    accept()
+    deferred = accept()
+    due_at = deferred.next_attempt_at
+    assert due_at > deferred.created_at
+    ids = [str(deferred.id)]
+    if how == "by hand":
+        interventions.hold(WORKSPACE_A, ids, by=SYSTEM, reason="to look at it")
+        interventions.release(WORKSPACE_A, ids, by=SYSTEM)
+    else:
+        freeze = start()
+        make_due(deferred)
+        claims.claim(lease.worker_id, A_URGENT, account_id=0, account_name="default", limit=9)
+        assert reload(deferred).status is Status.HELD
+        freezes.lift(freeze)
+        freezes.release_thawed()
+    after = reload(deferred)
+    assert after.status is Status.QUEUED
+    assert abs(after.next_attempt_at - due_at) < timedelta(seconds=1)
+
+
+# Turns
+
+
+def test_far_from_a_limit_nobody_takes_a_turn_and_near_it_everybody_does(monkeypatch):
+    turns = []
+    lock = acceptance.locks.accepting_in_turn
+    monkeypatch.setattr(
+        acceptance.locks, "accepting_in_turn", lambda workspace: turns.append(1) or lock(workspace)
+    )
+    limit(workspace=acceptance.ROOM + 10)
+    accept()
+    assert len(turns) == 0, "there is room for all that can be under way"
+    use_up(10, slots_ago=1)
+    accept()
+    assert len(turns) == 1, "and now there is not"
+    accept()
+    assert len(turns) == 2
+    limit(workspace=None)
+    accept()
+    accept()
+    assert len(turns) == 3, "it was looked at once more"
+
+
+def test_what_was_decided_long_ago_is_decided_anew_in_turn(monkeypatch):
+    """Its process was stopped in between."""
+    monkeypatch.setattr(acceptance, "STALE_SECONDS", 0.0)
+    read = []
+    facts_read = acceptance.facts.read
+    monkeypatch.setattr(
+        acceptance.facts, "read", lambda *a, **k: read.append("after" in k) or facts_read(*a, **k)
+    )
+    accept()
+    assert read == [False, True]
+    assert Message.select().count() == 1

@@ -83,7 +83,7 @@ def test_a_slow_pace_takes_on_no_more_than_may_go() -> None:
     assert path.room(NOW) == 1, "one is kept ready for the next token"
     path.put(parcel())
     assert path.take(NOW) is None
-    assert path.take(NOW + 0.4) is not None
+    assert path.take(NOW + 0.39) is not None
 
 
 def test_a_canary_takes_on_one_at_a_time() -> None:

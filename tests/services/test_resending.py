@@ -8,16 +8,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from maild.domain.actor import Actor
+from maild.domain.freeze import FreezeKind
 from maild.domain.mime import Attachment
 from maild.domain.states import EventType, Status, Stream
 from maild.errors import InvalidFields, NotFound
 from maild.models import AuditEntry, Event, Message, MessageAttachment, MessageBody
 from maild.services import messages, resending, smtp_accounts, suppressions
-from maild.services.messages import NewMessage
 from maild.services.resending import Outcome, OutcomeStatus
+from maild.services.submissions import NewMessage
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, WORKSPACE_B, Inbox
 from tests.services.conftest import MakeAccount
+from tests.services.freezing import make_key, start
 from tests.services.helpers import at_once, reload, take
 
 Accept = Callable[..., Message]
@@ -218,6 +220,26 @@ def test_a_copy_obeys_what_is_suppressed(make: Make, lease: Lease) -> None:
     assert take(lease) == []
     assert outcome.new_message is not None
     assert reload(outcome.new_message).status is Status.SUPPRESSED
+
+
+def test_a_copy_is_of_the_key_that_the_old_one_came_with(make: Make) -> None:
+    olds = [make(Status.FAILED) for _ in range(3)]
+    keys = [make_key(), make_key(), None]
+    for old, key in zip(olds, keys, strict=True):
+        Message.update(api_key_id=key).where(Message.id == old.id).execute()
+    copies = [reload(o.new_message) for o in resend(*olds) if o.new_message]
+    assert [copy.api_key_id for copy in copies] == keys
+    assert messages.get(WORKSPACE_A, copies[0].id, api_key_id=keys[0]) == copies[0]
+
+
+def test_a_copy_is_held_where_its_key_is_frozen(make: Make, lease: Lease) -> None:
+    frozen, other = make(Status.FAILED), make(Status.FAILED)
+    key = make_key()
+    Message.update(api_key_id=key).where(Message.id == frozen.id).execute()
+    freeze = start(FreezeKind.API_KEY, str(key))
+    held, going = copy_of(frozen), copy_of(other)
+    assert [claim.message_id for claim in take(lease)] == [going.id]
+    assert (reload(held).status, reload(held).freeze_id) == (Status.HELD, freeze.id)
 
 
 def test_what_would_not_be_accepted_now_is_skipped(

@@ -263,3 +263,13 @@ def test_an_unknown_workspace_has_no_accounts() -> None:
 def test_without_one_the_environments_account_is_used(account_id: int | None) -> None:
     server = smtp_accounts.get_server(account_id)
     assert (server.host, server.port) == (config.current().smtp.host, config.current().smtp.port)
+
+
+def test_a_workspace_has_so_many_accounts_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smtp_accounts, "ACCOUNTS_MAX", 2)
+    for name in ("a", "b"):
+        smtp_accounts.save(WORKSPACE_A, new(name=name), by=SYSTEM)
+    with pytest.raises(Conflict, match="2 SMTP accounts"):
+        smtp_accounts.save(WORKSPACE_A, new(name="c"), by=SYSTEM)
+    smtp_accounts.save(WORKSPACE_A, new(name="b", port=2525), by=SYSTEM)
+    smtp_accounts.save(WORKSPACE_B, new(name="c"), by=SYSTEM)
