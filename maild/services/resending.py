@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import peewee
+
 from maild.db import database
 from maild.domain import ids, submission
 from maild.domain.actor import Actor
@@ -21,7 +23,7 @@ from maild.errors import FieldError, InvalidFields, MaildError
 from maild.models import Event, Message, MessageAttachment, MessageBody, SmtpAccount
 from maild.models.smtp_account import DEFAULT_ACCOUNT
 from maild.services import audit, messages, workspaces
-from maild.services.messages import NewMessage
+from maild.services.submissions import NewMessage, Submitter
 
 IDS_MAX = 100
 TOTAL_MAX_BYTES = 50 * 1024 * 1024
@@ -104,11 +106,16 @@ def _copy_all(
     if not going:
         return outcomes
     made: list[tuple[Message, Message]] = []
-    accepted = messages.accept_many(workspace_id, [contents[message.id] for message in going])
-    for old, new in zip(going, accepted, strict=True):
-        if isinstance(new, MaildError):
-            outcomes[old.id] = Outcome(str(old.id), OutcomeStatus.SKIPPED, error=new.detail)
+    # Of the same key: its freezes hold the copies too, and its holder may look at them.
+    settled = messages.submit_many(
+        workspace_id,
+        [(contents[old.id], Submitter(api_key_id=old.api_key_id)) for old in going],
+    )
+    for old, one in zip(going, settled, strict=True):
+        if isinstance(one, MaildError):
+            outcomes[old.id] = Outcome(str(old.id), OutcomeStatus.SKIPPED, error=one.detail)
         else:
+            [new] = one.messages
             outcomes[old.id] = Outcome(str(old.id), OutcomeStatus.RESENT, new_message=new)
             made.append((old, new))
     if made:
@@ -127,7 +134,9 @@ def _tell(
             (new, EventType.COPIED, {"old_message_id": str(old.id)}),
         ):
             row = {"workspace": workspace_id, "message": message.id, "type": type_.value}
-            rows.append({**row, "data": {**data, **why}})
+            # The copy was accepted within this transaction, later than its now().
+            at = peewee.fn.clock_timestamp()
+            rows.append({**row, "data": {**data, **why}, "created_at": at})
     Event.insert_many(rows).execute()
     audit.record(
         workspace_id,

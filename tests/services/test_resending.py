@@ -13,7 +13,7 @@ from maild.domain.mime import Attachment
 from maild.domain.states import EventType, Status, Stream
 from maild.errors import InvalidFields, NotFound
 from maild.models import AuditEntry, Event, Message, MessageAttachment, MessageBody
-from maild.services import messages, resending, smtp_accounts, suppressions
+from maild.services import messages, resending, smtp_accounts, suppressions, timeline
 from maild.services.resending import Outcome, OutcomeStatus
 from maild.services.submissions import NewMessage
 from maild.services.workers import Lease
@@ -185,6 +185,8 @@ def test_both_messages_tell_of_each_other(make: Make) -> None:
         (old.id, "message.resent"): {"new_message_id": str(outcome.new_message.id), **why},
         (outcome.new_message.id, "message.copied"): {"old_message_id": str(old.id), **why},
     }
+    order = [event.type for event in timeline.list_events(outcome.new_message)]
+    assert order == ["message.accepted", "message.copied"]
     [entry] = AuditEntry.select()
     assert (entry.action, entry.actor, entry.actor_ip) == (
         "messages.resent", "operator key", "192.0.2.1",
