@@ -45,7 +45,7 @@ class Usage:
 
 
 class Ledger:
-    """Messages by scope and slot: what is written down, and what is taken while deciding.
+    """Messages by scope and slot: what is written down, and what is placed while deciding.
 
     A preview asks it some hundred thousand times for one answer, so it remembers what it found out,
     until something is given back.
@@ -57,12 +57,8 @@ class Ledger:
         for scope, slot, count in counts:
             self._scope(scope).add(slot, count)
 
-    def take(self, scope: str, at: float) -> None:
-        """Count one message that is due at this moment."""
-        self._scope(scope).add(slot_of(at), 1)
-
     def give_back(self, scope: str, at: float) -> None:
-        """Count one message less that was taken for this moment."""
+        """Count one message less that was placed at this moment."""
         self._scope(scope).remove(slot_of(at))
 
     def place(

@@ -68,13 +68,6 @@ ON CONFLICT (workspace_id, email, stream) WHERE removed_at IS NULL DO UPDATE SET
     message_id = CASE WHEN s.created_by = %(by)s THEN excluded.message_id ELSE s.message_id END
     WHERE s.expires_at IS NOT NULL
 """
-_IS_SUPPRESSED = """
-SELECT EXISTS (
-    SELECT FROM suppressions
-    WHERE workspace_id = %s AND email = lower(%s COLLATE "pg_c_utf8")
-        AND removed_at IS NULL AND (stream IS NULL OR stream = %s)
-        AND (expires_at IS NULL OR expires_at > now()))
-"""
 
 
 class Bounced(NamedTuple):
@@ -180,12 +173,6 @@ def add_many(
     }
     database.execute_sql(_RETIRE, values)
     database.execute_sql(_ADD_MANY, values)
-
-
-def is_suppressed(workspace_id: int, email: str, stream: Stream) -> bool:
-    """Whether mail of this stream must not go to an address in normal form."""
-    values = (workspace_id, email, stream.value)
-    return bool(database.execute_sql(_IS_SUPPRESSED, values).fetchone()[0])
 
 
 def remove(

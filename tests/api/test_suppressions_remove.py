@@ -5,6 +5,7 @@ import pytest
 from maild.domain.states import Status, Stream
 from maild.models import AuditEntry, Message
 from maild.services import suppressions
+from tests.services.helpers import is_suppressed
 
 PATH = "/v1/suppressions"
 
@@ -80,4 +81,4 @@ def test_it_names_what_it_does_not_take(api, refused, changes, field):
     add()
     body = {"email": "ann@example.org", "reason": "r", **changes}
     refused(api("DELETE", PATH, json=body), 422, "invalid_fields", field)
-    assert suppressions.is_suppressed(1, "ann@example.org", Stream.MARKETING)
+    assert is_suppressed(1, "ann@example.org", Stream.MARKETING)

@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from maild import config, db
 from maild.domain.freeze import FreezeKind
 from maild.domain.lanes import Lane
-from maild.domain.policy import StreamRules
+from maild.domain.policy import StreamRules, Verdict
 from maild.domain.smtp_reply import ErrorClass, Reply, Stage, of_contact
 from maild.domain.states import Status, Stream
 from maild.marks import Marks, field
 from maild.models import Freeze, Message, Worker
 from maild.services import claims, freezes, messages, outcomes, rescues, timeline, workers
 from maild.services.claims import Claim
+from maild.services.submissions import NewMessage
 from maild.services.workers import Lease
 from maild.transports import smtp_outcome
 from maild.transports.smtp import Outcome
@@ -210,3 +211,16 @@ def answer(code: int, enhanced_code: str | None, text: str) -> str:
     if code == 250:
         return rescues.write_mark(smtp_outcome.accepted(reply, REMOTE, {}))
     return rescues.write_mark(smtp_outcome.refused(Stage.FINAL_DOT, reply, REMOTE, {}))
+
+
+def is_suppressed(workspace_id: int, email: str, stream: Stream) -> bool:
+    """Whether a message of this stream to an address would be suppressed, were it accepted now."""
+    new = NewMessage(
+        from_email="shop@example.com",
+        to_email=email,
+        subject="Hello",
+        body_text="Hello.",
+        stream=stream,
+    )
+    [(_, decision)] = messages.ask(workspace_id, new)
+    return decision.verdict is Verdict.STOP

@@ -13,7 +13,7 @@ from maild.models import AuditEntry, Suppression
 from maild.services import suppression_imports, suppressions
 from maild.services.suppression_imports import Imported
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
-from tests.services.helpers import ago, at_once
+from tests.services.helpers import ago, at_once, is_suppressed
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -127,7 +127,7 @@ def test_what_has_expired_is_followed_by_a_new_one() -> None:
     Suppression.update(expires_at=ago(days=1)).where(Suppression.id == old.id).execute()
     assert counts(run("ann@example.org")) == (1, 1, 0, 0, 0, 0)
     assert [row["reason"] for row in kept()] == ["before", "imported"]
-    assert suppressions.is_suppressed(WORKSPACE_A, "ann@example.org", Stream.MARKETING)
+    assert is_suppressed(WORKSPACE_A, "ann@example.org", Stream.MARKETING)
 
 
 def test_what_a_person_removed_may_be_imported_again() -> None:

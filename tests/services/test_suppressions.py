@@ -19,7 +19,7 @@ from maild.services import addresses, suppressions
 from maild.services.suppressions import Bounced
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
-from tests.services.helpers import Accept, ago, at_once, reload, take
+from tests.services.helpers import Accept, ago, at_once, is_suppressed, reload, take
 
 URGENT, PATIENT = Stream.TRANSACTIONAL, Stream.MARKETING
 
@@ -47,13 +47,13 @@ def audited() -> list[AuditEntry]:
 
 @pytest.mark.parametrize("email", ["ann@example.org", "Ann@Example.ORG", "ANN@EXAMPLE.ORG"])
 def test_an_address_is_suppressed_in_every_case(database: None, email: str) -> None:
-    assert not suppressions.is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
+    assert not is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
     add(email)
     for asked in ("ann@example.org", "ANN@example.org"):
         for stream in Stream:
-            assert suppressions.is_suppressed(WORKSPACE_A, asked, stream)
-    assert not suppressions.is_suppressed(WORKSPACE_A, "anna@example.org", URGENT)
-    assert not suppressions.is_suppressed(WORKSPACE_B, "ann@example.org", URGENT)
+            assert is_suppressed(WORKSPACE_A, asked, stream)
+    assert not is_suppressed(WORKSPACE_A, "anna@example.org", URGENT)
+    assert not is_suppressed(WORKSPACE_B, "ann@example.org", URGENT)
 
 
 FORMS = [
@@ -75,10 +75,10 @@ def test_an_address_is_one_in_all_its_forms(database: None, one: str, other: str
     for form in (one, other):
         # As messages have it: `messages` stores the recipient's normal form.
         to_email = addresses.parse(form).text
-        assert suppressions.is_suppressed(WORKSPACE_A, to_email, URGENT), form
+        assert is_suppressed(WORKSPACE_A, to_email, URGENT), form
         assert add(form).id == row.id
     assert suppressions.remove(WORKSPACE_A, other, reason="r", by=PERSON).suppression.id == row.id
-    assert not suppressions.is_suppressed(WORKSPACE_A, addresses.parse(one).text, URGENT)
+    assert not is_suppressed(WORKSPACE_A, addresses.parse(one).text, URGENT)
 
 
 @pytest.mark.parametrize(("one", "other"), [*FORMS, *((b, a) for a, b in FORMS)])
@@ -93,15 +93,15 @@ def test_delivery_knows_an_address_in_all_its_forms(
 
 def test_one_stream_leaves_the_other_alone(database: None) -> None:
     add(stream=PATIENT)
-    assert suppressions.is_suppressed(WORKSPACE_A, "ann@example.org", PATIENT)
-    assert not suppressions.is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
+    assert is_suppressed(WORKSPACE_A, "ann@example.org", PATIENT)
+    assert not is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
 
 
 def test_it_ends_when_it_is_over(database: None) -> None:
     add(expires_at=datetime.now(UTC) + timedelta(hours=1))
-    assert suppressions.is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
+    assert is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
     Suppression.update(expires_at=ago(seconds=1)).execute()
-    assert not suppressions.is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
+    assert not is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
 
 
 def test_many_who_add_the_same_at_once_make_one(database: None) -> None:
@@ -112,7 +112,7 @@ def test_many_who_add_the_same_at_once_make_one(database: None) -> None:
 def test_one_for_all_streams_stands_beside_one_for_a_stream(database: None) -> None:
     add(stream=PATIENT)
     add()
-    assert suppressions.is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
+    assert is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["first", "second"])
@@ -246,7 +246,7 @@ def test_an_expired_one_is_followed_by_another_and_stays_as_history(database: No
     row = add(reason="the second")
     assert row.id != old.id
     assert (row.reason, row.expires_at) == ("the second", None)
-    assert suppressions.is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
+    assert is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
     old = Suppression.get_by_id(old.id)
     assert (old.reason, old.created_by, old.removed_by) == ("the first", "admin key", "maild")
     assert old.removed_at == old.expires_at
@@ -313,7 +313,7 @@ def test_many_weaken_nothing(database: None) -> None:
         ("550 no", "smtp_reply", None),
     ]
     assert (rows[2].reason, rows[2].removed_by) == ("long ago", "maild")
-    assert suppressions.is_suppressed(WORKSPACE_A, "dan@example.org", URGENT)
+    assert is_suppressed(WORKSPACE_A, "dan@example.org", URGENT)
 
 
 def test_many_at_once_do_not_stand_in_each_others_way(database: None) -> None:
@@ -350,7 +350,7 @@ def test_removing_tells_what_was_held_back(accept: Accept) -> None:
     assert (removal.blocked_count, removal.has_more_blocked) == (3, False)
     assert removal.blocked_ids == [message.id for message in held_back[::-1]]
     assert removal.remaining == []
-    assert not suppressions.is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
+    assert not is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
     kept = Suppression.get_by_id(row.id)
     assert (kept.reason, kept.removed_by, kept.removal_reason) == (
         "no such user", "admin key", "it works",
@@ -376,8 +376,8 @@ def test_removing_one_tells_which_others_remain(database: None) -> None:
     removal = suppressions.remove(WORKSPACE_A, "ann@example.org", reason="r", by=PERSON)
     assert removal.suppression.id == everywhere.id
     assert removal.remaining == [one_stream]
-    assert suppressions.is_suppressed(WORKSPACE_A, "ann@example.org", PATIENT)
-    assert not suppressions.is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
+    assert is_suppressed(WORKSPACE_A, "ann@example.org", PATIENT)
+    assert not is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
 
 
 def test_only_what_is_in_force_is_removed(database: None) -> None:
@@ -417,4 +417,4 @@ def test_removing_needs_a_reason(database: None) -> None:
     add()
     with pytest.raises(InvalidFields):
         suppressions.remove(WORKSPACE_A, "ann@example.org", reason=" ", by=PERSON)
-    assert suppressions.is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
+    assert is_suppressed(WORKSPACE_A, "ann@example.org", URGENT)
