@@ -23,7 +23,7 @@ from maild.domain.policy import Route
 from maild.domain.smtp_reply import ErrorClass, Stage
 from maild.domain.states import Stream
 from maild.errors import DecryptionError, NotFound, Unavailable
-from maild.services import claims, outcomes, providers, unsubscribe_links, workers
+from maild.services import claims, outcomes, parcels, providers, unsubscribe_links, workers
 from maild.services.aside import Aside
 from maild.services.claims import Claim, Claimed, Content
 from maild.services.dispatch import Dispatcher
@@ -45,8 +45,6 @@ CROWDED_SECONDS = 0.25
 """How long lanes wait that have work and no room before they are looked at again, unless room is
 told of.
 """
-LOAD_MAX_BYTES = 32 * 1024 * 1024
-"""Large contents of one slice that are held in memory at once; the others go back."""
 AVOID_SECONDS = 15.0
 """How long a lane is left alone in which an error happened that nobody expected."""
 COMPLAIN_SECONDS = 60.0
@@ -264,38 +262,10 @@ class Engine:
         self, taken: Sequence[Claim], contents: dict[uuid.UUID, Content]
     ) -> tuple[list[Parcel], list[Claim]]:
         """The messages with their contents, and those that are too much for now."""
-        loaded: list[Parcel] = []
-        left: list[Claim] = []
-        size = 0
-        with_attachments: list[Parcel] = []
-        for claim in taken:
-            content = contents.get(claim.message_id)
-            if content is None or content.attachment_count:
-                size += claim.size_bytes
-                if loaded and size > LOAD_MAX_BYTES:
-                    left.append(claim)
-                    continue
-            if content is None:
-                content = await self._query(claims.load_content, claim.content_id)
-            if content is None:
-                self._give_up(claim)
-                continue
-            parcel = Parcel(claim, content, [], 0.0)
-            if content.attachment_count:
-                with_attachments.append(parcel)
-            loaded.append(parcel)
-        if with_attachments:
-            ids = list({parcel.claim.content_id for parcel in with_attachments})
-            attachments = await self._query(claims.load_attachments, ids)
-            for parcel in with_attachments:
-                parcel.attachments = attachments.get(parcel.claim.content_id, [])
-        whole = []
-        for parcel in loaded:
-            if len(parcel.attachments) == parcel.content.attachment_count:
-                whole.append(parcel)
-            else:
-                self._give_up(parcel.claim)
-        return whole, left
+        loaded = await parcels.load(self._query, taken, contents)
+        for claim in loaded.lost:
+            self._give_up(claim)
+        return loaded.whole, loaded.left
 
     def _give_up(self, claim: Claim) -> None:
         """What it says is not kept any more, or not all of it: nobody can send it."""

@@ -14,7 +14,16 @@ from maild.domain.mime import Attachment
 from maild.domain.states import AttemptStatus, EventType, Status, Stream
 from maild.models import Attempt, Breaker, Message, MessageBody, Worker
 from maild.models.smtp_account import ENVIRONMENT
-from maild.services import messages, recorder, rescues, sending, suppressions, timeline, workers
+from maild.services import (
+    messages,
+    parcels,
+    recorder,
+    rescues,
+    sending,
+    suppressions,
+    timeline,
+    workers,
+)
 from maild.services.messages import NewMessage
 from maild.services.recorder import Recorder
 from maild.services.workers import Lease
@@ -221,7 +230,7 @@ def test_a_message_that_cannot_be_built_fails_alone(
 def test_it_loads_large_messages_in_pieces(
     accept: Accept, deliver: Deliver, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "LOAD_MAX_BYTES", 100_000)
+    monkeypatch.setattr(parcels, "LOAD_MAX_BYTES", 100_000)
     for _ in range(5):
         accept(body_text="x" * 60_000)
     assert deliver() == 5
