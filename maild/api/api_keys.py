@@ -5,7 +5,7 @@ from typing import Any
 from maild.api import schemas
 from maild.api.auth import ADMINS, Caller
 from maild.api.endpoint import endpoint
-from maild.api.errors import bad_query
+from maild.api.query import parse_serial_cursor
 from maild.domain import serial_cursor
 from maild.models import ApiKey
 from maild.services import api_keys
@@ -45,11 +45,9 @@ def create_api_key(caller: Caller, body: schemas.ApiKeyIn) -> schemas.ApiKeyCrea
 )
 def list_api_keys(caller: Caller, query: schemas.ApiKeyQuery) -> schemas.ApiKeyPage:
     workspace_id = caller.workspace_id(query.workspace_id)
-    try:
-        older_than = serial_cursor.parse(query.cursor) if query.cursor else None
-    except ValueError as error:
-        raise bad_query("cursor", str(error)) from None
-    page = api_keys.list_page(workspace_id, limit=query.limit, older_than=older_than)
+    page = api_keys.list_page(
+        workspace_id, limit=query.limit, older_than=parse_serial_cursor(query.cursor)
+    )
     return schemas.ApiKeyPage(
         workspace_id=workspace_id,
         count=len(page.keys),

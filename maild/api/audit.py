@@ -3,7 +3,7 @@
 from maild.api import schemas
 from maild.api.auth import ADMINS, Caller
 from maild.api.endpoint import endpoint
-from maild.api.errors import bad_query
+from maild.api.query import check_period, parse_serial_cursor
 from maild.domain import serial_cursor
 from maild.models import AuditEntry
 from maild.services import audit
@@ -19,19 +19,14 @@ from maild.services import audit
 )
 def list_audit(caller: Caller, query: schemas.AuditQuery) -> schemas.AuditPage:
     workspace_id = caller.workspace_id(query.workspace_id)
-    if query.since and query.until and query.since >= query.until:
-        raise bad_query("to", "must be later than from")
-    try:
-        older_than = serial_cursor.parse(query.cursor) if query.cursor else None
-    except ValueError as error:
-        raise bad_query("cursor", str(error)) from None
+    check_period(query.since, query.until)
     page = audit.list_page(
         workspace_id,
         filter_=audit.Filter(
             action=query.action, actor=query.actor, since=query.since, until=query.until
         ),
         limit=query.limit,
-        older_than=older_than,
+        older_than=parse_serial_cursor(query.cursor),
     )
     return schemas.AuditPage(
         workspace_id=workspace_id,

@@ -6,7 +6,7 @@ from maild import clock
 from maild.api import schemas
 from maild.api.auth import OPERATORS, READERS, Caller
 from maild.api.endpoint import endpoint
-from maild.api.errors import bad_query
+from maild.api.query import parse_serial_cursor
 from maild.domain import serial_cursor
 from maild.domain.freeze import FreezeState
 from maild.models import Freeze
@@ -28,7 +28,7 @@ def list_freezes(caller: Caller, query: schemas.FreezeQuery) -> schemas.FreezePa
         workspace_id,
         state=None if query.state == "all" else FreezeState(query.state),
         limit=query.limit,
-        older_than=_parse_cursor(query.cursor),
+        older_than=parse_serial_cursor(query.cursor),
     )
     return schemas.FreezePage(
         workspace_id=workspace_id,
@@ -87,13 +87,6 @@ def extend_freeze(caller: Caller, body: schemas.FreezeExtension) -> schemas.Free
 def lift_freeze(caller: Caller, body: schemas.FreezeLift) -> schemas.FreezeOut:
     freeze = freezes.get(caller.workspace_id(body.workspace_id), body.id)
     return _answer(freezes.lift(freeze, reason=body.reason, by=caller.actor))
-
-
-def _parse_cursor(text: str | None) -> int | None:
-    try:
-        return serial_cursor.parse(text) if text else None
-    except ValueError as error:
-        raise bad_query("cursor", str(error)) from None
 
 
 def _answer(freeze: Freeze) -> schemas.FreezeOut:

@@ -11,7 +11,8 @@ from maild.api import schemas
 from maild.api.auth import EVERYBODY, SUBMITTERS, Caller, Role
 from maild.api.endpoint import endpoint
 from maild.api.errors import bad_field, bad_query, from_body
-from maild.domain import cursor, ids
+from maild.api.query import check_period, parse_address, parse_cursor
+from maild.domain import ids
 from maild.domain.limits import Usage
 from maild.domain.mime import Attachment
 from maild.domain.policy import Check, Decision, Verdict
@@ -23,7 +24,7 @@ from maild.errors import (
     RateLimited,
 )
 from maild.models import Attempt, Event, Message, MessageBody
-from maild.services import addresses, decisions, message_log, messages, timeline
+from maild.services import decisions, message_log, messages, timeline
 from maild.services.acceptance import Accepted
 from maild.services.decisions import Record
 from maild.services.rejections import rate_headers
@@ -200,15 +201,14 @@ def get_message(
 )
 def list_log(caller: Caller, query: schemas.LogQuery) -> schemas.LogPage:
     workspace_id = caller.workspace_id(query.workspace_id)
-    if query.since and query.until and query.since >= query.until:
-        raise bad_query("to", "must be later than from")
+    check_period(query.since, query.until)
     page = message_log.list_page(
         workspace_id,
         filter_=message_log.Filter(
             status=query.status,
             stream=query.stream,
-            to_email=_parse_address("to_email", query.to_email),
-            from_email=_parse_address("from_email", query.from_email),
+            to_email=parse_address("to_email", query.to_email),
+            from_email=parse_address("from_email", query.from_email),
             subject=query.subject,
             q=query.q,
             tag=query.tag,
@@ -219,7 +219,7 @@ def list_log(caller: Caller, query: schemas.LogQuery) -> schemas.LogPage:
             api_key_id=_own_only(caller),
         ),
         limit=query.limit,
-        older_than=_parse_cursor(query.cursor),
+        older_than=parse_cursor(query.cursor),
     )
     return schemas.LogPage(
         workspace_id=workspace_id,
@@ -333,21 +333,6 @@ def _parse_include(text: str | None) -> set[str]:
     if unknown := parts - INCLUDABLE:
         raise bad_query("include", f"does not know {', '.join(sorted(unknown))!r}")
     return parts
-
-
-def _parse_address(field: str, text: str | None) -> str | None:
-    """The address in the normal form in which messages keep theirs."""
-    try:
-        return addresses.parse(text).text if text else None
-    except ValueError as error:
-        raise bad_query(field, str(error)) from None
-
-
-def _parse_cursor(text: str | None) -> cursor.Cursor | None:
-    try:
-        return cursor.parse(text) if text else None
-    except ValueError as error:
-        raise bad_query("cursor", str(error)) from None
 
 
 def _text(message: Message, body: MessageBody) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from maild.api import schemas
 from maild.api.auth import ADMINS, OPERATORS, READERS, Caller
 from maild.api.endpoint import endpoint
-from maild.api.errors import bad_query
+from maild.api.query import parse_serial_cursor
 from maild.domain import serial_cursor
 from maild.domain.policy import Policy
 from maild.domain.policy_trial import Figures, Sample
@@ -67,11 +67,9 @@ def list_policy_versions(
     caller: Caller, query: schemas.PolicyVersionsQuery
 ) -> schemas.PolicyVersionPage:
     workspace_id = caller.workspace_id(query.workspace_id)
-    try:
-        older_than = serial_cursor.parse(query.cursor) if query.cursor else None
-    except ValueError as error:
-        raise bad_query("cursor", str(error)) from None
-    page = policies.list_page(workspace_id, limit=query.limit, older_than=older_than)
+    page = policies.list_page(
+        workspace_id, limit=query.limit, older_than=parse_serial_cursor(query.cursor)
+    )
     return schemas.PolicyVersionPage(
         workspace_id=workspace_id,
         count=len(page.versions),

@@ -10,13 +10,13 @@ from flask import Response
 from maild.api import schemas
 from maild.api.auth import ADMINS, READERS, Caller
 from maild.api.endpoint import endpoint
-from maild.api.errors import bad_query
-from maild.domain import cursor, serial_cursor
+from maild.api.query import parse_address, parse_cursor, parse_serial_cursor
+from maild.domain import serial_cursor
 from maild.domain.csv_safety import neutralise
 from maild.domain.states import Stream
 from maild.domain.suppression import SuppressionState
 from maild.models import Suppression
-from maild.services import addresses, suppression_imports, suppression_lists, suppressions
+from maild.services import suppression_imports, suppression_lists, suppressions
 from maild.services.suppression_lists import Filter
 
 EXPORTED = (
@@ -62,9 +62,9 @@ def list_suppressions(caller: Caller, query: schemas.SuppressionQuery) -> schema
     workspace_id = caller.workspace_id(query.workspace_id)
     page = suppression_lists.list_page(
         workspace_id,
-        filter_=_filter(query, email=_parse_address(query.email)),
+        filter_=_filter(query, email=parse_address("email", query.email)),
         limit=query.limit,
-        older_than=_parse_serial(query.cursor),
+        older_than=parse_serial_cursor(query.cursor),
     )
     return schemas.SuppressionPage(
         workspace_id=workspace_id,
@@ -88,7 +88,7 @@ def list_blocked(caller: Caller, query: schemas.BlockedQuery) -> schemas.Blocked
         workspace_id,
         query.suppression_id,
         limit=query.limit,
-        older_than=_parse_cursor(query.cursor),
+        older_than=parse_cursor(query.cursor),
     )
     return schemas.BlockedPage(
         workspace_id=workspace_id,
@@ -222,27 +222,6 @@ def _filter(query: schemas.SuppressionFilter, *, email: str | None = None) -> Fi
         is_for_all_streams=is_for_all,
         state=None if query.state == "all" else SuppressionState(query.state),
     )
-
-
-def _parse_address(text: str | None) -> str | None:
-    try:
-        return None if text is None else addresses.parse(text).text
-    except ValueError as error:
-        raise bad_query("email", str(error)) from None
-
-
-def _parse_serial(text: str | None) -> int | None:
-    try:
-        return None if text is None else serial_cursor.parse(text)
-    except ValueError as error:
-        raise bad_query("cursor", str(error)) from None
-
-
-def _parse_cursor(text: str | None) -> cursor.Cursor | None:
-    try:
-        return None if text is None else cursor.parse(text)
-    except ValueError as error:
-        raise bad_query("cursor", str(error)) from None
 
 
 def _fields(row: Suppression) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 from maild.api import schemas
 from maild.api.auth import ADMINS, OPERATORS, READERS, Caller
 from maild.api.endpoint import endpoint
-from maild.api.errors import bad_query
+from maild.api.query import parse_address, parse_serial_cursor
 from maild.domain import serial_cursor
 from maild.models import Unsubscribe
-from maild.services import addresses, unsubscribes
+from maild.services import unsubscribes
 from maild.services.unsubscribes import State
 
 
@@ -48,12 +48,12 @@ def list_unsubscribes(caller: Caller, query: schemas.UnsubscribeQuery) -> schema
     workspace_id = caller.workspace_id(query.workspace_id)
     page = unsubscribes.list_page(
         workspace_id,
-        email=_parse_address(query.email),
+        email=parse_address("email", query.email),
         topic=query.topic,
         source=query.source,
         state=query.state,
         limit=query.limit,
-        older_than=_parse_cursor(query.cursor),
+        older_than=parse_serial_cursor(query.cursor),
     )
     return schemas.UnsubscribePage(
         workspace_id=workspace_id,
@@ -89,20 +89,6 @@ def remove_unsubscribe(
         blocked_ids=removal.blocked_ids,
         remaining=[schemas.UnsubscribeOut(**_fields(row)) for row in removal.remaining],
     )
-
-
-def _parse_address(text: str | None) -> str | None:
-    try:
-        return None if text is None else addresses.parse(text).text
-    except ValueError as error:
-        raise bad_query("email", str(error)) from None
-
-
-def _parse_cursor(text: str | None) -> int | None:
-    try:
-        return None if text is None else serial_cursor.parse(text)
-    except ValueError as error:
-        raise bad_query("cursor", str(error)) from None
 
 
 def _fields(row: Unsubscribe) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import asyncio
 import dataclasses
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from maild import config, db
@@ -15,8 +16,9 @@ from maild.domain.smtp_reply import ErrorClass, Reply, Stage, of_contact
 from maild.domain.states import Status, Stream
 from maild.marks import Marks, field
 from maild.models import Freeze, Message, Worker
-from maild.services import claims, freezes, messages, outcomes, rescues, timeline, workers
+from maild.services import claims, freezes, messages, outcomes, rescues, sending, timeline, workers
 from maild.services.claims import Claim
+from maild.services.recorder import Recorder
 from maild.services.submissions import NewMessage
 from maild.services.workers import Lease
 from maild.transports import smtp_outcome
@@ -90,6 +92,19 @@ def end(claim: Claim, outcome: Outcome = ACCEPTED) -> None:
 
 def reload(message: Message) -> Message:
     return messages.get(message.workspace_id, message.id)
+
+
+@contextmanager
+def working(lease: Lease) -> Iterator[None]:
+    """A worker's engine on a thread of its own."""
+    engine = threading.Thread(target=sending.work, args=(lease, Recorder()))
+    engine.start()
+    try:
+        yield
+    finally:
+        lease.stopping.set()
+        sending.wake()
+        engine.join()
 
 
 def event_types(message: Message) -> list[str]:

@@ -1,10 +1,8 @@
 """Mail whose sender named its SMTP account goes through that one, or waits for it."""
 
 import dataclasses
-import threading
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,7 +20,6 @@ from maild.services import (
     freeze_backlogs,
     freezes,
     interventions,
-    messages,
     outcomes,
     providers,
     sending,
@@ -30,33 +27,15 @@ from maild.services import (
     timeline,
 )
 from maild.services.providers import Fault
-from maild.services.recorder import Recorder
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, WORKSPACE_B, Inbox, free_ports
 from tests.services.conftest import MakeAccount, wait_until
-from tests.services.helpers import ago, at_once, fill, make_due
+from tests.services.helpers import ago, at_once, fill, make_due, reload, working
 
 Accept = Callable[..., Message]
 Deliver = Callable[[], int]
 UseSettings = Callable[..., object]
 Stop = Callable[[SmtpAccount], Callable[[], object]]
-
-
-@contextmanager
-def working(lease: Lease) -> Iterator[None]:
-    """A worker's engine on a thread of its own."""
-    engine = threading.Thread(target=sending.work, args=(lease, Recorder()))
-    engine.start()
-    try:
-        yield
-    finally:
-        lease.stopping.set()
-        sending.wake()
-        engine.join()
-
-
-def reload(message: Message) -> Message:
-    return messages.get(message.workspace_id, message.id)
 
 
 def are_sent(*made: Message) -> bool:

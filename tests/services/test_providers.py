@@ -4,8 +4,7 @@ import dataclasses
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import BinaryIO
 
 import pytest
@@ -18,7 +17,6 @@ from maild.domain.states import EventType, Status
 from maild.models import AccountTally, Breaker, Event, Message, SmtpAccount
 from maild.services import (
     account_health,
-    messages,
     providers,
     sending,
     smtp_accounts,
@@ -26,30 +24,13 @@ from maild.services import (
     workers,
 )
 from maild.services.providers import Account, Fault
-from maild.services.recorder import Recorder
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, WORKSPACE_B, Inbox, free_ports
 from tests.services.conftest import MakeAccount, wait_until
+from tests.services.helpers import reload, working
 
 Accept = Callable[..., Message]
 UseSettings = Callable[..., object]
-
-
-@contextmanager
-def working(lease: Lease) -> Iterator[None]:
-    """A worker's engine on a thread of its own."""
-    engine = threading.Thread(target=sending.work, args=(lease, Recorder()))
-    engine.start()
-    try:
-        yield
-    finally:
-        lease.stopping.set()
-        sending.wake()
-        engine.join()
-
-
-def reload(message: Message) -> Message:
-    return messages.get(message.workspace_id, message.id)
 
 
 def told(account: SmtpAccount | None = None) -> list[str]:

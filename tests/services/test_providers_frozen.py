@@ -1,10 +1,8 @@
 """A frozen SMTP account: its workspace's mail takes the next one, or waits; nobody else's does."""
 
 import json
-import threading
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,13 +13,12 @@ from maild.domain.breaker import State
 from maild.domain.freeze import FreezeKind
 from maild.domain.states import Status
 from maild.models import Breaker, Freeze, Message, SmtpAccount
-from maild.services import account_health, freezes, messages, providers, sending, smtp_accounts
+from maild.services import account_health, freezes, providers, smtp_accounts
 from maild.services.account_health import Word
-from maild.services.recorder import Recorder
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, WORKSPACE_B, Inbox
 from tests.services.conftest import MakeAccount, wait_until
-from tests.services.helpers import ago, set_end, start_freeze
+from tests.services.helpers import ago, reload, set_end, start_freeze, working
 
 Accept = Callable[..., Message]
 SOMEBODY = uuid.uuid4()
@@ -45,23 +42,6 @@ def route(workspace_id: int = WORKSPACE_A) -> list[tuple[str, bool, bool]]:
         (c.account.name, c.is_paused, c.is_frozen)
         for c in providers.list_routes([WORKSPACE_A, WORKSPACE_B])[workspace_id]
     ]
-
-
-@contextmanager
-def working(lease: Lease) -> Iterator[None]:
-    """A worker's engine on a thread of its own."""
-    engine = threading.Thread(target=sending.work, args=(lease, Recorder()))
-    engine.start()
-    try:
-        yield
-    finally:
-        lease.stopping.set()
-        sending.wake()
-        engine.join()
-
-
-def reload(message: Message) -> Message:
-    return messages.get(message.workspace_id, message.id)
 
 
 def words(workspace_id: int = WORKSPACE_A) -> dict[str, Word]:
