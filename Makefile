@@ -54,8 +54,8 @@ lock: $(DEV_STAMP) ## Compile requirements/*.in to pinned, hashed requirements/*
 	    $$(test $$name = base || echo --constraint requirements/base.txt) || exit 1; \
 	done
 
-score: $(DEV_STAMP) ## Score the reading of real SMTP replies: make score CORPORA=folder
-	@$(BIN)/python tools/score.py "$(CORPORA)"
+score: $(DEV_STAMP) ## Score the reading of real replies, bounces and webhooks: make score CORPORA=folder
+	@$(BIN)/python -m tools.score "$(CORPORA)"
 
 clean: ## Remove caches (never .maild/, which holds your data, nor .venv/)
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis maild.egg-info

@@ -6,6 +6,7 @@ random bits. They are made before the insert, so that the Message-ID header, the
 answer can all be built from the id without asking the database.
 """
 
+import re
 import secrets
 import uuid
 from datetime import datetime
@@ -32,3 +33,16 @@ def parse_id(text: str) -> uuid.UUID | None:
 def message_id_header(message_id: uuid.UUID, domain: str) -> str:
     """The Message-ID header of a message: the same on every attempt (RFC 5322 3.6.4)."""
     return f"<{message_id}@{domain}>"
+
+
+_IN_HEADER = re.compile(
+    r"<?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:@[^<>\s]*)?>?", re.ASCII
+)
+
+
+def find_in_header(text: str) -> uuid.UUID | None:
+    """The id in a Message-ID of ours, with or without its angle brackets and domain; None where it
+    is none of ours.
+    """
+    found = _IN_HEADER.fullmatch(text.strip().lower())
+    return uuid.UUID(found[1]) if found else None

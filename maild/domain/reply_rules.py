@@ -48,6 +48,15 @@ _REFUSED = Meaning(ErrorClass.POLICY, Fault.US)
 # Families in the order in which they are asked; wordings parted by "|". A wording begins at a word
 # and may end inside one ("blacklist" finds "blacklisted"), unless it ends with a space.
 _FAMILIES: tuple[tuple[Meaning, str], ...] = (
+    # No server to deliver to: qmail, Exim, Postfix, OpenSMTPD. RFC 5321 5.1, RFC 7505. Before the
+    # families that know "ip address" and "no smtp service" of others.
+    (
+        _NO_DOMAIN,
+        "not find mail exchanger|not find any mail exchanger|no mail exchanger|not find any host"
+        "|indicated no smtp service|mx records point to non existent"
+        "|mx records point to nonexistent|no mx found for domain|no mx or records"
+        "|domain has null mx",
+    ),
     # The recipient gets too much, from everybody: Gmail's 4.2.1 and 5.2.1, Yahoo's 450.
     # https://support.google.com/a/answer/3726730
     (
@@ -74,7 +83,7 @@ _FAMILIES: tuple[tuple[Meaning, str], ...] = (
         "|message quota|relay quota|relay limit|relaying quota|mail quota exceeded for sender"
         "|maximum messages per|max message per|messages per connection|messages per hour"
         "|emails per hour|emails per day|messages per day|message limit|messaging limit|mail limit"
-        "|recipient limit|recipients per|connection limit|concurrent connection|connection count"
+        "|recipient limit|recipients per |connection limit|concurrent connection|connection count"
         "|concurrency limit|credits exceeded|maximum credits|failures per hour"
         # NetEase: https://mail.163.com, its help page of return codes.
         "|hl icc|hl ifc|mi dmc|mi sfq|rp drc",
@@ -97,6 +106,8 @@ _FAMILIES: tuple[tuple[Meaning, str], ...] = (
         "|quota dépassé|speicherplatz|speichervolumen|postfach voll|postfach ist voll"
         "|casella piena|buzon lleno|buzón lleno|buzon esta lleno|caixa cheia|caixa postal cheia",
     ),
+    # Before sizes: SendGrid's and Postfix' words for mail that nobody took for days.
+    (_NEXT_HOP_TIMEOUT, "message too old"),
     (
         _TOO_LARGE,
         "message too|message size|message length|message exceeds|message file too|mail size"
@@ -321,7 +332,8 @@ _FAMILIES: tuple[tuple[Meaning, str], ...] = (
         "|unknown e mail|unknown customer|unknown subscriber|unknown login"
         "|unknown username|illegal user|illegal alias|illegal recipient|illegal address"
         "|bad destination|bad address|bad recipient|bad mailbox|bad user|dead address"
-        "|inactive email address|mailbox name invalid|not deliverable to",
+        "|inactive email address|mailbox name invalid|not deliverable to|invalid final delivery"
+        "|unrecognised or name|unrecognized or name",
     ),
 )
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from maild.db import database
 from maild.domain.actor import Actor
+from maild.domain.storable import clean_json
 from maild.models import AuditEntry, AuditHead, Workspace
 from maild.services import message_log, workspaces
 
@@ -103,14 +104,14 @@ def record(
         workspace=workspace_id,
         seq=seq,
         at=at,
-        actor=_storable(actor.name),
-        actor_ip=_storable(actor.ip),
-        request_id=_storable(actor.request_id),
-        action=_storable(action),
-        target=_storable(target),
-        before=_storable(before),
-        after=_storable(after),
-        reason=_storable(reason),
+        actor=clean_json(actor.name),
+        actor_ip=clean_json(actor.ip),
+        request_id=clean_json(actor.request_id),
+        action=clean_json(action),
+        target=clean_json(target),
+        before=clean_json(before),
+        after=clean_json(after),
+        reason=clean_json(reason),
         previous_hash=bytes(previous_hash),
     )
     entry.hash = hash_of(entry)
@@ -232,24 +233,6 @@ def _stream(workspace_id: int, *, upto: int) -> Iterator[AuditEntry]:
 
 def _instant(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _storable(value: Any) -> Any:
-    """The value as JSON, without what PostgreSQL does not keep in a text: NUL and half characters
-    become U+FFFD. Raises ValueError for a number that is none.
-    """
-    return _clean(json.loads(json.dumps(value, allow_nan=False)))
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        whole = value.replace("\0", "\ufffd").encode("utf-16-le", "surrogatepass")
-        return whole.decode("utf-16-le", "replace")
-    if isinstance(value, dict):
-        return {_clean(key): _clean(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_clean(inner) for inner in value]
-    return value
 
 
 def _canonical(value: Any) -> Any:
