@@ -1,5 +1,9 @@
-"""The command line: `maild run | migrate | send | doctor | keys | trail`, and what `run` starts."""
+"""The command line: `maild run | migrate | send | intake | doctor | keys | trail`, and what `run`
+starts.
+"""
 
+import contextlib
+import os
 import sys
 import time
 from typing import Any
@@ -12,6 +16,7 @@ from maild.services import (
     account_health,
     audit,
     health,
+    intake,
     key_rotation,
     link_keys,
     migrations,
@@ -134,6 +139,42 @@ def _post_patiently(client: ApiClient, body: dict[str, Any], *, tries: int) -> d
                 raise
             time.sleep(0.5)
     return client.post("/v1/messages", body)
+
+
+@cli.command("intake")
+@click.option(
+    "--workspace",
+    "workspace_id",
+    type=click.IntRange(min=1),
+    help=("Whose bounce it is; unless given, that of the message that it tells of."),
+)
+def take_bounce(workspace_id: int | None) -> None:
+    """Take a bounce mail or abuse report from standard input, as an MTA pipes it.
+
+    Exit code 65 means that it is no mail. 75 is everything that may be mended, such as a database
+    that is away: the MTA keeps the mail, and tries again.
+    """
+    try:
+        processes.start(config.load(), name="intake", pool_size=2)
+        processes.require_schema()
+        mail = sys.stdin.buffer.read(intake.MAIL_MAX_BYTES + 1)
+        piped = intake.take_piped(mail, workspace_id=workspace_id)
+    except errors.InvalidRequest as error:
+        click.echo(f"maild: {error}", err=True)
+        sys.exit(os.EX_DATAERR)
+    except Exception as error:  # MTAs take any other code for a refusal, and drop the bounce
+        click.echo(f"maild: {error or type(error).__name__}", err=True)
+        sys.exit(os.EX_TEMPFAIL)
+    with contextlib.suppress(OSError, UnicodeError):  # it is stored: nothing may say otherwise
+        _tell_piped(piped)
+
+
+def _tell_piped(piped: intake.Piped) -> None:
+    for event in piped.events:
+        reason = event.mta_response or event.description or ""
+        about = event.recipient or "nobody in particular"
+        click.echo(" ".join(f"{event.event_type}: {about} {reason}".split()))
+    click.echo(f"Stored for workspace {piped.workspace_id}; a worker applies it.")
 
 
 @cli.command()

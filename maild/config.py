@@ -46,6 +46,7 @@ class DefaultSmtp:
     from_email: str
     max_connections: int
     max_per_second: float | None
+    return_path: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +341,7 @@ def _smtp(r: "_Reader") -> DefaultSmtp:
         from_email=r.get("SMTP_FROM", "maild@localhost.test", kinds.email, development_only=True),
         max_connections=r.get("SMTP_MAX_CONNECTIONS", "20", kinds.integer(1, 1_000)),
         max_per_second=r.get("SMTP_MAX_PER_SECOND", "0", kinds.rate),
+        return_path=r.get("SMTP_RETURN_PATH", "", kinds.return_path),
     )
 
 

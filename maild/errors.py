@@ -9,6 +9,7 @@
     |   +-- PayloadTooLarge      413  payload_too_large
     |   +-- SmtpValidationFailed 400  smtp_validation_failed
     +-- Unauthenticated          401  unauthenticated
+    |   +-- BadSignature         401  bad_signature
     +-- Forbidden                403  forbidden
     +-- NotFound                 404  not_found
     +-- Conflict                 409  conflict
@@ -118,6 +119,13 @@ class Unauthenticated(MaildError):
     status = 401
     code = "unauthenticated"
     title = "Missing or unknown API key"
+
+
+class BadSignature(Unauthenticated):
+    """What claims to be a provider's report is not shown to be."""
+
+    code = "bad_signature"
+    title = "The signature does not hold"
 
 
 class Forbidden(MaildError):

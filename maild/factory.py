@@ -12,7 +12,7 @@ from maild import api, config, log, queue, web
 from maild.api import endpoint
 from maild.api import errors as api_errors
 from maild.errors import MaildError
-from maild.services import api_key_uses, processes, unsubscribe_links
+from maild.services import api_key_uses, intake, processes, unsubscribe_links
 from maild.web import errors as web_errors
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,9 +80,13 @@ def _end_request(response: Response) -> Response:
 
 
 def _path_to_log() -> str:
-    """The path, but for the token of an unsubscribe link: whoever has it can use it."""
-    is_link = request.path.startswith(unsubscribe_links.PATH)
-    return f"{unsubscribe_links.PATH}..." if is_link else request.path
+    """The path, but for the token of an unsubscribe link or a webhook endpoint: whoever has it can
+    use it.
+    """
+    for start in (unsubscribe_links.PATH, *intake.TOKEN_PATHS):
+        if request.path.startswith(start):
+            return f"{start}..."
+    return request.path
 
 
 def _discard_body() -> None:

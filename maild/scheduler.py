@@ -19,7 +19,10 @@ from maild.services import (
     periodic_jobs,
     processes,
     providers,
+    report_watch,
     rescues,
+    soft_bounces,
+    webhook_endpoints,
     workers,
 )
 from maild.services.messages import DELIVER
@@ -81,6 +84,9 @@ def take_stock() -> None:
         if periodic_jobs.take_slot("stock-taking", seconds=60):
             _run(providers.prune_tallies)
             _run(acceptance.prune)
+            _run(webhook_endpoints.prune)
+            _run(soft_bounces.prune)
+            _run(report_watch.check)
             _run(conservation.check)
 
 

@@ -17,6 +17,9 @@ ENCRYPTION_KEY_BYTES = 32  # AES-256
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 5.6.2 token
 _DURATION = re.compile(r"(\d+)(s|m|h|d)?")
 _UNIT_SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_RETURN_PATH = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,37}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
+)
 _DOMAIN = re.compile(r"(\*\.)?([a-z0-9-]+\.)+[a-z0-9-]+")
 
 PUBLIC_URL_MAX_CHARS = 150
@@ -59,6 +62,15 @@ def ehlo_name(text: str) -> str:
 def email(text: str) -> str:
     if not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", text):
         raise ValueError("must be an e-mail address")
+    return text
+
+
+def return_path(text: str) -> str | None:
+    """An address that leaves room for a message's id before its @; empty: none."""
+    if not text:
+        return None
+    if not _RETURN_PATH.fullmatch(text) or len(text) > 227:
+        raise ValueError("must be an ASCII e-mail address, with 37 characters before the @ at most")
     return text
 
 

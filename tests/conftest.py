@@ -10,6 +10,8 @@ import email.message
 import email.policy
 import http.client
 import json
+import logging
+import os
 import socket
 import subprocess
 import sys
@@ -17,14 +19,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 from flask import Flask
 from flask.testing import FlaskClient
+from xdist.scheduler import WorkStealingScheduling
 
-from maild import config, db, factory, queue
+from maild import config, db, factory, log, queue
 from maild.config import Settings
 from maild.local import home as homes
 from maild.local import postgres, valkey
-from maild.models import AccountTally, Breaker, Event, Message, PeriodicJob, Worker, Workspace
+from maild.models import Message
 from maild.services import (
     acceptance,
     link_keys,
@@ -39,9 +43,42 @@ from maild.services import (
 from maild.services.messages import NewMessage
 from maild.services.workers import Lease
 
+# Tests start maild as a process some hundred times. Where each has to compile all of it first,
+# because the surroundings forbid to keep the bytecode, that is a good part of the whole run.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 ADMIN_KEY = "test-admin-key-0123456789abcdef"
 OPERATOR_KEY = "test-operator-key-0123456789abc"
 WORKSPACE_A, WORKSPACE_B = 1, 2
+LONG = {"crash", "browser"}
+"""Marks of tests that take seconds."""
+# In one round trip, without a query builder: every test pays for it. What belongs to a workspace
+# goes with it; the rest is named here.
+EMPTY = f"""
+    DELETE FROM workspaces;
+    DELETE FROM events WHERE workspace_id IS NULL;
+    DELETE FROM workers;
+    DELETE FROM breakers;
+    DELETE FROM account_tallies;
+    DELETE FROM periodic_jobs;
+    DELETE FROM webhook_tallies;
+    INSERT INTO workspaces (id, name) VALUES ({WORKSPACE_A}, 'Default'), ({WORKSPACE_B}, 'Other')
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that none of them is left over for the end, when the other workers
+    have nothing to do. Otherwise the order stays random.
+    """
+    items.sort(key=lambda item: not LONG & {mark.name for mark in item.iter_markers()})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WorkStealingScheduling | None:
+    """Who has finished takes over from the others, unless the command line says `--dist`."""
+    is_default = config.getoption("dist") == "load"
+    return WorkStealingScheduling(config, log) if is_default else None
 
 
 @pytest.fixture(scope="session")
@@ -105,30 +142,37 @@ def use_settings(settings: Settings) -> Callable[..., Settings]:
 def database(settings: Settings) -> Iterator[None]:
     """An open connection to an empty database with the workspaces A (1) and B (2)."""
     with db.connection():
-        Workspace.delete().execute()
-        Event.delete().where(Event.workspace.is_null()).execute()
-        for model in (Worker, Breaker, AccountTally, PeriodicJob):
-            model.delete().execute()
+        db.database.execute_sql(EMPTY)
         link_keys.forget()
         policies.forget()
-        Workspace.insert_many(
-            [{"id": WORKSPACE_A, "name": "Default"}, {"id": WORKSPACE_B, "name": "Other"}]
-        ).execute()
         acceptance.forget()
         yield
 
 
-@pytest.fixture
-def app(database: None, settings: Settings) -> Flask:
-    """The web application on the test's database."""
+@pytest.fixture(scope="session")
+def built_app(session_settings: Settings) -> Flask:
+    """The web application. It is built once a run, which takes longer than most tests: it keeps
+    nothing from one request to the next, and reads its settings anew for each.
+    """
     app = factory.build_app()
     app.testing = True
     return app
 
 
 @pytest.fixture
+def app(built_app: Flask, database: None, settings: Settings) -> Flask:
+    """The web application on the test's database. A test that adds to it builds its own."""
+    return built_app
+
+
+@pytest.fixture
 def client(app: Flask) -> FlaskClient:
     """A client of the whole application, as from this machine."""
+    return client_of(app)
+
+
+def client_of(app: Flask) -> FlaskClient:
+    """A client of an application, as from this machine."""
     client = app.test_client()
     client.environ_base["REMOTE_ADDR"] = "127.0.0.1"
     client.environ_base["HTTP_HOST"] = "127.0.0.1:8080"
@@ -249,6 +293,19 @@ def lease(database: None) -> Lease:
 def deliver(lease: Lease) -> Callable[[], int]:
     """Send everything that is due, and record it; returns how many messages were tried."""
     return lambda: sending.deliver_due(lease, recorder.current())
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Put this process's logging back as it was, for a test that configures it."""
+    root, before = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    log.clear()
+    yield
+    log.clear()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**before)
 
 
 def free_ports(count: int) -> list[int]:

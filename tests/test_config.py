@@ -83,6 +83,7 @@ def test_development_needs_nothing():
     assert settings.marketing == StreamRules(4 * 86_400, "hold")
     assert settings.auto_failover == AutoFailover(True, 5, 50, 60)
     assert (settings.smtp.max_connections, settings.smtp.max_per_second) == (20, None)
+    assert settings.smtp.return_path is None
     assert settings.worker_connections == 200
     assert settings.log_format == "console"
     assert len(settings.encryption_key) == 32
@@ -261,6 +262,10 @@ def test_it_refuses_a_rate(text):
          ["example", "a.example;b.example", "http://a.example", "*a.example", "a@b.example"]),
         ("SMTP_HOST", ["localhost", "192.0.2.1", "::1"], ["smtp.example.com/x", "a b", "smtp://x"]),
         ("SMTP_FROM", ["a@example.com"], ["a", "a@", "Ann <a@example.com>", "a@b@c"]),
+        ("SMTP_RETURN_PATH", ["bounces@example.com", "b+x@localhost", "a" * 37 + "@example.com"],
+         ["bounces", "b@", "<b@example.com>", "b@ü.example", "ü@example.com", "b@a..b",
+          "b,c@example.com", "a" * 38 + "@example.com", "a" * 37 + "@" + "b." * 95 + "example",
+          "b@x.example\r\nX"]),
         ("SMTP_HOSTNAME", ["mail.example.com", "[192.0.2.1]"], ["a b", "a\r\nb", "mail_1"]),
         ("PUBLIC_URL", ["https://m.example", "http://h:80/", "https://[::1]:8/a", "https://m.example/a/b-c"],
          ["m.example", "ftp://m.example", "https://", "https://u:p@m.example", "https://m.example/?a",

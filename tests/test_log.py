@@ -5,7 +5,6 @@ import logging
 import uuid
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,17 +17,7 @@ NAMES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def logging_as_before():
-    """Put this process's logging back as it was."""
-    root, before = logging.getLogger(), structlog.get_config()
-    handlers, level = root.handlers[:], root.level
-    log.clear()
-    yield
-    log.clear()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.configure(**before)
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from maild.api import (
     smtp_accounts,
     suppressions,
     unsubscribes,
+    webhook_endpoints,
+    webhooks,
 )
 
 __all__ = [
@@ -30,6 +32,8 @@ __all__ = [
     "smtp_accounts",
     "suppressions",
     "unsubscribes",
+    "webhook_endpoints",
+    "webhooks",
 ]
 
 

@@ -31,8 +31,10 @@ class Endpoint:
     method: str
     path: str
     summary: str
-    allow: Roles
-    body: type[Input] | None
+    allow: Roles | None
+    """None: no key is asked for; something else of the request says whose it is."""
+    body: type[Input] | str | None
+    """A media type for what is no JSON of ours."""
     query: type[BaseModel] | None
     answer: type[BaseModel] | str
     status: int
@@ -81,6 +83,38 @@ def endpoint(
         # Every parameter is an id; a word in its place is another route, or none.
         rule = path.replace("<", "<uuid:")
         blueprint.add_url_rule(rule, endpoint=view.__name__, view_func=handle, methods=[method])
+        return handle
+
+    return decorate
+
+
+def open_endpoint(
+    method: str,
+    path: str,
+    *,
+    summary: str,
+    takes: str | None,
+    answer: type[BaseModel],
+    status: int,
+) -> Callable[[Callable[..., BaseModel]], Callable[..., Response]]:
+    """Declare `view(**path_parameters) -> answer` as a route without an API key: for those who show
+    in another way who they are, which is for the view to check, on the raw request.
+
+    `takes` is the media type of the body, if there is one. The view opens the database itself. Its
+    path parameters are words.
+    """
+    ENDPOINTS.append(Endpoint(method, path, summary, None, takes, None, answer, status))
+
+    def decorate(view: Callable[..., BaseModel]) -> Callable[..., Response]:
+        def handle(**parameters: str) -> Response:
+            result = view(**parameters)
+            return Response(
+                result.model_dump_json(exclude_none=True),
+                status=status,
+                content_type="application/json",
+            )
+
+        blueprint.add_url_rule(path, endpoint=view.__name__, view_func=handle, methods=[method])
         return handle
 
     return decorate

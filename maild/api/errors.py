@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from maild import log
 from maild.api.schemas import Input
 from maild.errors import (
+    BadSignature,
     FieldError,
     InvalidFields,
     InvalidRequest,
@@ -121,7 +122,9 @@ def problem(error: MaildError) -> Response:
     if error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     if error.status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="maild"'  # RFC 9110 11.6.1
+        # RFC 9110 11.6.1. Webhooks know basic authentication beside signatures.
+        scheme = "Basic" if isinstance(error, BadSignature) else "Bearer"
+        response.headers["WWW-Authenticate"] = f'{scheme} realm="maild"'
     return response
 
 

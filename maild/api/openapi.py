@@ -31,7 +31,7 @@ def document() -> dict[str, Any]:
     for e in ENDPOINTS:
         models |= {model for model in (e.body, e.answer) if isinstance(model, type)}
     ordered = sorted(models, key=lambda model: model.__name__)
-    inputs = {e.body for e in ENDPOINTS}
+    inputs = {e.body for e in ENDPOINTS if isinstance(e.body, type)}
     _, definitions = models_json_schema(
         [(m, "validation" if m in inputs else "serialization") for m in ordered],
         ref_template=_REF,
@@ -66,7 +66,7 @@ def document() -> dict[str, Any]:
 def _operation(e: Endpoint) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": e.summary,
-        "description": f"For the role {words(e.allow)}.",
+        "description": f"For the role {words(e.allow)}." if e.allow else "Asks for no API key.",
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in _PARAMETER.findall(e.path)
@@ -82,6 +82,8 @@ def _operation(e: Endpoint) -> dict[str, Any]:
             },
         },
     }
+    if e.allow is None:
+        operation["security"] = []
     if e.query is not None:
         properties = e.query.model_json_schema(by_alias=True)
         required = properties.get("required", [])
@@ -96,10 +98,7 @@ def _operation(e: Endpoint) -> dict[str, Any]:
             for name, schema in properties["properties"].items()
         ]
     if e.body is not None:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": _ref(e.body)}},
-        }
+        operation["requestBody"] = {"required": True, "content": _content(e.body)}
     return operation
 
 

@@ -34,6 +34,7 @@ def save_smtp_account(caller: Caller, body: schemas.SmtpAccountIn) -> schemas.Sm
             max_connections=body.max_connections,
             max_per_second=body.max_per_second,
             priority=body.priority,
+            return_path=body.return_path,
         ),
         by=caller.actor,
     )
@@ -195,6 +196,7 @@ def _fields(account: SmtpAccount) -> dict[str, Any]:
         "max_connections": account.max_connections,
         "max_per_second": account.max_per_second,
         "priority": account.priority,
+        "return_path": account.return_path,
         "paused_at": account.paused_at,
         "pause_reason": account.pause_reason,
         "created_at": account.created_at,

@@ -5,7 +5,7 @@ The modules in `transports/webhooks/` and `domain/bounce_mail/` make these from 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -75,7 +75,7 @@ class ReportStatus(StrEnum):
     """Read, and not yet applied."""
     APPLIED = "applied"
     IGNORED = "ignored"
-    """Nothing follows from what it says."""
+    """Nothing follows from what it says; or a person has dismissed it as a dead letter."""
     DUPLICATE = "duplicate"
     """It came before, and has no effect a second time."""
     DEAD_LETTER = "dead_letter"
@@ -124,7 +124,8 @@ MESSAGE_ID_KEY = "maild_message_id"
 
 def to_report(event: ProviderEvent) -> dict[str, Any]:
     """The event as JSON, for the database; `raw` as it is."""
-    data = asdict(event)
+    # Not `asdict`, which copies `raw` to the bottom.
+    data = {field.name: getattr(event, field.name) for field in fields(event)}
     data["timestamp"] = event.timestamp and event.timestamp.isoformat()
     return {name: value for name, value in data.items() if value not in (None, (), {})}
 

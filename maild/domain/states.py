@@ -51,7 +51,11 @@ class Status(StrEnum):
 _S = Status
 
 MOVES: dict[Status, frozenset[Status]] = {
-    _S.QUEUED: frozenset({_S.SENDING, _S.SUPPRESSED, _S.CANCELLED, _S.EXPIRED, _S.HELD, _S.FAILED}),
+    # The last four only where an attempt is behind it whose outcome was unknown.
+    _S.QUEUED: frozenset(
+        {_S.SENDING, _S.SUPPRESSED, _S.CANCELLED, _S.EXPIRED, _S.HELD, _S.FAILED}
+        | {_S.SENT, _S.DELIVERED, _S.BOUNCED, _S.COMPLAINED}
+    ),
     _S.SENDING: frozenset({_S.QUEUED, _S.SENT, _S.FAILED, _S.UNKNOWN, _S.SUPPRESSED}),
     _S.SENT: frozenset({_S.DELIVERED, _S.BOUNCED, _S.COMPLAINED}),
     _S.DELIVERED: frozenset({_S.BOUNCED, _S.COMPLAINED}),
@@ -110,6 +114,14 @@ class EventType(StrEnum):
     """Its recipient opted out; of what, the event says."""
     RESUBSCRIBED = "message.resubscribed"
     """Its recipient took that back, by the same link."""
+    DELIVERED = "message.delivered"
+    """Its provider reports that the recipient's server took it."""
+    BOUNCED = "message.bounced"
+    """Its provider reports that it came back, or was never sent on."""
+    COMPLAINED = "message.complained"
+    """Its recipient called it spam."""
+    REPORTED = "message.reported"
+    """Its provider reports something that does not change where it stands; `type` says what."""
 
     BREAKER_OPENED = "provider.breaker_opened"
     """Too many of its faults: nothing goes through this SMTP account for a while."""
@@ -123,6 +135,12 @@ class EventType(StrEnum):
     """The provider throttles; maild sends more slowly."""
     PAUSED = "provider.paused"
     RESUMED = "provider.resumed"
+    SILENT = "provider.silent"
+    """It used to report, mail goes out through it, and no report comes."""
+    REPORTING = "provider.reporting"
+    """Its reports come in again."""
+    SIGNATURES_FAILING = "provider.signatures_failing"
+    """What claims to be its reports is refused: a secret has changed, or somebody tries."""
 
     FREEZE_STARTED = "freeze.started"
     """Some mail of the workspace stands still."""

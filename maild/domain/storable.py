@@ -1,6 +1,7 @@
 """What PostgreSQL can keep of a text or of JSON. Pure."""
 
 import json
+import math
 from typing import Any
 
 
@@ -17,11 +18,18 @@ def clean_json(value: Any) -> Any:
     return _clean(json.loads(json.dumps(value, allow_nan=False)))
 
 
+def spare_json(value: Any) -> Any:
+    """As `clean_json`, of somebody else's data: a number that is none becomes a text."""
+    return _clean(value)
+
+
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, dict):
         return {_clean(key): _clean(inner) for key, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_clean(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value

@@ -13,10 +13,14 @@ from maild.models.message import Message
 from maild.models.message_body import MessageAttachment, MessageBody
 from maild.models.periodic_job import PeriodicJob
 from maild.models.policy import PolicyVersion
+from maild.models.provider_event import ProviderEvent
 from maild.models.smtp_account import SmtpAccount
+from maild.models.soft_bounce import SoftBounce
 from maild.models.suppression import Suppression
 from maild.models.tally import AcceptedTally, AccountTally, LimitTally
 from maild.models.unsubscribe import Unsubscribe
+from maild.models.webhook_endpoint import WebhookEndpoint, WebhookSecret, WebhookTally
+from maild.models.webhook_payload import WebhookPayload
 from maild.models.worker import Worker
 from maild.models.workspace import Workspace
 
@@ -44,6 +48,12 @@ ALL = (
     AuditEntry,
     ConservationCheck,
     PeriodicJob,
+    WebhookEndpoint,
+    WebhookSecret,
+    WebhookTally,
+    WebhookPayload,
+    ProviderEvent,
+    SoftBounce,
 )
 """Every model, in an order in which the tables can be created."""
 
@@ -67,9 +77,15 @@ __all__ = [
     "MessageBody",
     "PeriodicJob",
     "PolicyVersion",
+    "ProviderEvent",
     "SmtpAccount",
+    "SoftBounce",
     "Suppression",
     "Unsubscribe",
+    "WebhookEndpoint",
+    "WebhookPayload",
+    "WebhookSecret",
+    "WebhookTally",
     "Worker",
     "Workspace",
 ]

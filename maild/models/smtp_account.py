@@ -37,6 +37,10 @@ class SmtpAccount(BaseModel):
     """The order of fail-over: lower first."""
     paused_at = DateTimeTZField(null=True)
     pause_reason = peewee.TextField(null=True)
+    return_path = peewee.TextField(null=True)
+    """Where bounces of its mail go to, each message with an address of its own made of this one.
+    None: to the sender of each message.
+    """
 
     class Meta:
         table_name = "smtp_accounts"

@@ -154,6 +154,7 @@ def _environment(workspace_id: int, *, is_active: bool) -> SmtpAccount:
         max_connections=smtp.max_connections,
         max_per_second=smtp.max_per_second,
         priority=0,
+        return_path=smtp.return_path,
     )
 
 

@@ -328,7 +328,9 @@ class Dispatcher:
     def _build(self, connection: Connection, path: Path, parcel: Parcel) -> Offer | None:
         """The message for this server; None where it has no way to it, which is its outcome."""
         try:
-            offer = make_offer(parcel, connection.capabilities)
+            offer = make_offer(
+                parcel, connection.capabilities, return_path=path.account.return_path
+            )
             refusal = connection.refuse(offer)
         except ValueError as error:
             text = f"This message cannot be put into SMTP: {error}"

@@ -42,6 +42,16 @@ SOURCES = {
         "UPDATE smtp_accounts SET password_encrypted = %s WHERE id = %s"
         " AND password_encrypted = %s",
     ),
+    "webhook_endpoints": Source(
+        "token",
+        "webhook endpoint",
+        "UPDATE webhook_endpoints SET token_encrypted = %s WHERE id = %s AND token_encrypted = %s",
+    ),
+    "webhook_secrets": Source(
+        "value",
+        "webhook secret",
+        "UPDATE webhook_secrets SET value_encrypted = %s WHERE id = %s AND value_encrypted = %s",
+    ),
 }
 """Every table that has secrets: the queries below have one part for each."""
 
@@ -90,6 +100,13 @@ SELECT workspace_id, source, id, name, blob FROM (
     UNION ALL
     SELECT workspace_id, 'smtp_accounts', id, name, password_encrypted
     FROM smtp_accounts WHERE workspace_id >= %(workspace)s AND password_encrypted IS NOT NULL
+    UNION ALL
+    SELECT workspace_id, 'webhook_endpoints', id, id::text, token_encrypted
+    FROM webhook_endpoints WHERE workspace_id >= %(workspace)s AND token_encrypted IS NOT NULL
+    UNION ALL
+    SELECT workspace_id, 'webhook_secrets', id, id || ' of webhook endpoint ' || endpoint_id,
+        value_encrypted
+    FROM webhook_secrets WHERE workspace_id >= %(workspace)s AND value_encrypted IS NOT NULL
 ) AS secrets
 WHERE substring(blob FROM 1 FOR %(head_bytes)s) <> %(current)s
     AND (workspace_id, source, id) > (%(workspace)s, %(table)s, %(id)s)
@@ -100,6 +117,10 @@ SELECT count(*) FROM (
     SELECT secret_encrypted AS blob FROM link_keys
     UNION ALL
     SELECT password_encrypted FROM smtp_accounts
+    UNION ALL
+    SELECT token_encrypted FROM webhook_endpoints
+    UNION ALL
+    SELECT value_encrypted FROM webhook_secrets
 ) AS secrets
 WHERE substring(blob FROM 1 FOR %s) = ANY(%s)
 """

@@ -10,6 +10,7 @@ _ACCEPTING = _NAMESPACE + 1  # with a workspace's id
 
 MIGRATE = 1
 SWEEP = 2
+REPORTS = 3
 
 
 @contextmanager
@@ -33,6 +34,19 @@ def only_one(what: int) -> Iterator[bool]:
     finally:
         if row[0]:
             _unlock(what)
+
+
+def take_for_transaction(what: int) -> bool:
+    """Whether the lock was free; it is ours then until the transaction ends."""
+    row = database.execute_sql(
+        "SELECT pg_try_advisory_xact_lock(%s, %s)", (_NAMESPACE, what)
+    ).fetchone()
+    return bool(row[0])
+
+
+def wait_for_transaction(what: int) -> None:
+    """Wait until the lock is free; it is ours then until the transaction ends."""
+    database.execute_sql("SELECT pg_advisory_xact_lock(%s, %s)", (_NAMESPACE, what))
 
 
 def accepting_in_turn(workspace_id: int) -> tuple[str, tuple[int, int]]:

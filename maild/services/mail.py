@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime
 
+from maild.domain import provider_headers
 from maild.domain.address import to_wire
+from maild.domain.bounce_mail import verp
 from maild.domain.ids import message_id_header
 from maild.domain.mime import Attachment, Content, build
 from maild.domain.states import Stream
@@ -12,9 +14,11 @@ from maild.services.paths import Parcel
 from maild.transports.smtp import Capabilities, Offer
 
 
-def make_offer(parcel: Parcel, server: Capabilities) -> Offer:
+def make_offer(parcel: Parcel, server: Capabilities, *, return_path: str | None) -> Offer:
     """The message as this server can take it. Raises ValueError where it cannot be put into
     SMTP.
+
+    Its bounces go to an address of its own made of `return_path`, without one to its sender.
     """
     content = _content(parcel)
     recipient = to_wire(parcel.claim.to_email)
@@ -23,7 +27,10 @@ def make_offer(parcel: Parcel, server: Capabilities) -> Offer:
         eight_bit=server.eight_bit,
         utf8_headers=content.needs_utf8_headers and server.smtputf8,
     )
-    return Offer(content.from_email, recipient, message, parcel)
+    mail_from = content.from_email
+    if return_path is not None:
+        mail_from = verp.address(to_wire(return_path), parcel.claim.message_id)
+    return Offer(mail_from, recipient, message, parcel)
 
 
 def _content(parcel: Parcel) -> Content:
@@ -40,10 +47,18 @@ def _content(parcel: Parcel) -> Content:
         subject=claim.subject,
         body_text=stored.body_text,
         body_html=stored.body_html,
-        headers=tuple((name, value) for name, value in stored.headers),
+        headers=_own_headers(parcel),
         literal_headers=_way_out(claim),
         attachments=tuple(Attachment(*attachment) for attachment in parcel.attachments),
     )
+
+
+def _own_headers(parcel: Parcel) -> tuple[tuple[str, str], ...]:
+    """The sender's, and in them what lets a provider's report name the message."""
+    own = tuple((name, value) for name, value in parcel.content.headers)
+    if parcel.marks_for is None:
+        return own
+    return provider_headers.headers(parcel.marks_for, parcel.claim.message_id, own)
 
 
 def _way_out(claim: Claim) -> tuple[tuple[str, str], ...]:

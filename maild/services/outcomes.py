@@ -12,13 +12,14 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from maild import config, log
+from maild import clock, config, log
 from maild.db import database
-from maild.domain import retry
+from maild.domain import feedback, retry
 from maild.domain.smtp_reply import ErrorClass, Reply, Stage, Verdict
 from maild.domain.states import AttemptStatus, EventType, Status
+from maild.domain.suppression import SuppressionClass
 from maild.models.smtp_account import ENVIRONMENT
-from maild.services import providers, suppressions, transitions
+from maild.services import providers, soft_bounces, suppressions, transitions
 from maild.services.claims import Claim
 from maild.services.providers import Counts, Fault, storable
 from maild.services.suppressions import Bounced
@@ -284,7 +285,9 @@ def record(results: Sequence[Result], *, faults: Sequence[Fault] = ()) -> list[F
         if written:
             database.execute_sql(_ATTEMPTS, (json.dumps([_attempt(r) for r in written]),))
         blames = [r.fault for r in results if r.fault is not None]
-        suppressions.add_many([_bounced(r) for r in results if _is_dead_address(r, moved)])
+        dead = [_bounced(r) for r in results if _is_dead_address(r, moved)]
+        tired = _find_too_often([r for r in results if _is_soft_bounce(r, moved)])
+        suppressions.add_many([*dead, *tired])
         providers.add_counts(_counts(results, [*blames, *faults]))
     for result in results:
         if result.claim.message_id not in moved and result not in learned:
@@ -300,9 +303,32 @@ def _is_dead_address(result: Result, moved: set[uuid.UUID]) -> bool:
     return result.claim.message_id in moved and verdict is not None and verdict.suppresses
 
 
-def _bounced(result: Result) -> Bounced:
+def _is_soft_bounce(result: Result, moved: set[uuid.UUID]) -> bool:
+    """Whether the message has failed for the mailbox's sake, for a reason that may pass."""
+    verdict = result.outcome.verdict
+    has_failed = result.claim.message_id in moved and result.move.new is Status.FAILED
+    return has_failed and verdict is not None and feedback.is_soft_refusal(verdict)
+
+
+def _find_too_often(results: Sequence[Result]) -> list[Bounced]:
+    """Count soft bounces; those that were one too many in a row, as the policy says."""
+    now = clock.now()
+    standings = soft_bounces.count(
+        [(r.claim.workspace_id, r.claim.to_email, str(r.claim.message_id), now) for r in results]
+    )
+    return [
+        _bounced(r, SuppressionClass.SOFT_BOUNCE, prefix="refused too often; the last time: ")
+        for r in results
+        if standings[r.claim.workspace_id, r.claim.to_email].is_over
+    ]
+
+
+def _bounced(
+    result: Result, class_: SuppressionClass = SuppressionClass.HARD_BOUNCE, *, prefix: str = ""
+) -> Bounced:
     claim = result.claim
-    return Bounced(claim.workspace_id, claim.to_email, claim.message_id, result.outcome.text)
+    text = prefix + result.outcome.text
+    return Bounced(claim.workspace_id, claim.to_email, claim.message_id, text, class_)
 
 
 def _counts(results: Sequence[Result], faults: Sequence[Fault]) -> Counts:

@@ -45,6 +45,8 @@ class Parcel:
     checked_at: float
     begun_at: float = 0.0
     stale_count: int = 0
+    marks_for: str | None = None
+    """The provider whose header says which message it is."""
 
 
 @dataclass(slots=True, eq=False)

@@ -15,7 +15,7 @@ from typing import Any
 
 from maild import config, log
 from maild.db import database
-from maild.domain import breaker
+from maild.domain import breaker, provider_headers
 from maild.domain.breaker import State
 from maild.domain.states import EventType
 from maild.models.smtp_account import DEFAULT_ACCOUNT, ENVIRONMENT
@@ -38,6 +38,7 @@ class Account:
     max_connections: int
     max_per_second: float | None
     revision: str
+    return_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,10 @@ class Candidate:
     canary_worker_id: uuid.UUID | None
     is_frozen: bool = False
     """It is paused by a freeze, and by nobody else."""
+    marks_for: str | None = None
+    """The provider that reports on this workspace's mail through it, if a header helps it to say
+    which message it means (`domain.provider_headers`).
+    """
 
 
 Wish = tuple[int, str]
@@ -66,7 +71,11 @@ SELECT w.id, a.id, a.name, a.max_connections, a.max_per_second, a.revision,
     coalesce(CASE b.state
         WHEN 'open' THEN b.retry_at <= now()
         WHEN 'half_open' THEN b.canary_until <= now() END, false),
-    b.canary_worker_id
+    b.canary_worker_id, a.return_path,
+    (SELECT e.provider FROM webhook_endpoints e
+        WHERE e.workspace_id = w.id AND e.smtp_account_name = a.name
+            AND e.provider = ANY(%(marked)s)
+        ORDER BY e.id DESC LIMIT 1)
 FROM unnest(%(workspaces)s::int[]) AS w (id)
 CROSS JOIN LATERAL (
     SELECT array_agg(f.target) AS names FROM freezes f
@@ -74,10 +83,10 @@ CROSS JOIN LATERAL (
         AND f.lifted_at IS NULL AND f.expires_at > now()) AS frozen
 CROSS JOIN LATERAL (
     SELECT id, name, max_connections, max_per_second, updated_at::text AS revision,
-        paused_at IS NOT NULL AS is_paused, is_active, priority
+        paused_at IS NOT NULL AS is_paused, is_active, priority, return_path
     FROM smtp_accounts WHERE workspace_id = w.id
     UNION ALL
-    SELECT 0, %(environment)s, NULL, NULL, '', false, false, NULL) AS a
+    SELECT 0, %(environment)s, NULL, NULL, '', false, false, NULL, NULL) AS a
 LEFT JOIN breakers b ON b.account_id = a.id
 ORDER BY w.id, a.is_active DESC, a.id <> 0, a.priority, a.id
 """
@@ -99,11 +108,17 @@ def list_ways(wishes: Collection[Wish]) -> dict[Wish, list[Candidate]]:
     that it is pinned to, whether or not that is in the route; none where that is gone.
     """
     accounts: dict[int, list[Candidate]] = {workspace_id: [] for workspace_id, _ in wishes}
-    values = {"workspaces": list(accounts), "environment": DEFAULT_ACCOUNT}
+    values = {
+        "workspaces": list(accounts),
+        "environment": DEFAULT_ACCOUNT,
+        "marked": list(provider_headers.PROVIDERS),
+    }
     for row in database.execute_sql(_ROUTES, values).fetchall():
         workspace_id, account_id, name, connections, per_second, revision = row[:6]
-        is_paused, is_frozen, state, may_try, canary_worker_id = row[6:]
-        account = Account(account_id, name, workspace_id, connections, per_second, revision)
+        is_paused, is_frozen, state, may_try, canary_worker_id, return_path, marks_for = row[6:]
+        account = Account(
+            account_id, name, workspace_id, connections, per_second, revision, return_path
+        )
         accounts[workspace_id].append(
             Candidate(
                 _environment() if account_id == ENVIRONMENT else account,
@@ -112,6 +127,7 @@ def list_ways(wishes: Collection[Wish]) -> dict[Wish, list[Candidate]]:
                 may_try=may_try,
                 canary_worker_id=canary_worker_id,
                 is_frozen=is_frozen and not is_paused,
+                marks_for=marks_for,
             )
         )
     return {wish: _pick(accounts[wish[0]], wish[1]) for wish in wishes}
@@ -138,7 +154,9 @@ def choose(route: Sequence[Candidate]) -> tuple[Candidate, int] | None:
 def _environment() -> Account:
     smtp = config.current().smtp
     limits = smtp.max_connections, smtp.max_per_second
-    return Account(ENVIRONMENT, DEFAULT_ACCOUNT, None, *limits, revision="")
+    return Account(
+        ENVIRONMENT, DEFAULT_ACCOUNT, None, *limits, revision="", return_path=smtp.return_path
+    )
 
 
 @dataclass(frozen=True, slots=True)

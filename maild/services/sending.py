@@ -236,9 +236,12 @@ class Engine:
             lease.let_go({claim.message_id for claim in claimed.claims})
             raise
         path.claim_limit = max(1, len(loaded)) if left else min(SLICE, path.claim_limit * 2)
+        marks_for = {c.account.id: c.marks_for for c in self._routes[lane.wish][1]}
         for parcel in loaded:
             parcel.checked_at = checked_at
-            self._find_way(parcel, lane, path).put(parcel)
+            way = self._find_way(parcel, lane, path)
+            parcel.marks_for = marks_for.get(way.account.id)
+            way.put(parcel)
         if left:
             await self._dispatcher.release(left)
         for used in list(self._dispatcher.paths.values()):
@@ -381,9 +384,15 @@ class Engine:
                     path, older_than=0.0
                 )  # the others end with their message
             path.account = account
-        path.pace.set_limit(share, now=now)
-        path.connection_limit = self._lease.share(account.max_connections)
+        self._take_share(path)
         return path
+
+    def _take_share(self, path: Path) -> None:
+        """What this worker may do of what the account may: it changes as workers come and go."""
+        account = path.account
+        share = account.max_per_second and account.max_per_second / self._lease.count
+        path.pace.set_limit(share, now=time.monotonic())
+        path.connection_limit = self._lease.share(account.max_connections)
 
     # Housekeeping
 
@@ -398,6 +407,10 @@ class Engine:
                     self._dispatcher.pump(path)
             if now - looked_at >= ROUTES_SECONDS:
                 looked_at = now
+                # Also of a path that no lane asks for just now: what is ready there may wait for a
+                # connection that a dead worker's share still holds.
+                for path in list(self._dispatcher.paths.values()):
+                    self._take_share(path)
                 with contextlib.suppress(Unavailable):
                     await self._leave_blocked()
 

@@ -4,6 +4,7 @@ a message goes through. How well they do is in `account_health`.
 
 import ipaddress
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,12 @@ from maild import config, log, queue
 from maild.db import database
 from maild.domain import networks, submission
 from maild.domain.actor import Actor
+from maild.domain.address import to_wire
+from maild.domain.bounce_mail import verp
 from maild.domain.breaker import State
 from maild.domain.states import PRIORITY, EventType
 from maild.errors import Conflict, FieldError, InvalidFields, NotFound, summarise
-from maild.models import AccountTally, Breaker, Event, SmtpAccount, Workspace
+from maild.models import AccountTally, Breaker, Event, SmtpAccount, WebhookEndpoint, Workspace
 from maild.models.smtp_account import DEFAULT_ACCOUNT, ENVIRONMENT
 from maild.services import addresses, audit, locks, secrets, workspaces
 from maild.services.messages import DELIVER
@@ -45,7 +48,7 @@ class NewSmtpAccount:
     at all.
 
     `max_connections` and `max_per_second` are of all workers together; `priority` is the order of
-    fail-over, lower first.
+    fail-over, lower first. Bounces go to addresses made of `return_path`, one for each message.
     """
 
     name: str
@@ -58,6 +61,7 @@ class NewSmtpAccount:
     max_connections: int = CONNECTIONS_DEFAULT
     max_per_second: float | None = None
     priority: int = PRIORITY_DEFAULT
+    return_path: str | None = None
 
 
 def save(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccount:
@@ -75,6 +79,7 @@ def save(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccoun
         "max_connections": account.max_connections,
         "max_per_second": account.max_per_second,
         "priority": account.priority,
+        "return_path": _normal(account.return_path),
     }
     with database.atomic():
         _lock(workspace_id)
@@ -98,6 +103,10 @@ def save(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccoun
         _try_now(row)
         _record(row, by, "saved", before=_told(old) if old else None, after=_told(row, old=old))
     return row
+
+
+def _normal(address: str | None) -> str | None:
+    return addresses.parse(address).text if address is not None else None
 
 
 def _check_count(workspace_id: int) -> None:
@@ -194,7 +203,8 @@ def resume(workspace_id: int, *, name: str, reason: str | None = None, by: Actor
 
 
 def delete(workspace_id: int, *, name: str, by: Actor) -> None:
-    """Forget an account, and what is known of its health. What it sends just now ends as it ends.
+    """Forget an account, what is known of its health, and the webhook endpoints that its provider
+    reports to. What it sends just now ends as it ends.
 
     Raises NotFound, and Conflict for the active one, since a person says first what carries the
     mail then, and for one that queued messages must go through.
@@ -218,8 +228,18 @@ def delete(workspace_id: int, *, name: str, by: Actor) -> None:
         row.delete_instance()
         Breaker.delete().where(Breaker.account_id == row.id).execute()
         AccountTally.delete().where(AccountTally.account_id == row.id).execute()
-        _record(row, by, "deleted", before=_told(row))
+        before = {**_told(row), "webhook_endpoints": _delete_endpoints(row)}
+        _record(row, by, "deleted", before=before)
     logger.warning("smtp_account.deleted", workspace_id=workspace_id, smtp_account=name)
+
+
+def _delete_endpoints(row: SmtpAccount) -> int:
+    """How many there were."""
+    own = (
+        WebhookEndpoint.workspace == row.workspace_id,
+        WebhookEndpoint.smtp_account_name == row.name,
+    )
+    return int(WebhookEndpoint.delete().where(*own).execute())
 
 
 def find(workspace_id: int, *, name: str) -> SmtpAccount:
@@ -356,6 +376,7 @@ def _told(row: SmtpAccount, *, old: SmtpAccount | None = None) -> dict[str, Any]
         "max_connections": row.max_connections,
         "max_per_second": row.max_per_second,
         "priority": row.priority,
+        "return_path": row.return_path,
         "username": given if row.username else None,
         "password": given if row.password_encrypted is not None else None,
     }
@@ -408,6 +429,8 @@ def _check(account: NewSmtpAccount) -> None:
         addresses.parse(account.from_email)
     except ValueError as error:
         errors.append(FieldError("from_email", str(error)))
+    if account.return_path is not None:
+        errors += _check_return_path(account.return_path)
     if errors:
         raise InvalidFields(summarise(errors), errors=errors)
 
@@ -426,6 +449,24 @@ def _check_host(host: str) -> list[FieldError]:
     address = networks.literal(host)
     if address is not None and not _is_ip_address(host):
         return [FieldError("host", f"must be written as an IP address is: {address}")]
+    return []
+
+
+def _check_return_path(return_path: str) -> list[FieldError]:
+    """Each message has an address made of it, which must fit, and suit servers without SMTPUTF8."""
+    try:
+        wire = to_wire(addresses.parse(return_path).text)
+    except ValueError as error:
+        return [FieldError("return_path", str(error))]
+    if not wire.isascii():
+        return [FieldError("return_path", "must be ASCII before the @")]
+    try:
+        fits = len(verp.address(wire, uuid.UUID(int=0))) <= addresses.MAX_CHARS
+    except ValueError:
+        fits = False
+    if not fits:
+        message = "leaves no room for a message's id before the @, where 37 characters are the most"
+        return [FieldError("return_path", message)]
     return []
 
 

@@ -23,7 +23,7 @@ from maild.domain.actor import SYSTEM, Actor
 from maild.domain.states import Stream
 from maild.domain.suppression import SuppressionClass, SuppressionState, later_end
 from maild.errors import FieldError, InvalidFields, NotFound, summarise
-from maild.models import Message, Suppression
+from maild.models import Message, SoftBounce, Suppression
 from maild.services import addresses, audit, workspaces
 
 REASON_MAX_CHARS = 500
@@ -36,6 +36,8 @@ IMPORT = "import"
 SMTP_REPLY = "smtp_reply"
 """Sources: a person's or program's call, their file, a server's words about an address."""
 _WORDS = ("reason", "source", "class_", "created_by", "message_id")
+# NUL, and what turns the direction of all that follows (Unicode TR 9, 2).
+_NO_TEXT = dict.fromkeys([0, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], " ")
 FOLLOWED = "expired, and followed by a new one"
 
 # What has expired makes room in the unique index, and keeps saying what was.
@@ -50,24 +52,39 @@ WHERE id IN (
     FOR NO KEY UPDATE OF s)
 """
 # In one order, so that two who add the same addresses wait for each other, but not in a circle.
+# What maild has said before gives way to what is graver: it does not matter what came first.
 _ADD_MANY = """
-INSERT INTO suppressions AS s (workspace_id, email, reason, source, class, message_id, created_by)
-SELECT DISTINCT ON (workspace, email)
-    workspace, email, reason, %(source)s, %(class)s, message_id, %(by)s
-FROM (
-    SELECT workspace, lower(email COLLATE "pg_c_utf8") AS email, reason, message_id
+WITH v AS MATERIALIZED (
+    SELECT workspace, email AS given, lower(email COLLATE "pg_c_utf8") AS email, reason, message_id,
+        class, array_position(%(classes)s, class) AS gravity
     FROM json_to_recordset(%(rows)s) AS v (
-        workspace int, email text, reason text, message_id uuid)
-) AS v
-ORDER BY workspace, email
-ON CONFLICT (workspace_id, email, stream) WHERE removed_at IS NULL DO UPDATE SET
-    expires_at = NULL,
-    reason = CASE WHEN s.created_by = %(by)s THEN excluded.reason ELSE s.reason END,
-    source = CASE WHEN s.created_by = %(by)s THEN excluded.source ELSE s.source END,
-    class = CASE WHEN s.created_by = %(by)s THEN excluded.class ELSE s.class END,
-    message_id = CASE WHEN s.created_by = %(by)s THEN excluded.message_id ELSE s.message_id END
-    WHERE s.expires_at IS NOT NULL
+        workspace int, email text, reason text, message_id uuid, class text)
+), added AS (
+    INSERT INTO suppressions AS s (
+        workspace_id, email, reason, source, class, message_id, created_by)
+    SELECT DISTINCT ON (workspace, email)
+        workspace, email, reason, %(source)s, class, message_id, %(by)s
+    FROM v ORDER BY workspace, email, gravity DESC
+    ON CONFLICT (workspace_id, email, stream) WHERE removed_at IS NULL DO UPDATE SET
+        expires_at = NULL,
+        reason = CASE WHEN s.created_by = %(by)s THEN excluded.reason ELSE s.reason END,
+        source = CASE WHEN s.created_by = %(by)s THEN excluded.source ELSE s.source END,
+        class = CASE WHEN s.created_by = %(by)s THEN excluded.class ELSE s.class END,
+        message_id = CASE WHEN s.created_by = %(by)s THEN excluded.message_id ELSE s.message_id END
+        WHERE s.expires_at IS NOT NULL
+            OR s.created_by = %(by)s AND array_position(%(classes)s, s.class)
+                < array_position(%(classes)s, excluded.class)
+    RETURNING workspace_id, s.email, xmax = 0 AS is_new
+)
+SELECT v.workspace, v.given FROM v
+JOIN added ON added.workspace_id = v.workspace AND added.email = v.email AND added.is_new
 """
+_BY_GRAVITY = [
+    SuppressionClass.MANUAL.value,
+    SuppressionClass.SOFT_BOUNCE.value,
+    SuppressionClass.HARD_BOUNCE.value,
+    SuppressionClass.COMPLAINT.value,
+]
 
 
 class Bounced(NamedTuple):
@@ -75,9 +92,10 @@ class Bounced(NamedTuple):
 
     workspace_id: int
     email: str
-    message_id: uuid.UUID
+    message_id: uuid.UUID | None
     reason: str
-    """What its server said; cut where it is too long."""
+    """What its server or provider said; cut where it is too long."""
+    class_: SuppressionClass = SuppressionClass.HARD_BOUNCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,37 +160,34 @@ def add(
     return row
 
 
-def add_many(
-    rows: Sequence[Bounced],
-    *,
-    class_: SuppressionClass = SuppressionClass.HARD_BOUNCE,
-    source: str = SMTP_REPLY,
-) -> None:
+def add_many(rows: Sequence[Bounced], *, source: str = SMTP_REPLY) -> set[tuple[int, str]]:
     """Stop all mail to these addresses for good, in the caller's transaction, as `add` by maild.
 
-    Nothing is checked: what cannot be stored of a reason is left out. Not audited.
+    Returns the workspace and address, as given, of those that were not suppressed before. Nothing
+    is checked: what cannot be stored of a reason is left out. Not audited.
     """
     if not rows:
-        return
+        return set()
     values = {
         "rows": json.dumps(
             [
                 {
                     "workspace": row.workspace_id,
                     "email": row.email,
-                    "message_id": str(row.message_id),
+                    "message_id": str(row.message_id) if row.message_id else None,
                     "reason": cut(row.reason),
+                    "class": row.class_.value,
                 }
                 for row in rows
             ]
         ),
-        "class": class_.value,
         "source": source,
         "by": SYSTEM.name,
         "why": FOLLOWED,
+        "classes": _BY_GRAVITY,
     }
     database.execute_sql(_RETIRE, values)
-    database.execute_sql(_ADD_MANY, values)
+    return set(database.execute_sql(_ADD_MANY, values).fetchall())
 
 
 def remove(
@@ -191,6 +206,10 @@ def remove(
             raise NotFound(f"No suppression of that address {of} is in force.")
         before = _facts(found[0])
         row = _change(found[0], removed_at=fn.now(), removed_by=by.name, removal_reason=reason)
+        # The address begins anew, or the next soft bounce would bring it back.
+        SoftBounce.delete().where(
+            SoftBounce.workspace == workspace_id, SoftBounce.email == row.email
+        ).execute()
         blocked = Message.select(Message.id).where(is_blocked_by(row))
         counted = blocked.limit(BLOCKED_COUNT_MAX + 1).count(database)
         newest = blocked.order_by(Message.created_at.desc(), Message.id.desc()).limit(BLOCKED_SHOWN)
@@ -230,7 +249,7 @@ def get(workspace_id: int, suppression_id: int) -> Suppression:
 
 def cut(reason: str) -> str:
     """Somebody else's words as the one line that a reason may be."""
-    storable = reason.encode(errors="replace").decode().replace("\0", " ")
+    storable = reason.encode(errors="replace").decode().translate(_NO_TEXT)
     line = " ".join(storable.split())
     return line if len(line) <= REASON_MAX_CHARS else line[: REASON_MAX_CHARS - 1] + "…"
 

@@ -29,9 +29,9 @@ class Move:
     `excuse` keeps it, and does not count it against the message. `lifetime_seconds` gives the
     message all its attempts again, and at least so long a life from now.
 
-    `last_error` and `error_class` replace the message's when an attempt ended; other moves leave
-    them as they are. `hold_reason` is given exactly when `new` is held, and what stopped it when
-    `new` is suppressed.
+    `last_error` and `error_class` replace the message's when an attempt ended, and by a report;
+    other moves leave them as they are. `hold_reason` is given exactly when `new` is held, and what
+    stopped it when `new` is suppressed.
     """
 
     message_id: uuid.UUID
@@ -57,7 +57,9 @@ class Move:
 # One statement for all, and one parameter: PostgreSQL reads JSON faster than Python writes SQL.
 _APPLY = """
 WITH v AS MATERIALIZED (
-    SELECT *, old = 'sending' AND uncount = 0 OR event = 'message.outcome_learned' AS ends_attempt
+    SELECT *, old = 'sending' AND uncount = 0
+        OR event IN ('message.outcome_learned', 'message.delivered', 'message.bounced',
+            'message.complained') AS has_outcome
     FROM json_to_recordset(%s) AS v (
         id uuid, workspace_id int, old text, new text, event text, data jsonb,
         worker_id uuid, attempt_no int, next_attempt_in float8, uncount int, excuse int,
@@ -77,8 +79,8 @@ WITH v AS MATERIALIZED (
         path_fault_count = CASE WHEN v.lifetime IS NULL THEN m.path_fault_count + v.excuse
             ELSE 0 END,
         expires_at = greatest(m.expires_at, now() + v.lifetime * interval '1 second'),
-        last_error = CASE WHEN v.ends_attempt THEN v.last_error ELSE m.last_error END,
-        error_class = CASE WHEN v.ends_attempt THEN v.error_class ELSE m.error_class END,
+        last_error = CASE WHEN v.has_outcome THEN v.last_error ELSE m.last_error END,
+        error_class = CASE WHEN v.has_outcome THEN v.error_class ELSE m.error_class END,
         smtp_account_name = coalesce(v.smtp_account_name, m.smtp_account_name),
         hold_reason = v.hold_reason,
         freeze_id = NULL,

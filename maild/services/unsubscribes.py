@@ -16,7 +16,7 @@ import peewee
 
 from maild.db import database
 from maild.domain import submission
-from maild.domain.actor import Actor
+from maild.domain.actor import SYSTEM, Actor
 from maild.domain.states import EventType, Stream
 from maild.domain.suppression import normalise_topic
 from maild.errors import FieldError, InvalidFields, NotFound, summarise
@@ -99,7 +99,7 @@ def add(
     `message_id` is of the message that led to it. Raises InvalidFields, NotFound (the workspace).
     """
     address, topic = _check(email, topic, reason)
-    return _record(
+    row, _ = _record(
         workspace_id,
         address,
         topic=topic,
@@ -109,6 +109,32 @@ def add(
         message_id=message_id,
         by=by,
     )
+    return row
+
+
+def add_reported(
+    workspace_id: int,
+    email: str,
+    *,
+    stream: Stream | None,
+    reason: str,
+    source: str,
+    message_id: uuid.UUID | None,
+) -> bool:
+    """An opt-out that a provider reports, in the caller's transaction; whether it is a new one.
+    `email` is in normal form.
+    """
+    _, is_new = _record(
+        workspace_id,
+        email,
+        topic=None,
+        stream=stream,
+        reason=reason,
+        source=source,
+        message_id=message_id,
+        by=SYSTEM,
+    )
+    return is_new
 
 
 def remove(
@@ -249,7 +275,8 @@ def _record(
     source: str,
     message_id: uuid.UUID | None,
     by: Actor,
-) -> Unsubscribe:
+) -> tuple[Unsubscribe, bool]:
+    """The row in force, and whether it is new."""
     try:
         with database.atomic():
             row, is_new = _insert(
@@ -269,7 +296,7 @@ def _record(
             elif row.source in BY_LINK and source not in BY_LINK:
                 row = _take_over(row, source=source, reason=reason, by=by)
             else:
-                return row
+                return row, False
             audit.record(
                 workspace_id,
                 by,
@@ -281,7 +308,7 @@ def _record(
             )
     except peewee.IntegrityError as error:
         raise NotFound(f"There is no workspace {workspace_id}.") from error
-    return row
+    return row, is_new
 
 
 # Lower case beyond ASCII too, whatever the locale of the database, as for suppressions. The update

@@ -38,6 +38,7 @@ def test_at_first_there_is_the_account_of_the_environment(api):
         "max_connections": smtp.max_connections,
         "max_per_second": smtp.max_per_second,
         "priority": 0,
+        "return_path": None,
         "paused_at": None,
         "pause_reason": None,
         "created_at": None,

@@ -43,6 +43,7 @@ def test_it_saves_an_account(api):
         "max_connections": 10,
         "max_per_second": None,
         "priority": 100,
+        "return_path": None,
         "paused_at": None,
         "pause_reason": None,
         "status": "saved_encrypted",
@@ -79,6 +80,15 @@ def test_what_is_left_out_of_a_replacement_has_its_default_again(api):
     answer = save(api).get_json()
     limits = answer["max_connections"], answer["max_per_second"], answer["priority"]
     assert limits == (10, None, 100)
+
+
+def test_it_saves_where_bounces_go_to(api):
+    answer = save(api, return_path="bounces@BÜCHER.example").get_json()
+    assert answer["return_path"] == SmtpAccount.get().return_path == "bounces@bücher.example"
+    listed = api("GET", "/v1/smtp-accounts/list").get_json()["accounts"]
+    assert [account["return_path"] for account in listed] == [None, "bounces@bücher.example"]
+    assert save(api, return_path=None).get_json()["return_path"] is None
+    assert save(api).get_json()["return_path"] is None
 
 
 def test_replacing_leaves_a_paused_account_paused(api):
@@ -152,6 +162,9 @@ def test_it_answers_422_for_a_missing_field(api, refused, stored, name, value):
         )),
         *(("port", value) for value in (0, -1, 65_536, 2**70, "587", 587.0, True, [])),
         *(("from_email", value) for value in ("", "shop", "a@x.org,b@x.org", "a@b\n", 5)),
+        *(("return_path", value) for value in (
+            "", "bounces", "a@x.org,b@x.org", "a@b\n", "größe@x.org", f"{'a' * 38}@x.org", 5,
+        )),
         *(("username", value) for value in ("a\r\nb", "a\0b", 5)),
         *(("password", value) for value in ("a\r\nb", "a\0b", 5, "", None)),
         *(("max_connections", value) for value in (0, 1001, -1, 1.5, "10", None, True)),

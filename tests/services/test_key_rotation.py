@@ -13,12 +13,25 @@ from collections.abc import Callable
 
 import pytest
 
-from maild import config, db, models
+from maild import clock, config, db, models
 from maild.config import Settings, child_environment
 from maild.domain.actor import SYSTEM
 from maild.errors import DecryptionError
-from maild.models import AuditEntry, LinkKey, SmtpAccount, Workspace
-from maild.services import key_rotation, secrets, smtp_accounts
+from maild.models import (
+    AuditEntry,
+    LinkKey,
+    SmtpAccount,
+    WebhookEndpoint,
+    WebhookSecret,
+    Workspace,
+)
+from maild.services import (
+    key_rotation,
+    secrets,
+    smtp_accounts,
+    webhook_endpoints,
+    webhook_secrets,
+)
 from maild.services.key_rotation import SOURCES, Summary
 from maild.services.smtp_accounts import NewSmtpAccount
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
@@ -54,7 +67,18 @@ def add_link_key(text: str, *, workspace_id: int = WORKSPACE_A) -> LinkKey:
     return row
 
 
-def place(row: SmtpAccount | LinkKey) -> str:
+def add_endpoint(secret: str, *, workspace_id: int = WORKSPACE_A) -> WebhookEndpoint:
+    """Two secrets: its token, and the one that it is given."""
+    return webhook_endpoints.add(
+        workspace_id,
+        provider="mailgun",
+        smtp_account="default",
+        signing_secret=secret,
+        by=SYSTEM,
+    )
+
+
+def place(row: SmtpAccount | LinkKey | WebhookEndpoint | WebhookSecret) -> str:
     table = row._meta.table_name  # type: ignore[attr-defined]
     return secrets.place_of(row.workspace_id, table, row.id, SOURCES[table].field)
 
@@ -74,6 +98,8 @@ def blobs() -> dict[str, bytes]:
         for row in SmtpAccount.select().where(SmtpAccount.password_encrypted.is_null(False))
     }
     found |= {f"link key {row.id}": row.secret_encrypted for row in LinkKey.select()}
+    found |= {f"endpoint {row.id}": row.token_encrypted for row in WebhookEndpoint.select()}
+    found |= {f"webhook secret {row.id}": row.value_encrypted for row in WebhookSecret.select()}
     return {name: bytes(blob) for name, blob in found.items()}
 
 
@@ -102,6 +128,38 @@ def test_every_secret_is_under_the_current_key_afterwards(use_settings: UseSetti
         "link secret",
     )
     assert keys_used() == {KEY_2}
+
+
+def test_the_secrets_of_webhook_endpoints_are_among_them(use_settings: UseSettings) -> None:
+    one = add_endpoint("hunter2")
+    two = add_endpoint("hunter3", workspace_id=WORKSPACE_B)
+    webhook_secrets.add(WORKSPACE_A, one.id, kind="basic_auth", value="user:password", by=SYSTEM)
+    urls = [webhook_endpoints.url_of(row) for row in (one, two)]
+    # As between the two statements that make a row.
+    WebhookSecret.create(workspace=WORKSPACE_A, endpoint=one, kind="signing", created_by="a test",
+                         expires_at=clock.now())  # fmt: skip
+    use_settings(encryption_key=KEY_2, encryption_keys_old=(KEY_1,))
+    summary = rotate()
+    assert summary == Summary(Counter({"webhook_secrets": 3, "webhook_endpoints": 2}), (), 0)
+    use_settings(encryption_keys_old=())
+    one, two = WebhookEndpoint.select().order_by(WebhookEndpoint.id)
+    assert [webhook_endpoints.url_of(row) for row in (one, two)] == urls
+    assert webhook_endpoints.keys_of(one).basic_auth == ("user:password",)
+    assert webhook_endpoints.keys_of(one).signing == ("hunter2",)
+    assert webhook_endpoints.keys_of(two).signing == ("hunter3",)
+
+
+def test_a_webhook_secret_that_no_key_opens_is_named_with_its_endpoint(
+    use_settings: UseSettings,
+) -> None:
+    row = add_endpoint("gone")
+    secret = WebhookSecret.get()
+    use_settings(encryption_key=KEY_2)
+    summary = rotate()
+    assert [bad.name for bad in summary.unopened] == [
+        f"webhook endpoint {row.id}",
+        f"webhook secret {secret.id} of webhook endpoint {row.id}",
+    ]
 
 
 def test_several_old_keys_are_replaced_at_once(use_settings: UseSettings) -> None:
@@ -229,15 +287,17 @@ def test_a_ciphertext_opens_in_its_own_place_only(
         for name in ("one", "two"):
             save(name, "password", workspace_id=workspace_id)
         add_link_key("secret", workspace_id=workspace_id)
+        add_endpoint("secret", workspace_id=workspace_id)
     if is_rotated:
         use_settings(encryption_key=KEY_2, encryption_keys_old=(KEY_1,))
         rotate()
-    rows = [*SmtpAccount.select(), *LinkKey.select()]
+    models_ = (SmtpAccount, LinkKey, WebhookEndpoint, WebhookSecret)
+    rows = [row for model in models_ for row in model.select()]
     assert len({row.id for row in rows if isinstance(row, LinkKey)}) == 2
     swaps = list(itertools.permutations(rows, 2))
-    assert len(swaps) == 30
+    assert len(swaps) == 90
     for source, target in swaps:
-        blob = source.secret_encrypted if isinstance(source, LinkKey) else source.password_encrypted
+        blob = getattr(source, f"{SOURCES[source._meta.table_name].field}_encrypted")
         assert secrets.decrypt(blob, place=place(source))
         with pytest.raises(DecryptionError, match="another place"):
             secrets.decrypt(blob, place=place(target))
@@ -319,7 +379,8 @@ def test_the_command_says_what_it_did(settings: Settings) -> None:
     lines = done.stdout.splitlines()
     assert lines[0] == "2 re-encrypted ..."
     assert lines[1:] == [
-        "Re-encrypted with the current key: 2 (link keys: 1, SMTP accounts: 1).",
+        "Re-encrypted with the current key: 2 (link keys: 1, SMTP accounts: 1,"
+        " webhook endpoints: 0, webhook secrets: 0).",
         "Nothing needs ENCRYPTION_KEYS_OLD any more: drop it.",
     ]
     again = run(settings, KEY_2)
@@ -390,6 +451,10 @@ def _fill(chance: random.Random) -> dict[str, str]:
         text = chance.randbytes(12).hex()
         link_key = add_link_key(text, workspace_id=workspace_id)
         expected[f"link key {link_key.id}"] = text
+        text = chance.randbytes(12).hex()
+        endpoint = add_endpoint(text, workspace_id=workspace_id)
+        expected[f"endpoint {endpoint.id}"] = webhook_endpoints.url_of(endpoint).rpartition("/")[2]
+        expected[f"webhook secret {WebhookSecret.get(endpoint=endpoint).id}"] = text
     assert config.current().encryption_key == KEY_1
     return expected
 
@@ -399,6 +464,8 @@ def _opened_by(keys: list[bytes]) -> dict[str, str]:
     found = {}
     rows = [(f"account {row.id}", row, row.password_encrypted) for row in SmtpAccount.select()]
     rows += [(f"link key {row.id}", row, row.secret_encrypted) for row in LinkKey.select()]
+    rows += [(f"endpoint {e.id}", e, e.token_encrypted) for e in WebhookEndpoint.select()]
+    rows += [(f"webhook secret {s.id}", s, s.value_encrypted) for s in WebhookSecret.select()]
     for name, row, blob in rows:
         texts = []
         for key in keys:

@@ -162,7 +162,7 @@ def test_the_list_of_routes_looks_freezes_up_by_their_workspace(account: MakeAcc
     account("primary", active=True)
     freeze("primary")
     db.execute_sql("ANALYZE freezes")
-    values = {"workspaces": [WORKSPACE_A], "environment": "default"}
+    values = {"workspaces": [WORKSPACE_A], "environment": "default", "marked": ["mailgun"]}
     [(found,)] = db.execute_sql(f"EXPLAIN (FORMAT JSON) {providers._ROUTES}", values).fetchall()
     plan = found if isinstance(found, str) else json.dumps(found)
     assert "freezes_in_force" in plan

@@ -38,7 +38,12 @@ def entries() -> list[AuditEntry]:
 
 def test_saving_tells_what_it_was_and_what_it_is() -> None:
     save()
-    save(host="other.example.com", password=OTHER_PASSWORD, max_per_second=2.5)
+    save(
+        host="other.example.com",
+        password=OTHER_PASSWORD,
+        max_per_second=2.5,
+        return_path="bounces@example.com",
+    )
     save(username=None, password=None)
     first, second, third = entries()
     assert {e.action for e in (first, second, third)} == {"smtp_account.saved"}
@@ -54,6 +59,7 @@ def test_saving_tells_what_it_was_and_what_it_is() -> None:
         "max_connections": 10,
         "max_per_second": None,
         "priority": 100,
+        "return_path": None,
         "username": "set",
         "password": "set",
     }
@@ -62,6 +68,7 @@ def test_saving_tells_what_it_was_and_what_it_is() -> None:
         **first.after,
         "host": "other.example.com",
         "max_per_second": 2.5,
+        "return_path": "bounces@example.com",
         "username": "changed",
         "password": "changed",
     }

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from maild.domain.lanes import Lane
 from maild.domain.states import Status, Stream
-from maild.models import Freeze, Message, Suppression, Unsubscribe, Worker
+from maild.models import Freeze, Message, Suppression, Unsubscribe, WebhookPayload, Worker
 from maild.services import (
     claims,
     freezes,
@@ -55,12 +55,14 @@ from tests.services.helpers import (
     ago,
     kill,
 )
+from tests.services.reporting import report
 
 EMAILS = st.sampled_from(["ann@example.org", "Bob@bücher.example"])
 STREAMS = st.sampled_from(list(Stream))
 SCOPES = st.sampled_from([None, *Stream])
 TOPICS = st.sampled_from([None, "news", "offers"])
 OUTCOMES = st.sampled_from([ACCEPTED, LATER, NO_SUCH_USER, LOST, PATH_FAULT])
+REPORTS = ["delivered", "complained", "hard_bounce", "unsubscribed", "subscribed"]
 
 
 class Machine(RuleBasedStateMachine):
@@ -73,12 +75,13 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def empty(self) -> None:
-        for model in (Message, Suppression, Unsubscribe, Freeze, Worker):
+        for model in (Message, Suppression, Unsubscribe, Freeze, Worker, WebhookPayload):
             model.delete().execute()
         self.lease = workers.enter()
         self.freeze = None
         self.suppressed: set[tuple[str, Stream | None]] = set()
         self.left: dict[tuple[str, Stream | None, str | None], str] = {}
+        self.reported: set[tuple[str, str, int]] = set()
         self.in_hand: list[Claim] = []
         self.lost: list[Claim] = []
 
@@ -122,7 +125,7 @@ class Machine(RuleBasedStateMachine):
     def unsubscribe(self, email: str, scope: Stream | None, topic: str | None) -> None:
         what = {"stream": scope, "topic": topic, "source": unsubscribes.API, "by": BY}
         unsubscribes.add(WORKSPACE_A, email, **what)
-        self.left.setdefault((email.lower(), scope, topic), unsubscribes.API)
+        self.left[email.lower(), scope, topic] = unsubscribes.API  # no link undoes it from now on
 
     @rule(email=EMAILS, topic=TOPICS, everything=st.booleans())
     def click(self, email: str, topic: str | None, everything: bool) -> None:
@@ -130,6 +133,18 @@ class Machine(RuleBasedStateMachine):
         unsubscribes.leave(link_of(email, topic), **how)
         left = (email.lower(), Stream.MARKETING, None if everything else topic)
         self.left.setdefault(left, unsubscribes.ONE_CLICK)
+
+    @rule(email=EMAILS, kind=st.sampled_from(REPORTS), number=st.integers(1, 3))
+    def report(self, email: str, kind: str, number: int) -> None:
+        """As providers do, in any order and more than once; but what came before says nothing."""
+        report({"type": kind, "email": email, "event_id": str(number)})
+        if (email, kind, number) in self.reported:
+            return
+        self.reported.add((email, kind, number))
+        if kind in {"complained", "hard_bounce"}:
+            self.suppressed.add((email.lower(), None))
+        elif kind == "unsubscribed":
+            self.left.setdefault((email.lower(), None, None), "provider_event")
 
     @precondition(lambda self: self.freeze is None)
     @rule()

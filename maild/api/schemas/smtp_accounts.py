@@ -34,6 +34,11 @@ class SmtpAccountIn(Input):
         le=rules.PRIORITY_MAX,
         description="The order of fail-over: lower first.",
     )
+    return_path: str | None = Field(
+        None,
+        description="Where bounces go to: each message gets an envelope sender of its own made of"
+        " this address, `bounces+<id>@example.com`; null: the sender of each message.",
+    )
     workspace_id: WorkspaceId | None = None
 
 
@@ -49,6 +54,7 @@ class SmtpAccountOut(BaseModel):
     max_connections: int
     max_per_second: float | None
     priority: int
+    return_path: str | None
     paused_at: datetime | None
     pause_reason: str | None
     created_at: datetime | None = Field(description="Null for the account of the environment.")

@@ -257,8 +257,9 @@ def moment_of(value: str) -> datetime | None:
     """An aware moment; None where it is no date (RFC 5322 3.3)."""
     try:
         moment = parsedate_to_datetime(value[:200])
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        told = aware.astimezone(UTC)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
-    if not 1990 <= moment.year <= 2100:  # a clock that was never set, or a joke
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    # Otherwise a clock that was never set, or a joke.
+    return told if 1990 <= told.year <= 2100 else None

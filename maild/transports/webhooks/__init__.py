@@ -6,7 +6,7 @@ PROVIDERS. Nothing else names providers. `generic.py` is maild's own format and 
 """
 
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from maild.domain.provider_event import ProviderEvent
 from maild.transports.webhooks import (
@@ -27,8 +27,17 @@ from maild.transports.webhooks import (
 from maild.transports.webhooks.base import Keys, Request
 
 
+@runtime_checkable
+class ChecksSecrets(Protocol):
+    """What a provider's module has where it can tell a signing secret from what is none."""
+
+    def check_secret(self, secret: str) -> None: ...
+
+
 class Provider(Protocol):
-    """What a provider's module has; `base.py` says more of each."""
+    """What a provider's module has; `base.py` says more of each, and of `check_secret`, which not
+    every one has.
+    """
 
     @property
     def TITLE(self) -> str: ...  # noqa: N802

@@ -10,7 +10,9 @@ A module is one provider. It has
   that does not sign;
 * `KEPT_HEADERS`: which headers, in lower case, `parse` needs; they are stored with the body;
 * `verify(request, keys)`: raises BadSignature unless the request is the provider's;
-* `parse(request)`: pure; every event in the payload, in its order. Raises UnreadablePayload.
+* `parse(request)`: pure; every event in the payload, in its order. Raises UnreadablePayload;
+* `check_secret(secret)`, which it may leave out: raises ValueError for a signing secret that fits
+  no signature whatever, with what it must be, for people; the text holds nothing of the secret.
 
 Secrets are compared in constant time, and every secret of a rotation is tried.
 """
@@ -106,10 +108,19 @@ def check_fresh(timestamp: float, request: Request, keys: Keys) -> None:
 
 def load_json(body: bytes) -> Any:
     """The JSON in a body. Raises UnreadablePayload, also for a number that JSON cannot hold."""
+    if not body.strip():
+        raise UnreadablePayload("the body is empty")
     try:
-        return json.loads(body, parse_constant=_finite, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
+        return loads(body)
+    except RecursionError:
+        raise UnreadablePayload("the JSON is nested too deep") from None
+    except ValueError as error:
         raise UnreadablePayload(f"not JSON: {error}") from None
+
+
+def loads(written: bytes | str) -> Any:
+    """As `json.loads`. Raises ValueError also for NaN and the like, which are no JSON."""
+    return json.loads(written, parse_constant=_finite, parse_float=_finite)
 
 
 def _finite(written: str) -> float:

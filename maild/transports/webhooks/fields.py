@@ -5,7 +5,6 @@ optional field never costs an event. Forms are read as of
 https://url.spec.whatwg.org/#application/x-www-form-urlencoded and RFC 7578 (multipart/form-data).
 """
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from maild.transports.webhooks.base import Request, UnreadablePayload
+from maild.transports.webhooks.base import Request, UnreadablePayload, loads
 
 MAX_FORM_FIELDS = 1000
 BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
@@ -63,7 +62,7 @@ def spelled_json(value: object) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return loads(value)
     except (ValueError, RecursionError):
         return None
 

@@ -200,10 +200,13 @@ def parse_body(body: bytes) -> tuple[str, list[ProviderEvent]]:
 
     Raises UnreadablePayload.
     """
-    entries = split(body)
-    if len(entries) > 1:
-        raise UnreadablePayload(f"{len(entries)} entries stand together")
-    entry = parse_entry(entries[0])
+    given = load_json(body)
+    if isinstance(given, list):
+        given = split(body)
+        if len(given) > 1:
+            raise UnreadablePayload(f"{len(given)} entries stand together")
+        given = given[0]
+    entry = parse_entry(given)
     return entry.provider, entry.events
 
 

@@ -59,24 +59,42 @@ def verify(request: Request, keys: Keys) -> None:
         _check_signature(request, keys)
 
 
+def check_secret(secret: str) -> None:
+    """Raises ValueError for what is no public RSA key."""
+    if _key(secret) is None:
+        raise ValueError(
+            "must be the public key of the Postal installation: base64 of an RSA key, the text"
+            " between p= and ; that `postal default-dkim-record` prints"
+        )
+
+
 def _check_signature(request: Request, keys: Keys) -> None:
     given = request.headers.get("x-postal-signature-256")
     algorithm: SHA1 | SHA256 = SHA256()
     if given is None:
-        given, algorithm = request.headers.get("x-postal-signature", ""), SHA1()  # noqa: S303
-    signature = unbase64(given)
-    if not signature:
+        given = request.headers.get("x-postal-signature", "")
+        # All that a Postal before 3 signs with.
+        algorithm = SHA1()  # noqa: S303  # nosec B303
+    if not given.strip():
         raise BadSignature("the signature is missing")
-    if not any(_fits(each, signature, request.body, algorithm) for each in keys.signing):
+    signature = unbase64(given)
+    if signature is None:
+        raise BadSignature("the signature is not base64")
+    found = [key for each in keys.signing if (key := _key(each)) is not None]
+    if not found:
+        raise BadSignature("the saved key is no public RSA key: save that of the installation")
+    if not any(_fits(key, signature, request.body, algorithm) for key in found):
         raise BadSignature("the signature does not fit the body and the key")
 
 
-def _fits(key: str, signature: bytes, body: bytes, algorithm: SHA1 | SHA256) -> bool:
-    found = public_key(key)
-    if not isinstance(found, RSAPublicKey):
-        return False
+def _key(spelled: str) -> RSAPublicKey | None:
+    found = public_key(spelled)
+    return found if isinstance(found, RSAPublicKey) else None
+
+
+def _fits(key: RSAPublicKey, signature: bytes, body: bytes, algorithm: SHA1 | SHA256) -> bool:
     try:
-        found.verify(signature, body, PKCS1v15(), algorithm)
+        key.verify(signature, body, PKCS1v15(), algorithm)
     except InvalidSignature:
         return False
     return True

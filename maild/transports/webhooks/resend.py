@@ -7,11 +7,9 @@ signed. The reasons of a bounce are those of Amazon SES, by which Resend sends.
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import math
-from collections.abc import Iterator
 from typing import Any
 
 from maild.domain.provider_event import ProviderEvent, ProviderEventType, RejectReason
@@ -90,19 +88,28 @@ def _header(request: Request, name: str) -> str:
     return request.headers.get(f"svix-{name}") or request.headers.get(f"webhook-{name}", "")
 
 
-def _secrets(written: tuple[str, ...]) -> Iterator[bytes]:
+def check_secret(secret: str) -> None:
+    """Raises ValueError for what is not base64 behind an optional whsec_."""
+    if not _secret(secret):
+        raise ValueError(
+            "must be the signing secret that Resend shows on the webhook's own page: whsec_ and"
+            " base64"
+        )
+
+
+def _secrets(written: tuple[str, ...]) -> list[bytes]:
     """The secrets that are base64 behind an optional whsec_. Raises BadSignature for none."""
-    found = False
-    for each in written:
-        try:
-            secret = base64.b64decode(each.strip().removeprefix("whsec_"), validate=True)
-        except (binascii.Error, ValueError):
-            continue
-        if secret:
-            found = True
-            yield secret
+    found = [secret for each in written if (secret := _secret(each))]
     if not found:
         raise BadSignature("the signing secret is not whsec_ and base64")
+    return found
+
+
+def _secret(written: str) -> bytes | None:
+    try:
+        return base64.b64decode(written.strip().removeprefix("whsec_"), validate=True)
+    except ValueError:  # binascii.Error, or letters that are not ASCII
+        return None
 
 
 def parse(request: Request) -> list[ProviderEvent]:

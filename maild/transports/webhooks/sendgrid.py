@@ -139,22 +139,39 @@ def verify(request: Request, keys: Keys) -> None:
         _check_signature(request, keys)
 
 
+def check_secret(secret: str) -> None:
+    """Raises ValueError for what is no public key of an elliptic curve."""
+    if _key(secret) is None:
+        raise ValueError(
+            "must be the verification key that SendGrid shows: base64 of a public key, which begins"
+            " with MFkwEwYH"
+        )
+
+
 def _check_signature(request: Request, keys: Keys) -> None:
-    signature = unbase64(request.headers.get(SIGNATURE, ""))
+    given = request.headers.get(SIGNATURE, "")
     timestamp = request.headers.get(TIMESTAMP, "")
-    if not signature or not timestamp:
+    if not given.strip() or not timestamp:
         raise BadSignature("the signature or its timestamp is missing")
+    signature = unbase64(given)
+    if signature is None:
+        raise BadSignature("the signature is not base64")
+    found = [key for each in keys.signing if (key := _key(each)) is not None]
+    if not found:
+        raise BadSignature("the saved verification key is no public key: save SendGrid's again")
     signed = timestamp.encode("utf-8", "replace") + request.body
-    if not any(_fits(each, signature, signed) for each in keys.signing):
+    if not any(_fits(key, signature, signed) for key in found):
         raise BadSignature("the signature does not fit the body, the timestamp, and the key")
 
 
-def _fits(key: str, signature: bytes, signed: bytes) -> bool:
-    found = public_key(key)
-    if not isinstance(found, EllipticCurvePublicKey):
-        return False
+def _key(spelled: str) -> EllipticCurvePublicKey | None:
+    found = public_key(spelled)
+    return found if isinstance(found, EllipticCurvePublicKey) else None
+
+
+def _fits(key: EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:
     try:
-        found.verify(signature, signed, ECDSA(SHA256()))
+        key.verify(signature, signed, ECDSA(SHA256()))
     except InvalidSignature:
         return False
     return True

@@ -82,6 +82,29 @@ def test_it_refuses_any_other(given_request, keys):
         postal.verify(given_request, Keys(signing=keys))
 
 
+@pytest.mark.parametrize(
+    ("given_request", "keys", "words"),
+    [
+        (signed(), (spelled(KEY),), "missing"),
+        (signed(**{OLD: " "}), (spelled(KEY),), "missing"),
+        (signed(**{NEW: "?"}), (spelled(KEY),), "is not base64"),
+        (signed(OLD), ("garbage",), "the saved key is no public RSA key"),
+        (signed(OLD), ("garbage", spelled(OTHER_KEY)), "the signature does not fit"),
+    ],
+)
+def test_it_says_what_is_wrong(given_request, keys, words):
+    with pytest.raises(BadSignature, match=words):
+        postal.verify(given_request, Keys(signing=keys))
+
+
+def test_a_secret_is_a_public_rsa_key():
+    postal.check_secret(spelled(KEY))
+    curve = spelled(ec.generate_private_key(ec.SECP256R1()))
+    for wrong in ("", "garbage", "ö", curve, f"v=DKIM1; t=s; h=sha256; p={spelled(KEY)};"):
+        with pytest.raises(ValueError, match="between p= and ;"):
+            postal.check_secret(wrong)
+
+
 def test_it_wants_basic_authentication_where_that_is_set():
     keys = Keys(basic_auth=("user:secret",))
     right = f"Basic {base64.b64encode(b'user:secret').decode()}"

@@ -63,6 +63,17 @@ def test_a_garbage_secret_refuses(secret):
         resend.verify(signed(), Keys(signing=(secret,)))
 
 
+@pytest.mark.parametrize("secret", ["whsec_***", "", "whsec_", "ключ", "whsec_a", "re_a_key"])
+def test_a_garbage_secret_can_be_told_before(secret):
+    with pytest.raises(ValueError, match="signing secret that Resend shows"):
+        resend.check_secret(secret)
+
+
+def test_a_secret_is_base64_with_or_without_its_prefix():
+    resend.check_secret(SECRET)
+    resend.check_secret(f" {SECRET.removeprefix('whsec_')}\n")
+
+
 @pytest.mark.parametrize(
     "request_",
     [

@@ -97,6 +97,31 @@ def test_it_refuses_any_other(given_request, keys):
         sendgrid.verify(given_request, Keys(signing=keys))
 
 
+@pytest.mark.parametrize(
+    ("given_request", "keys", "words"),
+    [
+        (request(BODY), (spelled(KEY),), "missing"),
+        (signed(headers={sendgrid.SIGNATURE: " "}), (spelled(KEY),), "missing"),
+        (signed(headers={sendgrid.SIGNATURE: "?"}), (spelled(KEY),), "is not base64"),
+        (signed(), ("garbage", spelled(RSA_KEY)), "the saved verification key is no public key"),
+        (signed(), ("garbage", spelled(OTHER_KEY)), "the signature does not fit"),
+    ],
+)
+def test_it_says_what_is_wrong(given_request, keys, words):
+    with pytest.raises(BadSignature, match=words):
+        sendgrid.verify(given_request, Keys(signing=keys))
+
+
+def test_a_secret_is_a_public_key_of_a_curve():
+    for right in (spelled(KEY), spelled(KEY, Encoding.PEM), f" {spelled(KEY)}\n"):
+        sendgrid.check_secret(right)
+    # What the message shows, so that a person can compare.
+    assert spelled(KEY).startswith("MFkwEwYH")
+    for wrong in ("", "garbage", "ö", "AAAA", spelled(KEY)[:-8], spelled(RSA_KEY), "SG.api.key"):
+        with pytest.raises(ValueError, match="verification key that SendGrid shows"):
+            sendgrid.check_secret(wrong)
+
+
 def test_it_wants_basic_authentication_too_where_that_is_set():
     keys = Keys(signing=(spelled(KEY),), basic_auth=("user:secret", "next:secret"))
     right = {"authorization": f"Basic {base64.b64encode(b'next:secret').decode()}"}

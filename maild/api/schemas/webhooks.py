@@ -1,0 +1,154 @@
+"""What providers report: what is answered to them, the log of their events, and replays."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+
+from maild.api.schemas.base import (
+    LIMIT_MAX,
+    Input,
+    SearchText,
+    Timestamp,
+    WorkspaceId,
+    WorkspaceQuery,
+)
+from maild.domain.provider_event import ProviderEventType, RejectReason, ReportStatus
+from maild.services.dead_letters import IDS_MAX, OutcomeStatus, Source
+
+
+class WebhookTaken(BaseModel):
+    """The payload is stored as it came; a worker reads it."""
+
+    status: Literal["accepted"] = "accepted"
+
+
+class WebhookReady(BaseModel):
+    status: Literal["ready"] = "ready"
+
+
+class EntryError(BaseModel):
+    index: int = Field(description="Its place in the request, from 0.")
+    error: str
+
+
+class EventsTaken(BaseModel):
+    """Of one entry the first four; of several the counts, too."""
+
+    status: Literal["accepted", "duplicate", "dead_letter"] = Field(
+        description="Of several entries always `accepted`: see the counts."
+    )
+    workspace_id: int | None = None
+    type: ProviderEventType | None = None
+    email: str | None = None
+    processed_count: int = Field(description="Stored, and applied in a moment.")
+    rejected_count: int = Field(description="Not stored: they name a workspace that is not there.")
+    dead_lettered_count: int = Field(description="Stored, but not to be read; see `errors`.")
+    duplicate_count: int = Field(description="They came before, and have no effect again.")
+    total_count: int
+    errors: list[EntryError] | None = Field(None, description="The first of them.")
+
+
+class WebhookLogQuery(WorkspaceQuery):
+    limit: int = Field(50, ge=1, le=LIMIT_MAX)
+    cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
+    status: ReportStatus | None = None
+    provider: SearchText | None = None
+    type: ProviderEventType | None = None
+    email: SearchText | None = None
+    linked: bool | None = Field(None, description="Whether its message was found.")
+    since: Timestamp | None = Field(None, alias="from")
+    until: Timestamp | None = Field(None, alias="to")
+
+
+class ProviderEventOut(BaseModel):
+    id: int
+    workspace_id: int
+    provider: str
+    smtp_account: str | None
+    event_type: ProviderEventType | None = Field(description="Null: it could not be read.")
+    email: str | None
+    reason: str | None = Field(description="The words of the recipient's server or the provider.")
+    reject_reason: RejectReason | None
+    status: ReportStatus
+    attempt_count: int
+    last_error: str | None
+    next_attempt_at: datetime | None
+    message_id: uuid.UUID | None = Field(description="Null: no message was found.")
+    provider_message_id: str | None
+    provider_event_id: str | None
+    duplicate_of: int | None
+    effects: dict[str, Any] | None = Field(description="What it has done.")
+    raw_payload: str
+    occurred_at: datetime | None = Field(description="When it happened, as the provider says.")
+    created_at: datetime
+    updated_at: datetime
+
+
+class WebhookLogPage(BaseModel):
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    workspace_id: int
+    since: datetime | None = Field(serialization_alias="from")
+    until: datetime | None = Field(serialization_alias="to")
+    status: ReportStatus | None
+    count: int = Field(description="Events on this page.")
+    events: list[ProviderEventOut]
+    next_cursor: str | None
+
+
+EventId = Annotated[StrictInt, Field(ge=1)] | StrictStr
+
+
+class ReplayIn(Input):
+    """Either `event_ids` or `limit`."""
+
+    workspace_id: WorkspaceId | None = None
+    event_ids: Annotated[list[EventId], Field(min_length=1, max_length=IDS_MAX)] | None = None
+    limit: Annotated[StrictInt, Field(ge=1, le=IDS_MAX)] | None = Field(
+        None, description="So many of the dead letters, the newest ones."
+    )
+    dry_run: StrictBool = Field(False, description="Say what would happen, and change nothing.")
+
+
+class DismissIn(Input):
+    workspace_id: WorkspaceId | None = None
+    event_ids: Annotated[list[EventId], Field(min_length=1, max_length=IDS_MAX)]
+    reason: str = Field(description="For the audit log; 500 characters at most.")
+
+
+class DismissOutcomeOut(BaseModel):
+    event_id: str
+    status: OutcomeStatus
+    error: str | None
+
+
+class DismissOut(BaseModel):
+    workspace_id: int
+    requested: int
+    dismissed: int
+    skipped: int
+    failed: int
+    outcomes: list[DismissOutcomeOut]
+
+
+class ReplayOutcomeOut(BaseModel):
+    event_id: str
+    status: OutcomeStatus
+    attempt_count: int
+    error: str | None
+    effects: list[dict[str, Any]] = Field(description="Of each event that the payload holds.")
+
+
+class ReplayOut(BaseModel):
+    workspace_id: int
+    requested: int
+    replayed: int = Field(description="With `dry_run`: how many would be.")
+    failed: int
+    skipped: int
+    duplicate: int
+    replay_source: Source
+    dry_run: bool
+    effects: dict[str, int] = Field(description="What was done, counted: `suppressions_added`, ...")
+    outcomes: list[ReplayOutcomeOut]

@@ -1,0 +1,493 @@
+"""What reports do: to messages, to suppressions and unsubscribes, and to timelines."""
+
+import dataclasses
+import threading
+import time
+
+import pytest
+
+from maild import config, db
+from maild.domain.actor import Actor
+from maild.domain.provider_event import MESSAGE_ID_KEY
+from maild.domain.states import Status
+from maild.models import Message, ProviderEvent, Suppression, Unsubscribe
+from maild.services import interventions, report_loop, suppressions, timeline
+from tests.conftest import WORKSPACE_A, WORKSPACE_B
+from tests.services.helpers import (
+    LATER,
+    LOST,
+    Accept,
+    at_once,
+    end,
+    event_types,
+    is_suppressed,
+    reload,
+    take_one,
+)
+from tests.services.reporting import (
+    about,
+    give_reply,
+    make_due_again,
+    report,
+    send_all,
+    status_of,
+    statuses,
+    store,
+    suppressed,
+)
+
+DEAD = {"bounce_type": "hard", "reason": "550 5.1.1 No such user"}
+
+
+@pytest.fixture
+def sent(accept: Accept, lease):
+    """Make a message that its provider has accepted."""
+
+    def make(**fields) -> Message:
+        message = accept(**fields)
+        send_all(lease)
+        return reload(message)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("sent", "sent"),
+        ("deferred", "sent"),
+        ("delivered", "delivered"),
+        ("opened", "delivered"),
+        ("clicked", "delivered"),
+        ("hard_bounce", "bounced"),
+        ("soft_bounce", "bounced"),
+        ("blocked", "bounced"),
+        ("dropped", "bounced"),
+        ("failed", "bounced"),
+        ("complained", "complained"),
+        ("autoresponded", "sent"),
+    ],
+)
+def test_a_report_moves_its_message(sent, kind, status):
+    message = sent()
+    [event] = report(about(message, kind))
+    assert status_of(message) == status
+    assert event.message_id == message.id
+    assert event.status.value == "applied"
+
+
+def test_the_timeline_tells_what_was_reported(sent):
+    message = sent()
+    report(about(message, "deferred", reason="451 4.2.0 Try later"))
+    report(about(message, "delivered", reason="250 OK"))
+    events = timeline.list_events(reload(message))[-2:]
+    assert [event.type for event in events] == ["message.reported", "message.delivered"]
+    assert events[0].data["type"] == "deferred"
+    assert events[0].data["text"] == "451 4.2.0 Try later"
+    assert events[1].data["provider"] == "generic"
+
+
+def test_a_bounce_says_why(sent):
+    message = sent()
+    report(about(message, "bounce", reason="552 5.2.2 Mailbox full"))
+    found = reload(message)
+    assert (found.last_error, found.error_class) == ("552 5.2.2 Mailbox full", "mailbox_full")
+
+
+def test_a_late_bounce_beats_delivered_and_a_complaint_beats_both(sent):
+    message = sent()
+    report(about(message, "delivered"))
+    report(about(message, "hard_bounce"))
+    assert status_of(message) == "bounced"
+    report(about(message, "delivered", event_id="again"))
+    assert status_of(message) == "bounced"
+    report(about(message, "complained"))
+    assert status_of(message) == "complained"
+
+
+def test_several_reports_of_one_message_in_one_batch_are_all_told(sent):
+    message = sent()
+    store(*(about(message, kind) for kind in ("complained", "delivered", "bounce", "deferred")))
+    report_loop.drain()
+    assert status_of(message) == "complained"
+    assert event_types(message)[2:] == [
+        "message.complained", *["message.reported"] * 3,
+    ]  # fmt: skip
+
+
+def test_reports_in_order_in_one_batch_are_moves_one_after_the_other(sent):
+    message = sent()
+    store(*(about(message, kind) for kind in ("delivered", "bounce", "complained")))
+    report_loop.drain()
+    assert event_types(message)[2:] == [
+        "message.delivered", "message.bounced", "message.complained",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("delivered", "delivered"), ("sent", "sent"), ("bounce", "bounced")]
+)
+def test_a_report_settles_an_unknown_outcome(accept, lease, kind, status):
+    message = accept()
+    end(take_one(lease), LOST)
+    assert status_of(message) == "unknown"
+    report(about(message, kind))
+    assert status_of(message) == status
+
+
+def test_what_was_sent_after_all_is_not_sent_again(accept, lease):
+    """The stream's rule has queued it once more; the provider says that it has it."""
+    message = accept()
+    end(take_one(lease), LOST)
+    Message.update(status=Status.QUEUED, next_attempt_at=message.created_at).where(
+        Message.id == message.id
+    ).execute()
+    report(about(message, "delivered"))
+    assert status_of(message) == "delivered"
+
+
+def test_what_was_never_sent_stays_in_the_queue(accept):
+    message = accept()
+    [event] = report(about(message, "delivered"))
+    assert status_of(message) == "queued"
+    assert event.effects["message_status"] == "queued"
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.EXPIRED])
+def test_what_has_ended_otherwise_stays_so(accept, status):
+    message = accept()
+    Message.update(status=status, next_attempt_at=None).where(Message.id == message.id).execute()
+    report(about(message, "delivered"))
+    assert status_of(message) == status.value
+
+
+def test_a_report_that_comes_before_the_outcome_waits_for_it(accept, lease):
+    message = accept()
+    claim = take_one(lease)
+    [event] = report(about(message, "complained"))
+    assert event.status.value == "received"
+    assert "being sent" in event.last_error
+    assert suppressed() == {"ann@example.org": "complaint"}  # that does not wait
+    end(claim)
+    make_due_again()
+    report_loop.drain()
+    assert status_of(message) == "complained"
+    assert event_types(message)[-1] == "message.complained"
+
+
+def test_a_report_does_not_wait_for_ever(accept, lease):
+    message = accept()
+    take_one(lease)
+    [event] = report(about(message, "delivered"))
+    for _ in range(4):
+        make_due_again()
+        report_loop.drain()
+    event = ProviderEvent.get_by_id(event.id)
+    assert (event.status.value, event.attempt_count) == ("dead_letter", 5)
+    assert "Replay it" in event.last_error
+
+
+# --- Which message ---
+
+
+def test_a_message_is_found_by_its_own_id(sent):
+    message = sent()
+    report(about(message, "delivered", message_id=str(message.id)))
+    assert status_of(message) == "delivered"
+
+
+def test_a_message_is_found_by_what_maild_gave_to_the_provider(sent):
+    message = sent()
+    entry = about(message, "delivered", metadata={MESSAGE_ID_KEY: str(message.id)})
+    report({**entry, "message_id": "the-provider's-own"})
+    assert status_of(message) == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        ("Ok 0100018c-4f7e-000000", "0100018c-4f7e-000000"),
+        ("Ok: queued as LRzXl_NHStOGhQ4kofSm_A", "LRzXl_NHStOGhQ4kofSm_A.filterdrecv-p3mdw1-7.0"),
+        ("2.0.0 Ok: queued as 4C5D6E7F80", "<4C5D6E7F80@mail.example.net>"),
+    ],
+)
+def test_a_message_is_found_by_the_id_that_the_provider_gave_it(sent, reply, told):
+    message = sent()
+    give_reply(message, reply)
+    report(about(message, "delivered", message_id=told))
+    assert status_of(message) == "delivered"
+
+
+def test_a_provider_id_finds_nothing_in_mail_to_somebody_else(sent):
+    message = sent(to_email="bob@example.org")
+    give_reply(message, "queued as 4C5D6E7F80")
+    [event] = report(about(message, "delivered", message_id="4C5D6E7F80", email="eve@example.org"))
+    assert status_of(message) == "sent"
+    assert event.message_id is None
+
+
+def test_of_recipients_who_share_a_message_id_the_right_one_is_meant(sent):
+    first = sent(to_email="ann@example.org", cc=["bob@example.org", "Cy@example.org"])
+    others = {
+        m.to_email: m for m in Message.select().where(Message.submission_id == first.submission_id)
+    }
+    report(about(first, "delivered", email="BOB@example.org"))
+    assert {to: status_of(m) for to, m in others.items()} == {
+        "ann@example.org": "sent", "bob@example.org": "delivered", "Cy@example.org": "sent",
+    }  # fmt: skip
+
+
+def test_another_workspaces_message_is_not_found(sent):
+    message = sent()
+    [event] = report(about(message, "complained"), workspace_id=WORKSPACE_B)
+    assert status_of(message) == "sent"
+    assert event.message_id is None
+    assert suppressed() == {}
+    assert suppressed(WORKSPACE_B) == {"ann@example.org": "complaint"}
+
+
+def test_what_belongs_to_no_message_is_kept_and_told(database):
+    [event] = report({"type": "delivered", "email": "ann@example.org"})
+    assert (event.status.value, event.message_id) == ("ignored", None)
+    assert event.email == "ann@example.org"
+
+
+# --- The address ---
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "class_"),
+    [
+        ("hard_bounce", {}, "hard_bounce"),
+        ("bounce", DEAD, "hard_bounce"),
+        ("bounce", {"reason": "550 5.1.1 User unknown"}, "hard_bounce"),
+        ("complained", {}, "complaint"),
+    ],
+)
+def test_what_suppresses_an_address(sent, kind, fields, class_):
+    message = sent()
+    [event] = report(about(message, kind, **fields))
+    assert suppressed() == {"ann@example.org": class_}
+    row = Suppression.get()
+    assert (row.source, row.message_id, row.created_by) == ("provider_event", message.id, "maild")
+    assert "generic" in row.reason
+    assert event.effects["suppression"] == "added"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("soft_bounce", {"reason": "550 5.1.1 User unknown"}),
+        ("blocked", {"reason": "550 5.7.1 Blocked"}),
+        ("dropped", {"reason": "Bounced Address"}),
+        ("quota", {}),
+        ("bounce", {}),
+        ("bounce", {"reason": "550 5.7.1 Rejected as spam"}),
+        ("hard_bounce", {"reason": "552 5.2.2 Mailbox full"}),
+        ("hard_bounce", {"reason": "mailbox full"}),
+        ("hard_bounce", {"reason": "550 5.7.1 Message rejected as spam"}),
+        ("failed", {}),
+        ("delivered", {}),
+        ("autoresponded", {}),
+    ],
+)
+def test_what_does_not_suppress_an_address_at_once(sent, kind, fields):
+    report(about(sent(), kind, **fields))
+    assert suppressed() == {}
+
+
+def test_a_complaint_without_a_message_suppresses_the_address(database):
+    [event] = report({"type": "spam", "email": "Ann@Example.ORG"})
+    assert suppressed() == {"ann@example.org": "complaint"}
+    assert event.status.value == "applied"
+
+
+def test_what_is_suppressed_already_is_told(database):
+    report({"type": "spam", "email": "ann@example.org"})
+    [event] = report({"type": "spam", "email": "ann@example.org", "event_id": "2"})
+    assert event.effects["suppression"] == "already_there"
+
+
+@pytest.mark.parametrize("order", [("hard_bounce", "spam"), ("spam", "hard_bounce")])
+def test_the_graver_reason_stays_whatever_came_first(database, order):
+    for kind in order:
+        report({"type": kind, "email": "ann@example.org"})
+    assert suppressed() == {"ann@example.org": "complaint"}
+
+
+def test_a_persons_words_stay(database):
+    suppressions.add(
+        WORKSPACE_A, "ann@example.org", reason="asked by phone", source="api", by=Actor("Eve")
+    )
+    report({"type": "spam", "email": "ann@example.org"})
+    row = Suppression.get()
+    assert (row.reason, row.class_.value) == ("asked by phone", "manual")
+
+
+def test_nothing_that_a_provider_says_lets_an_address_be_mailed_again(sent):
+    message = sent()
+    report(about(message, "complained"))
+    report({"type": "subscribed", "email": "ann@example.org"})
+    report(about(message, "delivered"))
+    assert suppressed() == {"ann@example.org": "complaint"}
+
+
+def test_an_unsubscribe_from_marketing_is_of_marketing(sent):
+    message = sent(stream="marketing")
+    Message.update(status=Status.SENT, next_attempt_at=None).where(
+        Message.id == message.id
+    ).execute()
+    [event] = report(about(message, "unsubscribed"))
+    row = Unsubscribe.get()
+    assert (row.email, row.stream.value, row.topic) == ("ann@example.org", "marketing", None)
+    assert (row.source, row.message_id) == ("provider_event", message.id)
+    assert event.effects["unsubscribe"] == "added"
+    assert "message.unsubscribed" in event_types(message)
+
+
+def test_an_unsubscribe_from_important_mail_is_of_marketing_too(sent):
+    """Nobody who leaves means to go on getting the newsletter."""
+    report(about(sent(), "unsubscribed"))
+    assert is_suppressed(WORKSPACE_A, "ann@example.org", "marketing")
+    assert is_suppressed(WORKSPACE_A, "ann@example.org", "transactional")
+
+
+def test_an_unsubscribe_without_a_message_is_of_everything(database):
+    report({"type": "unsubscribe", "email": "ann@example.org"})
+    [event] = report({"type": "unsubscribe", "email": "ann@example.org", "event_id": "2"})
+    assert Unsubscribe.get().stream is None
+    assert event.effects["unsubscribe"] == "already_there"
+    assert is_suppressed(WORKSPACE_A, "ann@example.org", "transactional")
+
+
+# --- Once, whatever happens ---
+
+
+def test_the_same_event_again_has_no_effect(sent):
+    message = sent()
+    first = report(about(message, "soft_bounce"))
+    again = report(*[about(message, "soft_bounce")] * 3)
+    assert statuses(again) == ["duplicate"] * 3
+    assert {event.duplicate_of for event in again} == {first[0].id}
+    assert event_types(message).count("message.bounced") == 1
+
+
+def test_an_event_without_an_id_is_known_by_all_that_it_says(database):
+    entry = {"type": "delivered", "email": "ann@example.org"}
+    assert statuses(report(entry, dict(entry))) == ["ignored", "duplicate"]
+    assert statuses(report({**entry, "timestamp": 1_700_000_000})) == ["ignored"]
+
+
+def test_two_workspaces_may_have_events_with_one_id(database):
+    entry = {"type": "spam", "email": "ann@example.org", "event_id": "1"}
+    assert statuses(report(entry)) == ["applied"]
+    assert statuses(report(entry, workspace_id=WORKSPACE_B)) == ["applied"]
+
+
+def test_two_workers_apply_each_event_once(sent):
+    messages = [sent(to_email=f"user{n}@example.org") for n in range(20)]
+    store(*(about(message, "delivered") for message in messages))
+    at_once(report_loop.drain, report_loop.drain, report_loop.drain)
+    report_loop.drain()
+    assert {status_of(message) for message in messages} == {"delivered"}
+    assert {event_types(message).count("message.delivered") for message in messages} == {1}
+
+
+def test_one_that_fails_keeps_nobody_else_from_being_applied(sent, monkeypatch):
+    good, bad = sent(), sent(to_email="bob@example.org")
+    from maild.services import feedback
+
+    advance = feedback.feedback.advance
+
+    def fail_for_bounces(status, target):
+        if target is Status.BOUNCED:
+            raise ZeroDivisionError
+        return advance(status, target)
+
+    monkeypatch.setattr(feedback.feedback, "advance", fail_for_bounces)
+    events = report(about(good, "delivered"), about(bad, "bounce"))
+    assert statuses(events) == ["applied", "received"]
+    assert "ZeroDivisionError" in events[1].last_error
+    monkeypatch.undo()
+    make_due_again()
+    report_loop.drain()
+    assert status_of(bad) == "bounced"
+
+
+# --- Before the outcome is written down ---
+
+
+def test_an_id_that_the_provider_gave_is_looked_for_again_once_the_reply_is_known(accept, lease):
+    """The report is quicker than the worker that writes the reply down."""
+    message = accept()
+    claim = take_one(lease)
+    entry = about(message, "delivered", message_id="0102018f-77aa-4f00")
+    [event] = report(entry)
+    assert (event.status.value, event.message_id) == ("received", None)
+    end(claim)
+    give_reply(message, "250 Ok 0102018f-77aa-4f00")
+    make_due_again()
+    report_loop.drain()
+    assert status_of(message) == "delivered"
+
+
+def test_one_that_is_about_none_of_them_does_not_wait_for_ever(accept, lease):
+    message = accept()
+    take_one(lease)
+    [event] = report(about(message, "delivered", message_id="0102018f-77aa-4f00"))
+    for _ in range(4):
+        make_due_again()
+        report_loop.drain()
+    assert ProviderEvent.get_by_id(event.id).status.value == "ignored"
+
+
+def test_any_attempt_of_unknown_outcome_may_be_the_one_that_arrived(accept, lease):
+    message = accept()
+    end(take_one(lease), LOST)
+    interventions.retry(WORKSPACE_A, message_ids=[str(message.id)], by=Actor("Eve"))
+    end(take_one(lease), LATER)
+    assert status_of(message) == "queued"
+    report(about(message, "delivered"))
+    assert status_of(message) == "delivered"
+
+
+def test_an_outcome_that_is_written_down_meanwhile_counts(accept, lease, use_settings):
+    """The report waits for the worker's transaction, and sees what it has written."""
+    rules = dataclasses.replace(config.current().transactional, unknown_outcome="retry")
+    use_settings(transactional=rules)
+    message = accept()
+    claim = take_one(lease)
+    store(about(message, "delivered"))
+    written, reading = threading.Event(), threading.Event()
+
+    def record():
+        with db.database.atomic():
+            end(claim, LOST)
+            written.set()
+            reading.wait(5)
+            time.sleep(0.3)  # until the other waits for our lock
+
+    def drain():
+        written.wait(5)
+        reading.set()
+        report_loop.drain()
+
+    at_once(record, drain)
+    make_due_again()
+    report_loop.drain()
+    assert status_of(message) == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        ("Message accepted for delivery", "accepted"),
+        ("queued as 4C5D6E7F80AA", "4C5D6E7F80"),
+        ("queued as X-4C5D6E7F80", "4C5D6E7F80"),
+    ],
+)
+def test_what_only_looks_like_an_id_finds_nothing(sent, reply, told):
+    message = sent()
+    give_reply(message, reply)
+    report(about(message, "delivered", message_id=told))
+    assert status_of(message) == "sent"
