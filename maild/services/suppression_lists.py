@@ -67,6 +67,22 @@ def list_page(
     return Page(shown, older=shown[-1].id if len(rows) > limit else None)
 
 
+def find_in_force(workspace_id: int, email: str, *, stream: Stream) -> Suppression | None:
+    """What keeps mail of a stream from an address in normal form; that of all streams first."""
+    row: Suppression | None = (
+        Suppression.select()
+        .where(
+            Suppression.workspace == workspace_id,
+            Suppression.email == suppressions.lower_case(email),
+            Suppression.stream.is_null() | (Suppression.stream == stream),
+            suppressions.in_state(SuppressionState.IN_FORCE),
+        )
+        .order_by(Suppression.stream.is_null().desc(), Suppression.id)
+        .first()
+    )
+    return row
+
+
 def list_blocked(
     workspace_id: int, suppression_id: int, *, limit: int = 50, older_than: Cursor | None = None
 ) -> BlockedPage:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from maild.domain.policy import Check, Checked, Verdict
 from maild.domain.states import AttemptStatus, Status
 from maild.domain.suppression import SuppressionClass
-from maild.models import Attempt, Freeze, Message, Suppression, Unsubscribe
+from maild.models import Attempt, Event, Freeze, Message, Suppression, Unsubscribe
 from maild.services.decisions import Grounds, Record
-from maild.web import words
+from maild.web import reports, words
 
 _POLICY = "policy"
 """The error class of what the policy has come to forbid."""
@@ -32,7 +32,11 @@ class Explanation:
 
 
 class Case(NamedTuple):
-    """What is known of a message besides itself. `is_resent`: a copy of it was sent."""
+    """What is known of a message besides itself. `is_resent`: a copy of it was sent.
+
+    `suppression` is what keeps mail of its stream from its recipient now, looked for where it
+    bounced or was complained of.
+    """
 
     max_attempts: int
     now: datetime
@@ -40,6 +44,8 @@ class Case(NamedTuple):
     records: Sequence[Record] = ()
     grounds: Grounds = Grounds()
     is_resent: bool = False
+    events: Sequence[Event] = ()
+    suppression: Suppression | None = None
 
 
 _ENDS: dict[Status, tuple[str, str]] = {
@@ -49,11 +55,11 @@ _ENDS: dict[Status, tuple[str, str]] = {
     ),
     Status.BOUNCED: (
         "The provider took it and later reported that it came back.",
-        "It is not tried again. Check the address before mailing it again.",
+        "It is not tried again. The address is not suppressed: check it before mailing it again.",
     ),
     Status.COMPLAINED: (
         "The recipient reported it as spam.",
-        "It is not tried again. Do not mail this address again without being asked.",
+        "The address is not suppressed any more. Do not mail it again without being asked.",
     ),
     Status.FAILED: (
         "It was not sent, and maild has given up on it.",
@@ -74,8 +80,9 @@ _ENDS: dict[Status, tuple[str, str]] = {
     Status.UNKNOWN: (
         "Contact was lost after the whole message had left and before the provider answered: it may"
         " have been taken, or not.",
-        "maild does not try again by itself, for the recipient might get it twice. Look for its"
-        " Message-ID in the provider's log, then resolve it.",
+        "maild does not try again by itself, for the recipient might get it twice. A report of the"
+        " provider settles it; without one, look for its Message-ID in the provider's log, then"
+        " resolve it.",
     ),
 }
 """Statuses whose meaning depends on nothing else: what they say, and what follows."""
@@ -89,6 +96,9 @@ def explain(message: Message, case: Case) -> Explanation:
         Status.QUEUED: _queued,
         Status.SENDING: _sending,
         Status.SENT: _sent,
+        Status.DELIVERED: _reported,
+        Status.BOUNCED: _reported,
+        Status.COMPLAINED: _reported,
         Status.HELD: _held,
         Status.SUPPRESSED: _suppressed,
         Status.FAILED: _failed,
@@ -165,6 +175,20 @@ def _sending(message: Message, case: Case) -> Explanation:
 
 
 def _sent(message: Message, case: Case) -> Explanation:
+    deferral = reports.find_deferral(case.events)
+    if deferral is not None:
+        return Explanation(
+            f"{reports.said(deferral.data)}.",
+            "Nothing to do for maild: the provider answers for it. Its next report shows here.",
+            reply=deferral.data.get("text"),
+        )
+    cause = reports.find_cause(message.status, case.events)
+    if cause is not None:
+        return Explanation(
+            f"{reports.said(cause.data)}. Until then, its outcome was unknown.",
+            "Nothing more to do for maild. Whether it reached the mailbox, the provider knows.",
+            reply=cause.data.get("text"),
+        )
     if case.attempts and not any(a.is_success for a in case.attempts):
         return Explanation(
             "Its outcome could not be known, and it was taken for sent.",
@@ -175,6 +199,37 @@ def _sent(message: Message, case: Case) -> Explanation:
         "Nothing more to do for maild. Whether it reached the mailbox, the provider knows.",
         reply=_last_reply(case.attempts),
     )
+
+
+def _reported(message: Message, case: Case) -> Explanation:
+    """The end that a provider has reported. The message's own error is told by what bounced only:
+    else it is of an earlier attempt.
+    """
+    meaning, follows = _ENDS[message.status]
+    cause = reports.find_cause(message.status, case.events)
+    reply = message.last_error if message.status is Status.BOUNCED else None
+    if cause is not None:
+        meaning, reply = f"{reports.said(cause.data)}.", cause.data.get("text")
+    if case.suppression is not None:
+        follows = _no_more_mail(case.suppression)
+    return Explanation(meaning, _RESENT if case.is_resent else follows, reply=reply)
+
+
+def _no_more_mail(suppression: Suppression) -> str:
+    stream = f" {suppression.stream.value}" if suppression.stream else ""
+    when = "If the address takes mail after all"
+    if suppression.class_ is SuppressionClass.COMPLAINT:
+        when = "Only if the recipient asks for your mail again"
+    return (
+        f"The address is {words.suppressed(suppression.class_)}: no more{stream} mail goes to it."
+        f" {when}, {_removal(suppression)}."
+    )
+
+
+def _removal(suppression: Suppression) -> str:
+    """What a person does about it, by what DELETE /v1/suppressions takes."""
+    stream = f" for {suppression.stream.value} mail" if suppression.stream else ""
+    return f"remove the suppression of {suppression.email}{stream}"
 
 
 def _held(message: Message, case: Case) -> Explanation:
@@ -235,12 +290,12 @@ def _after_suppression(suppression: Suppression, now: datetime) -> str:
         return f"The suppression {how} since. Resend the message if it still matters."
     if suppression.class_ is SuppressionClass.COMPLAINT:
         return (
-            "Nothing more happens. Only if the recipient asks for your mail again, remove"
-            f" suppression {suppression.id}, then resend the message."
+            "Nothing more happens. Only if the recipient asks for your mail again,"
+            f" {_removal(suppression)}, then resend the message."
         )
     return (
-        "Nothing more happens by itself. If the address takes mail after all, remove suppression"
-        f" {suppression.id}, then resend the message."
+        "Nothing more happens by itself. If the address takes mail after all,"
+        f" {_removal(suppression)}, then resend the message."
     )
 
 

@@ -98,7 +98,11 @@ def span(seconds: float) -> str:
 
 
 def trouble(message: Message) -> str | None:
-    """Why it is not sent, in a table: what stopped it, or else its last error."""
+    """Why it is not sent, in a table: what stopped it, or else its last error, which is old news
+    once it is delivered.
+    """
+    if message.status is Status.DELIVERED:
+        return None
     if message.status is Status.SUPPRESSED and message.unsubscribe_id is not None:
         return "unsubscribed"
     if message.status is Status.SUPPRESSED and message.suppression_id is not None:

@@ -7,10 +7,17 @@ from typing import Any
 from flask import Blueprint, Response
 
 from maild import clock, db
-from maild.domain.states import EventType
+from maild.domain.states import EventType, Status
 from maild.errors import NotFound
-from maild.models import Message, MessageBody
-from maild.services import decisions, freezes, messages, policies, timeline
+from maild.models import Message, MessageBody, Suppression
+from maild.services import (
+    decisions,
+    freezes,
+    messages,
+    policies,
+    suppression_lists,
+    timeline,
+)
 from maild.web import access, badges, explanation, headers, render, story, why
 from maild.web.explanation import Case
 
@@ -41,6 +48,8 @@ def show(message_id: uuid.UUID) -> Response:
         records=records,
         grounds=grounds,
         is_resent=any(event.type == EventType.RESENT for event in events),
+        events=events,
+        suppression=_find_suppression(message),
     )
     return render.page_or_partial(
         "pages/message.html",
@@ -66,6 +75,15 @@ def _mark(message: Message, max_attempts: int, now: datetime) -> str:
         row = freezes.get(message.workspace_id, message.freeze_id)
         freeze = row.expires_at, row.lifted_at, row.expires_at <= now
     return render.digest(message.updated_at, is_due, max_attempts, freeze)
+
+
+def _find_suppression(message: Message) -> Suppression | None:
+    """What keeps more mail from the recipient, where the message's own fate asks for it."""
+    if message.status not in {Status.BOUNCED, Status.COMPLAINED}:
+        return None
+    return suppression_lists.find_in_force(
+        message.workspace_id, message.to_email, stream=message.stream
+    )
 
 
 def _facts(message: Message) -> dict[str, Any]:

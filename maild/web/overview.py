@@ -1,4 +1,4 @@
-"""The overview: is it healthy, what waits, and what came last."""
+"""The overview: is it healthy, what needs somebody, what waits, and what came last."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,9 +7,10 @@ from flask import Blueprint, Response, request
 
 from maild import config, db
 from maild.models import Message, Worker
-from maild.services import health, message_log, workers
+from maild.services import health, message_log, report_watch, workers
 from maild.services.health import Check, QueueDepth
-from maild.web import access, render
+from maild.services.report_watch import DEAD_LETTERS_MAX, Trouble
+from maild.web import access, render, reports
 
 LATEST = 10
 
@@ -24,6 +25,7 @@ class _Facts:
     workers: list[Worker]
     last_seen: datetime | None
     latest: list[Message]
+    trouble: Trouble
 
 
 @blueprint.get("")
@@ -39,6 +41,8 @@ def index() -> Response:
         "partials/overview.html",
         checks=checks,
         facts=facts,
+        attention=reports.attention(facts.trouble.endpoints) if facts else [],
+        dead_letters_max=DEAD_LETTERS_MAX,
         mark=mark,
         curl=_curl() if facts and not facts.latest else None,
     )
@@ -50,11 +54,13 @@ def _can_read(checks: list[Check]) -> bool:
 
 @db.connection()
 def _read() -> _Facts:
+    workspace_id = access.current_workspace_id()
     return _Facts(
         queue=health.measure_queue(),
         workers=workers.list_alive(),
         last_seen=workers.find_last_seen(),
-        latest=message_log.list_page(access.current_workspace_id(), limit=LATEST).messages,
+        latest=message_log.list_page(workspace_id, limit=LATEST).messages,
+        trouble=report_watch.find_trouble(workspace_id),
     )
 
 
@@ -66,6 +72,7 @@ def _mark(checks: list[Check], facts: _Facts | None) -> str:
         facts.queue,
         [worker.id for worker in facts.workers],
         [(message.id, message.updated_at) for message in facts.latest],
+        facts.trouble,
     )
 
 

@@ -1,6 +1,7 @@
 """The story of a message in words: its attempts, and every other fact of its timeline.
 
-Where it stands now is told by `explanation.py`, why it was let through or stopped by `why.py`.
+Where it stands now is told by `explanation.py`, why it was let through or stopped by `why.py`; the
+words for what providers report are in `reports.py`.
 """
 
 import uuid
@@ -16,7 +17,7 @@ from maild.domain.policy import Check
 from maild.domain.smtp_reply import Stage
 from maild.domain.states import EventType
 from maild.models import Attempt, Event
-from maild.web import filters, words
+from maild.web import filters, reports, words
 
 _OUTCOMES = frozenset(
     {EventType.SENT, EventType.DEFERRED, EventType.FAILED, EventType.OUTCOME_UNKNOWN}
@@ -40,6 +41,10 @@ _EVENT_WORDS: dict[EventType, str] = {
     EventType.RETRIED: "Retried: a person gave it all its attempts again",
     EventType.RESENT: "Resent: a person sent a copy of it",
     EventType.COPIED: "A person had it sent: it is a copy of another message",
+    EventType.DELIVERED: "Delivered",
+    EventType.BOUNCED: "Came back",
+    EventType.COMPLAINED: "The recipient called it spam",
+    EventType.REPORTED: "The provider reports something",
     EventType.UNSUBSCRIBED: "The recipient unsubscribed",
     EventType.RESUBSCRIBED: "The recipient subscribed again",
     EventType.BREAKER_OPENED: "“{smtp_account}” is out of use for a while: too many tries failed",
@@ -50,6 +55,9 @@ _EVENT_WORDS: dict[EventType, str] = {
     EventType.SLOWED: "“{smtp_account}” throttles, so maild sends more slowly",
     EventType.PAUSED: "A person paused “{smtp_account}”",
     EventType.RESUMED: "A person let mail through “{smtp_account}” again",
+    EventType.SILENT: "“{smtp_account}” has stopped reporting",
+    EventType.REPORTING: "“{smtp_account}” reports again",
+    EventType.SIGNATURES_FAILING: "Reports on “{smtp_account}” are refused",
     EventType.FREEZE_STARTED: "A freeze began: some mail of the workspace stands still",
     EventType.FREEZE_ENDED: "A freeze ended: its mail may go out again",
     EventType.POLICY_CHANGED: "The policy was changed",
@@ -112,6 +120,10 @@ def _policy_changed(data: dict[str, Any]) -> str | None:
     return None
 
 
+def _report_teller(kind: EventType) -> Callable[[dict[str, Any]], str | None]:
+    return lambda data: reports.tell(kind, data)
+
+
 _TELLERS: dict[EventType, Callable[[dict[str, Any]], str | None]] = {
     EventType.RELEASED: _released,
     EventType.FAILED: _failed,
@@ -122,6 +134,9 @@ _TELLERS: dict[EventType, Callable[[dict[str, Any]], str | None]] = {
     EventType.FREEZE_STARTED: _freeze_started,
     EventType.FREEZE_ENDED: _freeze_ended,
     EventType.POLICY_CHANGED: _policy_changed,
+    EventType.SILENT: reports.silent,
+    EventType.SIGNATURES_FAILING: reports.signatures_failing,
+    **{kind: _report_teller(kind) for kind in reports.KINDS},
 }
 """Facts whose data makes them say more than `_EVENT_WORDS`, or None where it does not."""
 
@@ -129,12 +144,16 @@ _SOURCES = {
     "one_click": "one click in their mail program",
     "page": "the page behind the link",
     "api": "the API",
+    "provider_event": "a report of the provider",
 }
 
 _DETAILS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "text": ("Reason", str),
     "reason": ("Reason", str),
     "error_class": ("Class", lambda text: str(text).replace("_", " ")),
+    "url": ("Link", reports.shorten),
+    "refused": ("Refused", lambda count: f"{count:,} requests"),
+    "since": ("Trouble since", lambda text: filters.exact(datetime.fromisoformat(text))),
     "faults": ("Faults", str),
     "tries": ("Tries", str),
     "retry_in_seconds": ("Next try", lambda seconds: f"{filters.span(seconds)} later"),
@@ -181,6 +200,9 @@ class Entry:
     """The steps of the SMTP dialogue in order, each with its milliseconds."""
     details: tuple[tuple[str, str], ...] = ()
     link: Link | None = None
+    reply: str | None = None
+    """What the recipient's server or the provider has said, where a report passes it on."""
+    tone: str = "neutral"
 
 
 def tell(attempts: Sequence[Attempt], events: Sequence[Event]) -> list[Entry]:
@@ -202,22 +224,27 @@ def _tell_event(event: Event, *, is_told_by_attempt: bool) -> Entry:
     if event.type not in set(EventType):  # of another version of maild
         return Entry(event.created_at, event.type, details=_plain(event.data))
     kind, data = EventType(event.type), event.data
+    is_report = reports.is_report(event)
     details = {
         name: value
         for name, value in data.items()
         if name in _DETAILS and value is not None
         if not (is_told_by_attempt and name in _TOLD_BY_ATTEMPT)
         if (name, value) != ("by", RECIPIENT.name)  # the words say so
+        if not (is_report and name == "text")  # a quotation
     }
+    told = [
+        (label, form(details[name])) for name, (label, form) in _DETAILS.items() if name in details
+    ]
+    if is_report and (happened_at := reports.happened_at(event)):
+        told.append(("Happened", filters.exact(happened_at)))
     return Entry(
         event.created_at,
         _words(kind, data),
-        details=tuple(
-            (label, form(details[name]))
-            for name, (label, form) in _DETAILS.items()
-            if name in details
-        ),
+        details=tuple(told),
         link=_link(kind, data),
+        reply=data.get("text") if is_report else None,
+        tone=reports.tone(event),
     )
 
 

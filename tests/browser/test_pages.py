@@ -12,8 +12,15 @@ from maild.domain.freeze import FreezeKind
 from maild.domain.mime import Attachment
 from maild.domain.policy import Route
 from maild.domain.states import AttemptStatus, EventType, Status
-from maild.models import Attempt, Event, Message
-from maild.services import freezes, suppressions, unsubscribe_links, unsubscribes
+from maild.models import Attempt, Event, Message, WebhookEndpoint
+from maild.services import (
+    freezes,
+    payloads,
+    suppressions,
+    unsubscribe_links,
+    unsubscribes,
+    webhook_endpoints,
+)
 from maild.services.unsubscribe_links import Link
 
 pytestmark = pytest.mark.browser
@@ -89,6 +96,7 @@ def paths(settled, fail_message):
     kind, target = FreezeKind.RECIPIENT_DOMAIN, "sub." * 20 + "example.net"
     freezes.start(1, kind=kind, target=target, reason=LONG_REPLY, expires_at=end, by=SYSTEM)
     frozen = settled(to_email=f"ann@{target}")
+    reported = report_on(settled(subject="Reported"))
     unsubscribe_links.load(1)
     link = Link(1, deferred.id, "a" * 64 + "@" + "sub." * 20 + "example.com", "t" * 100)
     return (
@@ -97,8 +105,36 @@ def paths(settled, fail_message):
         "/ui",
         "/ui/logs",
         "/ui/logs?status=failed&tag=x&range=7d",
-        *(f"/ui/messages/{one.id}" for one in (deferred, suppressed, unsubscribed, frozen)),
+        *(
+            f"/ui/messages/{one.id}"
+            for one in (deferred, suppressed, unsubscribed, frozen, reported)
+        ),
     )
+
+
+def report_on(message):
+    """Have a message come back, with more to tell, and let the reporting itself be in trouble."""
+    for changes in (
+        {"status": Status.SENDING, "worker_id": uuid.uuid4(), "next_attempt_at": None},
+        {"status": Status.SENT, "worker_id": None},
+        {"status": Status.BOUNCED, "last_error": LONG_REPLY},
+    ):
+        Message.update(**changes).where(Message.id == message.id).execute()
+    for kind, told in (
+        (EventType.REPORTED, {"type": "deferred", "text": LONG_REPLY}),
+        (EventType.REPORTED, {"type": "clicked", "url": "https://example.org/" + "x" * 400}),
+        (EventType.BOUNCED, {"type": "bounced", "text": LONG_REPLY}),
+    ):
+        data = {"provider": "mandrill", "happened_at": "2026-01-31T00:00:00+00:00", **told}
+        Event.insert(workspace=1, message=message.id, type=kind.value, data=data).execute()
+    for changes in (
+        {"silent_since": clock.now(), "last_event_at": clock.now()},
+        {"refusing_since": clock.now(), "last_refusal": "y" * 500},
+    ):
+        row = webhook_endpoints.add(1, provider="mandrill", smtp_account="default", by=SYSTEM)
+        WebhookEndpoint.update(**changes).where(WebhookEndpoint.id == row.id).execute()
+    payloads.read(payloads.take_entries(1, [b"no JSON"]))
+    return message
 
 
 def unfold(tab):

@@ -142,3 +142,18 @@ def test_an_export_has_all_and_keeps_no_connection(monkeypatch: pytest.MonkeyPat
         seen.append(row.id)
     assert seen == ids
     db.database.connect()
+
+
+def test_what_keeps_mail_of_a_stream_from_an_address_is_found() -> None:
+    def find(email: str = "ann@example.org") -> Suppression | None:
+        return suppression_lists.find_in_force(WORKSPACE_A, email, stream=Stream.MARKETING)
+
+    add(stream=Stream.TRANSACTIONAL)
+    suppressions.add(WORKSPACE_B, "ann@example.org", reason="r", source="api")
+    assert find() is None
+    of_stream = add(stream=Stream.MARKETING)
+    assert find("Ann@Example.org") == of_stream
+    of_all = add()
+    assert find() == of_all
+    suppressions.remove(WORKSPACE_A, "ann@example.org", reason="r", by=PERSON)
+    assert find() == of_stream

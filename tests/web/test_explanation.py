@@ -7,9 +7,9 @@ import pytest
 
 from maild.domain.freeze import FreezeKind
 from maild.domain.policy import Check, Checked, Verdict
-from maild.domain.states import Status, Stream
+from maild.domain.states import AttemptStatus, EventType, Status, Stream
 from maild.domain.suppression import SuppressionClass
-from maild.models import Attempt, Freeze, Message, Suppression, Unsubscribe
+from maild.models import Attempt, Event, Freeze, Message, Suppression, Unsubscribe
 from maild.services.decisions import Grounds, Record
 from maild.web import explanation
 from maild.web.explanation import Case, Explanation
@@ -23,10 +23,20 @@ def explain(
     grounds: Grounds | None = None,
     records: tuple[Record, ...] = (),
     is_resent: bool = False,
+    events: tuple[Event, ...] = (),
+    in_force: Suppression | None = None,
     **fields: Any,
 ) -> Explanation:
     values = {"to_email": "ann@example.org", "expires_at": NOW + 48 * HOUR, **fields}
-    case = Case(9, NOW, records=records, grounds=grounds or Grounds(), is_resent=is_resent)
+    case = Case(
+        9,
+        NOW,
+        records=records,
+        grounds=grounds or Grounds(),
+        is_resent=is_resent,
+        events=events,
+        suppression=in_force,
+    )
     return explanation.explain(Message(**values), case)
 
 
@@ -131,12 +141,14 @@ def test_a_frozen_message_says_by_what_and_until_when(
 
 @pytest.mark.parametrize("class_", list(SuppressionClass))
 def test_a_suppressed_message_says_by_what_and_what_one_can_do(class_: SuppressionClass) -> None:
-    row = Suppression(id=12, class_=class_, reason="550 5.1.1 no such user")
+    row = Suppression(
+        id=12, email="ann@example.org", class_=class_, reason="550 5.1.1 no such user"
+    )
     grounds = Grounds(suppressions={12: row})
     told = explain(status=Status.SUPPRESSED, suppression=12, grounds=grounds, last_error="451 old")
     assert "The recipient is suppressed " in told.meaning
     assert told.reply == "550 5.1.1 no such user"
-    assert told.next.endswith("remove suppression 12, then resend the message.")
+    assert told.next.endswith("remove the suppression of ann@example.org, then resend the message.")
 
 
 @pytest.mark.parametrize("ended", [{"removed_at": NOW}, {"expires_at": NOW}])
@@ -181,3 +193,78 @@ def test_what_the_policy_forbade_is_told_apart_from_what_a_provider_refused() ->
 def test_what_was_resent_is_not_to_be_resent(fields: dict[str, Any]) -> None:
     for status in (Status.FAILED, Status.SUPPRESSED, Status.EXPIRED):
         assert explain(status=status, is_resent=True, **fields).next.startswith("It was resent")
+
+
+def reported(kind: EventType, type_: str, **data: Any) -> Event:
+    return Event(type=kind.value, data={"type": type_, "provider": "ses", **data}, created_at=NOW)
+
+
+def test_a_delivered_message_says_who_says_so_and_no_old_error() -> None:
+    event = reported(EventType.DELIVERED, "delivered", text="250 ok")
+    later = reported(EventType.REPORTED, "opened")
+    told = explain(status=Status.DELIVERED, events=(event, later), last_error="lost contact")
+    assert told.meaning == "Amazon SES reports that the recipient's server took it."
+    assert told.reply == "250 ok"
+    assert explain(status=Status.DELIVERED, last_error="lost contact").reply is None
+
+
+@pytest.mark.parametrize(
+    ("in_force", "follows"),
+    [
+        (None, "The address is not suppressed"),
+        (
+            Suppression(email="ann@example.org", class_=SuppressionClass.HARD_BOUNCE),
+            "The address is suppressed as hard bounce: no more mail goes to it. If the address"
+            " takes mail after all, remove the suppression of ann@example.org.",
+        ),
+        (
+            Suppression(
+                email="ann@example.org", class_=SuppressionClass.MANUAL, stream=Stream.MARKETING
+            ),
+            "suppressed by hand: no more marketing mail goes to it. If the address takes mail after"
+            " all, remove the suppression of ann@example.org for marketing mail.",
+        ),
+    ],
+)
+def test_a_bounce_says_why_and_whether_the_address_is_mailed_again(
+    in_force: Suppression | None, follows: str
+) -> None:
+    event = reported(EventType.BOUNCED, "bounced", text="550 5.1.1 no such user")
+    told = explain(status=Status.BOUNCED, events=(event,), in_force=in_force)
+    assert told.meaning == "Amazon SES reports that the message could not be delivered."
+    assert told.reply == "550 5.1.1 no such user"
+    assert follows in told.next
+
+
+def test_a_complaint_is_no_bounce_any_more() -> None:
+    events = (
+        reported(EventType.BOUNCED, "bounced", text="550 no"),
+        reported(EventType.COMPLAINED, "complained"),
+    )
+    row = Suppression(email="ann@example.org", class_=SuppressionClass.COMPLAINT)
+    told = explain(status=Status.COMPLAINED, events=events, in_force=row, last_error="550 no")
+    assert told.meaning == "Amazon SES reports that the recipient called it spam."
+    assert told.reply is None
+    assert told.next.endswith(
+        "Only if the recipient asks for your mail again, remove the suppression of ann@example.org."
+    )
+    assert "not suppressed any more" in explain(status=Status.COMPLAINED, events=events).next
+
+
+def test_a_sent_message_that_is_not_delivered_yet_says_so() -> None:
+    deferred = reported(EventType.REPORTED, "deferred", text="452 full")
+    told = explain(status=Status.SENT, smtp_account_name="eu", events=(deferred,))
+    assert "could not be delivered yet" in told.meaning
+    assert told.reply == "452 full"
+    later = reported(EventType.REPORTED, "sent")
+    told = explain(status=Status.SENT, smtp_account_name="eu", events=(deferred, later))
+    assert told.meaning.startswith("The provider behind “eu” took it")
+
+
+def test_an_outcome_that_a_report_has_told_was_not_assumed() -> None:
+    attempt = Attempt(status=AttemptStatus.UNKNOWN)
+    event = reported(EventType.OUTCOME_LEARNED, "queued")
+    case = Case(9, NOW, attempts=(attempt,), events=(event,))
+    message = Message(status=Status.SENT, smtp_account_name="eu")
+    told = explanation.explain(message, case)
+    assert told.meaning.endswith("Until then, its outcome was unknown.")

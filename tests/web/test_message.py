@@ -10,6 +10,7 @@ from maild import clock
 from maild.domain.mime import Attachment
 from maild.domain.states import AttemptStatus, EventType, Status
 from maild.models import Attempt, Event
+from maild.services import suppressions
 
 UNKNOWN_ID = "0190b0c8-5f6e-7000-8000-000000000000"
 
@@ -221,3 +222,60 @@ def test_a_message_that_waits_for_its_account_says_so(page, accept):
     text = page(f"/ui/messages/{message.id}").get_text(" ", strip=True)
     assert "as soon as “default” is in use, the SMTP account that its sender named" in text
     assert "Wanted account default" in text
+
+
+@pytest.fixture
+def reported(database):
+    """Write an event as a report makes it."""
+
+    def write(message, kind, type_, **data):
+        facts = {"type": type_, "provider": "postmark", "report_id": 1, **data}
+        Event.insert(workspace=1, message=message.id, type=kind.value, data=facts).execute()
+
+    return write
+
+
+def test_it_tells_what_was_reported(page, accept, move, reported):
+    message = accept()
+    move(message, Status.DELIVERED, smtp_account_name="eu")
+    reported(message, EventType.DELIVERED, "delivered", text="250 2.0.0 Ok")
+    soup = page(f"/ui/messages/{message.id}")
+    assert "Postmark reports that the recipient's server took it." in soup.select_one(".state").text
+    entry = soup.select(".timeline > li")[-1]
+    assert entry["class"] == ["ok"]
+    assert "Delivered: Postmark reports" in entry.text
+    assert entry.select_one(".reply").text == "250 2.0.0 Ok"
+
+
+def test_it_says_that_the_address_is_suppressed_now(page, accept, move, reported):
+    message = accept(to_email="Ann@example.org")
+    move(message, Status.BOUNCED)
+    reported(message, EventType.BOUNCED, "bounced")
+    assert "is not suppressed" in page(f"/ui/messages/{message.id}").select_one(".next").text
+    suppressions.add(1, "ann@example.org", reason="550 no", source="provider_event")
+    suppressions.add(2, "ann@example.org", reason="550 no", source="provider_event")
+    told = page(f"/ui/messages/{message.id}").select_one(".next").text
+    assert "remove the suppression of ann@example.org." in told
+
+
+def test_it_escapes_what_providers_report_and_links_to_nothing_of_it(page, accept, move, reported):
+    evil = "<script>alert(1)</script>"
+    message = accept()
+    move(message, Status.BOUNCED, last_error=evil)
+    reported(message, EventType.BOUNCED, evil, text=evil, error_class=evil, provider=evil)
+    reported(message, EventType.REPORTED, "clicked", url=f"javascript:alert(1)//{evil}")
+    reported(message, EventType.REPORTED, "clicked", url="https://evil.example/")
+    soup = page(f"/ui/messages/{message.id}")
+    assert evil not in str(soup)
+    assert all(script.has_attr("src") for script in soup.select("script"))
+    assert "javascript:alert(1)//" in soup.text
+    links = [link["href"] for link in soup.select("[href]")]
+    assert not any("evil" in link or "javascript" in link for link in links)
+
+
+def test_the_trouble_of_an_earlier_attempt_is_over_once_it_is_delivered(page, accept, move):
+    message = accept()
+    trouble = {"last_error": "lost contact", "error_class": "connection"}
+    move(message, Status.DELIVERED, **trouble)
+    assert "connection" not in page(f"/ui/messages/{message.id}").select_one(".state").text
+    assert "lost contact" not in page("/ui").select_one("tr.message").text

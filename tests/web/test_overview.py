@@ -1,9 +1,15 @@
 """GET /ui"""
 
+import datetime as dt
 import re
 
-from maild import config
+import pytest
+
+from maild import clock, config
+from maild.domain.actor import SYSTEM
 from maild.domain.states import Status
+from maild.models import WebhookEndpoint
+from maild.services import payloads, webhook_endpoints
 
 
 def test_it_shows_each_dependency(page, lease):
@@ -83,3 +89,102 @@ def test_it_answers_a_poll_only_when_something_changed(partial, client, accept, 
     assert client.get(poll, headers={"HX-Request": "true"}).status_code == 204
     accept(subject="News")
     assert "News" in partial(poll).text
+
+
+@pytest.fixture
+def endpoint(database):
+    """Make a webhook endpoint that stands as the fields say."""
+
+    def make(provider="postmark", *, workspace_id=1, **fields):
+        row = webhook_endpoints.add(
+            workspace_id, provider=provider, smtp_account="default", by=SYSTEM
+        )
+        if fields:
+            WebhookEndpoint.update(**fields).where(WebhookEndpoint.id == row.id).execute()
+        return row
+
+    return make
+
+
+def bury(count, *, workspace_id=1):
+    """Have so many reports come in that nobody can read."""
+    stored = payloads.take_entries(workspace_id, [b"no JSON %d" % n for n in range(count)])
+    payloads.read(stored)
+
+
+def hours_ago(hours):
+    return clock.now() - dt.timedelta(hours=hours)
+
+
+def test_it_says_nothing_of_reports_that_come_in(page, endpoint):
+    endpoint()
+    endpoint(workspace_id=2, silent_since=hours_ago(1))
+    bury(1, workspace_id=2)
+    assert not page("/ui").select(".attention")
+
+
+@pytest.mark.parametrize(
+    ("provider", "fields", "title", "advice"),
+    [
+        (
+            "postmark",
+            {"silent_since": hours_ago(2), "last_event_at": hours_ago(3)},
+            "Postmark has stopped reporting on “default”",
+            "Look at Postmark whether the webhook is still on",
+        ),
+        (
+            "dsn",
+            {"silent_since": hours_ago(2), "last_event_at": hours_ago(3)},
+            "No more bounce mails come in for “default”",
+            "mail to the bounce address",
+        ),
+        (
+            "mandrill",
+            {"refusing_since": hours_ago(2), "silent_since": hours_ago(1)},
+            "Mandrill's reports on “default” are refused",
+            "POST /v1/webhooks/endpoints/secrets",
+        ),
+        (
+            "dsn",
+            {"refusing_since": hours_ago(2)},
+            "Bounce mails on “default” are refused",
+            "that whoever passes bounce mails on uses",
+        ),
+    ],
+)
+def test_it_says_whose_reports_need_somebody(page, endpoint, provider, fields, title, advice):
+    row = endpoint(provider, **fields)
+    [item] = page("/ui").select(".attention li")
+    assert item.strong.text == title
+    assert advice in item.text
+    assert f"webhook endpoint {row.id}" in item.text
+    assert ("last report 3 h ago" if "last_event_at" in fields else "no report yet") in item.text
+
+
+def test_it_tells_why_requests_were_refused(page, endpoint):
+    evil = "<script>alert(1)</script>"
+    endpoint(refusing_since=hours_ago(1), last_refusal=evil)
+    soup = page("/ui")
+    assert soup.select_one(".attention .reply").text == evil
+    assert evil not in str(soup)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "1 dead letter"), (3, "3 dead letters"), (4, "4+ dead letters")]
+)
+def test_it_counts_dead_letters_up_to_a_number(page, monkeypatch, count, words):
+    for module in ("services.report_watch", "web.overview"):
+        monkeypatch.setattr(f"maild.{module}.DEAD_LETTERS_MAX", 4)
+    bury(count)
+    [item] = page("/ui").select(".attention li")
+    assert item.strong.text == words
+    assert "GET /v1/webhooks/logs?status=dead_letter" in item.text
+    assert "POST /v1/webhooks/replay" in item.text
+
+
+def test_it_answers_a_poll_when_reports_come_to_need_somebody(partial, client, endpoint, lease):
+    row = endpoint()
+    poll = partial("/ui").select_one("#overview")["hx-get"]
+    assert client.get(poll, headers={"HX-Request": "true"}).status_code == 204
+    WebhookEndpoint.update(silent_since=clock.now()).where(WebhookEndpoint.id == row.id).execute()
+    assert "has stopped reporting" in partial(poll).text

@@ -1,10 +1,11 @@
 """The words of a message's timeline, which need no page."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from maild.domain.provider_event import ProviderEventType
 from maild.domain.states import AttemptStatus, EventType
 from maild.models import Attempt, Event
 from maild.web import story
@@ -77,6 +78,23 @@ def test_every_kind_of_event_has_words(kind: EventType) -> None:
         ),
         (EventType.FAILED_OVER, DATA, "Mail goes through “us” instead of “eu”"),
         (EventType.FAILED_OVER, {}, "Mail goes through “?” instead of “?”"),
+        (
+            EventType.SILENT,
+            {"smtp_account": "eu", "last_event_at": "2026-01-30T09:30:00+00:00"},
+            "“eu” has stopped reporting: mail goes out, and no report has come since 30 Jan 2026",
+        ),
+        (EventType.REPORTING, {"smtp_account": "eu"}, "“eu” reports again"),
+        (
+            EventType.SIGNATURES_FAILING,
+            {"smtp_account": "eu", "provider": "mandrill"},
+            "Mandrill's reports on “eu” are refused: their signature or password does not hold",
+        ),
+        (
+            EventType.SIGNATURES_FAILING,
+            {"smtp_account": "eu", "provider": "dsn"},
+            "Bounce mails on “eu” are refused",
+        ),
+        (EventType.OUTCOME_LEARNED, {}, "The outcome is known after all: the reply came in late"),
     ],
 )
 def test_an_event_says_what_its_data_knows(
@@ -155,3 +173,122 @@ def test_what_an_attempt_tells_is_not_told_twice() -> None:
 def test_words_in_an_event_are_no_template() -> None:
     assert "{evil}" in tell(EventType.PAUSED, smtp_account="{evil}").words
     assert "{evil}" in tell(EventType.UNSUBSCRIBED, topic="{evil}").words
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "words"),
+    [
+        (
+            EventType.DELIVERED,
+            {"type": "delivered", "provider": "sendgrid"},
+            "Delivered: SendGrid reports that the recipient's server took it",
+        ),
+        (
+            EventType.DELIVERED,
+            {"type": "opened", "provider": "ses"},
+            "Delivered: Amazon SES reports that the message was opened",
+        ),
+        (
+            EventType.BOUNCED,
+            {"type": "bounced", "provider": "generic"},
+            "Came back: the provider reports that the message could not be delivered",
+        ),
+        (
+            EventType.BOUNCED,
+            {"type": "bounced", "provider": "dsn"},
+            "Came back: a report by mail says that the message could not be delivered",
+        ),
+        (
+            EventType.BOUNCED,
+            {"type": "rejected", "provider": "sendgrid", "reject_reason": "bounced"},
+            "Not delivered: SendGrid reports that a rule or list of the provider's own kept the"
+            " message back: mail to the address came back before",
+        ),
+        (
+            EventType.BOUNCED,
+            {"type": "rejected", "provider": "sendgrid", "reject_reason": "blocked"},
+            "Not delivered: SendGrid reports that a rule or list of the provider's own kept the"
+            " message back",
+        ),
+        (
+            EventType.COMPLAINED,
+            {"type": "complained", "provider": "postmark"},
+            "Complaint: Postmark reports that the recipient called it spam",
+        ),
+        (
+            EventType.OUTCOME_LEARNED,
+            {"type": "queued", "provider": "mandrill"},
+            "The outcome is known after all: Mandrill reports that the message waits there to be"
+            " delivered",
+        ),
+        (
+            EventType.REPORTED,
+            {"type": "deferred", "provider": "generic"},
+            "The provider reports that the message could not be delivered yet, and is tried again",
+        ),
+        (
+            EventType.REPORTED,
+            {"type": "praised", "provider": "pigeon"},
+            "Pigeon reports that something happened that this version of maild does not know",
+        ),
+    ],
+)
+def test_a_report_says_who_reports_what(
+    kind: EventType, data: dict[str, object], words: str
+) -> None:
+    entry = tell(kind, **data)
+    assert entry.words == words
+
+
+@pytest.mark.parametrize("kind", set(ProviderEventType) - {ProviderEventType.UNKNOWN})
+def test_every_kind_of_report_has_words(kind: ProviderEventType) -> None:
+    words = tell(EventType.REPORTED, type=kind.value, provider="postmark").words
+    assert words.startswith("Postmark reports that ")
+    assert "does not know" not in words
+
+
+def test_a_report_quotes_what_was_said_and_tells_the_rest() -> None:
+    url = "https://example.org/" + "x" * 400
+    entry = tell(
+        EventType.REPORTED,
+        type="clicked",
+        provider="postmark",
+        text="550 5.1.1 no such user",
+        error_class="invalid_recipient",
+        url=url,
+        happened_at="2026-01-30T22:00:00+00:00",
+        report_id=4711,
+    )
+    assert entry.reply == "550 5.1.1 no such user"
+    assert entry.link is None
+    assert entry.details == (
+        ("Class", "invalid recipient"),
+        ("Link", url[:299] + "…"),
+        ("Happened", "2026-01-30 22:00:00.000 UTC"),
+    )
+
+
+@pytest.mark.parametrize("seconds", [-9, 9])
+def test_a_report_at_the_same_time_does_not_tell_it_twice(seconds: float) -> None:
+    at = (NOW + timedelta(seconds=seconds)).isoformat()
+    data = {"type": "delivered", "provider": "ses", "happened_at": at}
+    assert tell(EventType.DELIVERED, **data).details == ()
+
+
+def test_what_was_refused_is_counted() -> None:
+    entry = tell(EventType.SIGNATURES_FAILING, smtp_account="eu", reason="no", refused=1234)
+    assert entry.details == (("Reason", "no"), ("Refused", "1,234 requests"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_", "tone"),
+    [
+        (EventType.DELIVERED, "delivered", "ok"),
+        (EventType.BOUNCED, "bounced", "bad"),
+        (EventType.COMPLAINED, "complained", "bad"),
+        (EventType.REPORTED, "deferred", "warn"),
+        (EventType.REPORTED, "opened", "neutral"),
+    ],
+)
+def test_a_report_has_the_tone_of_what_it_says(kind: EventType, type_: str, tone: str) -> None:
+    assert tell(kind, type=type_, provider="ses").tone == tone
