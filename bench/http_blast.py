@@ -1,7 +1,8 @@
 """A cheap HTTP client: requests built beforehand, connections kept, hardly any parsing.
 
 In charge of costing the API's machine as little as a client can, from two processes of four
-threads. `post_singles` asks for as long as it is told, `post_batches` until so many are sent.
+threads. `post_singles` asks for as long as it is told, `post_batches` until so many are sent,
+`post_reports` each of its requests once.
 """
 
 import json
@@ -9,16 +10,19 @@ import multiprocessing
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench import reports
 from bench.content import message
 from maild.config import Addr
 
 PROCESSES, THREADS = 2, 4
 VARIANTS = 50
 """Different requests of a thread."""
+_GOOD = {True: b"HTTP/1.1 200", False: b"HTTP/1.1 201"}
+"""The answer to a batch, and to a single message."""
 
 
 @dataclass(slots=True)
@@ -52,15 +56,23 @@ def post_batches(addr: Addr, key: str, *, count: int, batch: int = 500) -> Load:
     return _run(addr, key, {"seconds": 0.0, "batch": batch, "batches": batches})
 
 
+def post_reports(addr: Addr, path: str, messages: Sequence[reports.Message]) -> Load:
+    """Report on each message, in a request of its own, from 8 connections. Raises RuntimeError."""
+    plan = {"seconds": 0.0, "batch": 0, "path": path, "messages": list(messages)}
+    return _run(addr, "", plan)
+
+
 def _run(addr: Addr, key: str, plan: dict[str, Any]) -> Load:
     context = multiprocessing.get_context("spawn")
     ready = context.Barrier(PROCESSES + 1)
     answers = context.Queue()
     clients = [
         context.Process(
-            target=_client, args=(addr.host, addr.port, key, plan, ready, answers), daemon=True
+            target=_client,
+            args=(addr.host, addr.port, key, _part(plan, number), ready, answers),
+            daemon=True,
         )
-        for _ in range(PROCESSES)
+        for number in range(PROCESSES)
     ]
     for client in clients:
         client.start()
@@ -76,6 +88,13 @@ def _run(addr: Addr, key: str, plan: dict[str, Any]) -> Load:
     return _sum(loads)
 
 
+def _part(plan: dict[str, Any], number: int) -> dict[str, Any]:
+    """The plan of one process: of messages that are reported on, its own ones only."""
+    if "messages" not in plan:
+        return plan
+    return plan | {"messages": plan["messages"][number::PROCESSES]}
+
+
 def _sum(loads: list[Load]) -> Load:
     return Load(
         requests=sum(load.requests for load in loads),
@@ -88,7 +107,7 @@ def _sum(loads: list[Load]) -> Load:
 
 
 def _client(host, port, key, plan, ready, answers) -> None:
-    requests = [_requests(host, port, key, thread, plan["batch"]) for thread in range(THREADS)]
+    requests = [_requests(host, port, key, thread, plan) for thread in range(THREADS)]
     loads: list[Load] = []
     threads = [
         threading.Thread(target=_ask_safely, args=(host, port, built, plan, loads))
@@ -102,7 +121,10 @@ def _client(host, port, key, plan, ready, answers) -> None:
     answers.put(_sum(loads))
 
 
-def _requests(host: str, port: int, key: str, thread: int, batch: int) -> list[bytes]:
+def _requests(host: str, port: int, key: str, thread: int, plan: dict[str, Any]) -> list[bytes]:
+    if "messages" in plan:
+        return reports.requests(host, port, plan["path"], plan["messages"][thread::THREADS])
+    batch = plan["batch"]
     if not batch:
         numbers = range(thread * VARIANTS, (thread + 1) * VARIANTS)
         path, bodies = "/v1/messages", [message(number) for number in numbers]
@@ -128,10 +150,10 @@ def _ask_safely(host, port, requests, plan, loads) -> None:
 
 
 def _ask(host: str, port: int, requests: list[bytes], plan: dict[str, Any], load: Load) -> None:
-    good = b"HTTP/1.1 200" if plan["batch"] else b"HTTP/1.1 201"
+    good = b"HTTP/1.1 202" if "messages" in plan else _GOOD[bool(plan["batch"])]
     with socket.create_connection((host, port), timeout=120) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        goes_on = _until(plan)
+        goes_on = _until(plan, len(requests))
         while goes_on(load.requests):
             begun_at = time.perf_counter()
             connection.sendall(requests[load.requests % len(requests)])
@@ -144,7 +166,9 @@ def _ask(host: str, port: int, requests: list[bytes], plan: dict[str, Any], load
             load.messages += int(json.loads(body)["accepted"]) if plan["batch"] else 1
 
 
-def _until(plan: dict[str, Any]) -> Callable[[int], bool]:
+def _until(plan: dict[str, Any], built: int) -> Callable[[int], bool]:
+    if "messages" in plan:
+        return lambda done: done < built
     if plan["batch"]:
         return lambda done: done < plan["batches"]
     deadline = time.monotonic() + plan["seconds"]

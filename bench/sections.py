@@ -7,14 +7,15 @@ A section gets the running stack with empty tables.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import psutil
 
-from bench import http_blast
+from bench import http_blast, reports
 from bench.blast import blast
 from bench.fill import SHORT_TEXT, fill
 from bench.http_blast import Load
-from bench.stack import OPERATOR_KEY, Failed, Sink, Stack, find_postfix, wait_for
+from bench.stack import ADMIN_KEY, OPERATOR_KEY, Failed, Sink, Stack, find_postfix, wait_for
 from bench.watch import Memory, MemoryWatch, cpu_seconds, resident_megabytes
 
 STALLED_SECONDS = 60.0
@@ -22,6 +23,8 @@ ACCEPT_SECONDS = 10.0
 WARM_UP_SECONDS = 1.0
 FAR_DELAY_MS = 50
 FAR_CONNECTIONS = 100
+REPORTS_WARM = 400
+"""Reports before those that count, so that the web server has opened its connections."""
 MILLION = 1_000_000
 DAY_MS = 86_400_000
 
@@ -166,6 +169,50 @@ def _preview(stack: Stack, count: int) -> float:
     return 1000 * seconds
 
 
+def report(stack: Stack, count: int) -> Figures:
+    """Events of providers: taken in one by one, from eight connections, with no worker; then as
+    many that wait in the tables, read and applied by one worker.
+    """
+    with stack.web(**reports.SETTINGS):
+        path = _add_endpoint(stack)
+        for name, its_path in (("native", path), ("generic", reports.GENERIC_PATH)):
+            fill(stack.db, count + REPORTS_WARM, status="sent", text=SHORT_TEXT)
+            messages = reports.list_messages(stack.db)
+            http_blast.post_reports(stack.web_addr, its_path, messages[:REPORTS_WARM])
+            load = http_blast.post_reports(stack.web_addr, its_path, messages[REPORTS_WARM:])
+            [stored] = stack.query("SELECT count(*) FROM webhook_payloads")
+            if stored != len(messages):
+                raise Failed(f"{len(messages)} were answered 202, but {stored} are stored")
+            yield Figure(f"{name}, rate", load.requests / load.seconds, "requests/s")
+            yield Figure(f"{name}, p50", load.percentile(0.50), "ms")
+            yield Figure(f"{name}, p99", load.percentile(0.99), "ms")
+            stack.clear()
+            path = _add_endpoint(stack)
+    fill(stack.db, count, status="sent", text=SHORT_TEXT)
+    reports.fill_waiting(stack.db, count)
+    with stack.sink(), stack.workers(count=1):
+        _wait_until_applied(stack, count)
+    [begun_at, ended_at] = stack.query(_APPLIED_AT)
+    yield Figure("applied by one worker", count / (ended_at - begun_at), "events/s")
+
+
+def _add_endpoint(stack: Stack) -> str:
+    """Add an endpoint for Postmark; returns the path of its address."""
+    login = {"username": reports.USER, "password": reports.PASSWORD}
+    body = {"provider": "postmark", "basic_auth": login, "workspace_id": 1}
+    answer = stack.post("/v1/webhooks/endpoints", body, key=ADMIN_KEY, status=201)
+    return urlsplit(answer["url"]).path
+
+
+def _wait_until_applied(stack: Stack, count: int) -> None:
+    applied = "SELECT count(*) FROM provider_events WHERE status = 'applied'"
+    wait_for(
+        lambda: time.sleep(0.2) or stack.query(applied)[0] >= count,
+        f"{count} events are applied{stack.log_tail('worker-1')}",
+        seconds=600,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A section, and what it is called with unless the command line gives another count."""
@@ -183,6 +230,7 @@ SECTIONS: dict[str, Section] = {
     "end-to-end": Section(end_to_end, 40_000),
     "far": Section(far, 10_000),
     "preview": Section(preview, 100_000),
+    "reports": Section(report, 10_000),
     "drain-long": Section(drain, 200_000, is_long=True),
     "accept-million": Section(accept, MILLION, is_long=True),
     "memory": Section(memory, 200_000, is_long=True),
@@ -199,6 +247,10 @@ class _Drained:
 
 # Postgres' own clock wrote these: watching costs the run nothing.
 _BEGUN_AT = "SELECT extract(epoch FROM min(started_at))::float FROM attempts"
+_APPLIED_AT = """
+SELECT extract(epoch FROM min(created_at))::float, extract(epoch FROM max(updated_at))::float
+FROM provider_events
+"""
 _ENDED_AT = "SELECT extract(epoch FROM max(updated_at))::float FROM messages WHERE status = 'sent'"
 
 

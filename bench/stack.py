@@ -36,13 +36,14 @@ from maild.local.run import web_command
 ROOT = Path(__file__).resolve().parents[1]
 WORKERS = 2
 READY_SECONDS = 60.0
+ADMIN_KEY = "bench-admin-key-0123456789abcdef"
 OPERATOR_KEY = "bench-operator-key-0123456789abcdef"
 
 CONNECTIONS = "80"
 """SMTP connections of the workers together; far more than the default, which is for strangers."""
 
 SETTINGS = {
-    "ADMIN_API_KEY": "bench-admin-key-0123456789abcdef",
+    "ADMIN_API_KEY": ADMIN_KEY,
     "OPERATOR_API_KEY": OPERATOR_KEY,
     "RATE_LIMIT_WORKSPACE_PER_HOUR": "100000000",
     "RATE_LIMIT_DOMAIN_PER_HOUR": "100000000",
@@ -155,12 +156,12 @@ class Stack:
             self.stop(sink.process)
 
     @contextlib.contextmanager
-    def workers(self, **settings: str) -> Iterator[list[psutil.Process]]:
+    def workers(self, *, count: int = WORKERS, **settings: str) -> Iterator[list[psutil.Process]]:
         """The workers and the scheduler for a while; gets the workers."""
         command = (sys.executable, "-m", "maild")
         workers = [
             self.start(f"worker-{number + 1}", (*command, "worker"), **settings)
-            for number in range(WORKERS)
+            for number in range(count)
         ]
         scheduler = self.start("scheduler", (*command, "scheduler"), **settings)
         try:
@@ -182,9 +183,11 @@ class Stack:
         finally:
             self.stop(process)
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
-        """Ask the running web server. Raises Failed where it does not answer 200."""
-        headers = {"X-API-Key": OPERATOR_KEY, "Content-Type": "application/json"}
+    def post(
+        self, path: str, body: dict[str, Any], *, key: str = OPERATOR_KEY, status: int = 200
+    ) -> Any:
+        """Ask the running web server. Raises Failed where it does not answer `status`."""
+        headers = {"X-API-Key": key, "Content-Type": "application/json"}
         connection = http.client.HTTPConnection(
             self.web_addr.host, self.web_addr.port, timeout=READY_SECONDS
         )
@@ -194,7 +197,7 @@ class Stack:
             text = response.read()
         finally:
             connection.close()
-        if response.status != 200:
+        if response.status != status:
             raise Failed(f"{path} answers {response.status}: {text[:300]!r}")
         return json.loads(text)
 

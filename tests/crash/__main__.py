@@ -1,6 +1,7 @@
 """`make crash`: a long run. Kill what can be killed while mail flows, then count.
 
     python -m tests.crash --kills 200 --seed 7
+    python -m tests.crash --reports 60           what providers report, for so many seconds
 
 Prints its table, and exits with 1 where an invariant was broken; the processes' logs are kept then.
 The same seed strikes in the same order; what that hits depends on the machine's mood as well.
@@ -16,7 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.crash import faults, points
+from tests.crash import faults, points, reports
 from tests.crash.audit import Report, audit, expire_endless
 from tests.crash.desk import Desk
 from tests.crash.load import Load
@@ -35,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rate", type=float, default=60.0, help="messages a second")
     parser.add_argument("--no-points", action="store_true", help="the random part only")
+    parser.add_argument("--reports", type=float, metavar="SECONDS", help="reports only; 500/s")
     given = parser.parse_args(argv)
+    if given.reports is not None:
+        return reports.main(["--seconds", str(given.reports), "--seed", str(given.seed)])
     print(f"crash: seed {given.seed}, {given.kills} kills", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and leave nothing behind
     began_at = time.monotonic()
@@ -94,6 +98,7 @@ def hit_points(rig: Rig, hits: Counter[str]) -> list[str]:
     wrong: list[str] = []
     for strike in points.STRIKES:
         rig.restart_all()
+        rig.wait_whole_shares()
         try:
             staged = strike(rig)
             points.check(rig, staged)

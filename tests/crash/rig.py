@@ -83,6 +83,7 @@ class Part:
         self._argv = [str(word) for word in argv]
         self._env = env
         self._log = log
+        self.restarted_at = 0.0
         self.process = self._spawn()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -127,6 +128,7 @@ class Part:
     def start(self) -> None:
         """Start it anew; ends it first where it still runs."""
         self.kill()
+        self.restarted_at = time.time()
         self.process = self._spawn()
 
 
@@ -224,6 +226,26 @@ class Rig:
         wait_until(self._web_answers, "the API answers")
         pids = {worker.pid for worker in self.workers}
         wait_until(lambda: pids <= {pid for _, pid in self.live_workers()}, "the workers work")
+
+    def wait_whole_shares(self) -> None:
+        """The workers share every limit among themselves alone, and each of them knows.
+
+        Who was killed counts until its lease is over, and the others notice with their next
+        heartbeat. Until then two kept dialogues may be all that a worker is allowed, and what is
+        staged next waits behind them for as long as the server is waited for.
+        """
+        restarted_at = max((worker.restarted_at for worker in self.workers), default=0.0)
+        pids = [worker.pid for worker in self.workers]
+        wait_until(
+            lambda: (
+                not self.query(
+                    "SELECT 1 FROM workers WHERE pid = ANY(%s) AND seen_at < to_timestamp(%s)",
+                    pids,
+                    restarted_at + self.lease_seconds,
+                )
+            ),
+            "no killed worker has a share of the limits",
+        )
 
     def restart_all(self) -> None:
         """Bring back whatever does not run, and wake what was stopped."""

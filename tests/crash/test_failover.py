@@ -3,6 +3,7 @@ and the timeline tells where the mail went instead.
 """
 
 import itertools
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -17,6 +18,9 @@ SETTINGS = {
     "AUTO_FAILOVER_WINDOW": "10s",
     "AUTO_FAILOVER_FAULT_PERCENT": "5",
 }
+
+FLOW_SECONDS = 0.1
+"""How often two messages come: enough for every window, and no more than the machine can do."""
 
 
 class Drill:
@@ -59,6 +63,7 @@ class Drill:
 
         def is_told() -> bool:
             self.submit(2)
+            time.sleep(FLOW_SECONDS)
             return self.count(kind) >= count
 
         wait_until(is_told, f"{kind} is told {count} times; told are {self.events()}")

@@ -5,12 +5,13 @@ says hold, and sent again where it says retry; a reply that was read counts.
 """
 
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
 
 from tests.crash import points
-from tests.crash.rig import Rig, running, wait_until
+from tests.crash.rig import POLL_SECONDS, Rig, running, wait_until
 
 pytestmark = pytest.mark.crash
 
@@ -109,6 +110,7 @@ def test_a_message_that_kills_its_worker_ends_in_failed() -> None:
                 holder.kill()
                 holder.start()
                 kills += 1
+            time.sleep(POLL_SECONDS)  # or the questions keep one of two cores busy
         assert rig.status(poison.message_id) == "failed"
         assert rig.attempts(poison.message_id) == ["interrupted"] * 2
         assert kills == 2
@@ -157,3 +159,4 @@ def test_the_reply_is_marked_at_once(rig: Rig) -> None:
 @pytest.fixture(autouse=True)
 def _everything_runs(rig: Rig) -> None:
     rig.restart_all()
+    rig.wait_whole_shares()

@@ -281,7 +281,7 @@ def test_a_small_account_is_served_while_a_large_one_uses_every_connection(
     use_settings(worker_connections=4)
     account("slow", active=True, max_connections=50)
     for n in range(30):
-        accept(to_email=f"slow+3-{n}@example.org")
+        accept(to_email=f"slow+1-{n}@example.org")
     with working(lease):
         wait_until(lambda: Message.select().where(Message.status == Status.SENDING).count() >= 4)
         single = accept(workspace_id=WORKSPACE_B)
