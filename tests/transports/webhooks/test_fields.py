@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from maild.transports.webhooks import fields
 from maild.transports.webhooks.base import Request, UnreadablePayload
+from tests.transports.webhooks.builders import NOW
 
-NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import hmac
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
@@ -15,17 +15,8 @@ from hypothesis import strategies as st
 from maild.domain.provider_event import ProviderEventType, RejectReason
 from maild.transports.webhooks import mailgun
 from maild.transports.webhooks.base import BadSignature, Keys, Request, UnreadablePayload
+from tests.transports.webhooks.builders import JSON, NOW
 
-NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=8,
-)
 KEYS = Keys(signing=("key-1",))
 TOKEN = "e0123456789abcdef0123456789abcdef0123456789abcdef0"
 

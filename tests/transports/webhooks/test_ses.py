@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import json
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 from maild.domain.provider_event import ProviderEventType, RejectReason
 from maild.transports.webhooks import ses
 from maild.transports.webhooks.base import BadSignature, Keys, Request, UnreadablePayload
+from tests.transports.webhooks.builders import NOW
 
-NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

@@ -4,7 +4,7 @@ import base64
 import contextlib
 import http.client
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple
 
 import pytest
@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from maild.errors import Unavailable
 from maild.transports.webhooks import sns
 from maild.transports.webhooks.base import BadSignature, Keys, Request, UnreadablePayload
+from tests.transports.webhooks.builders import NOW
 
-NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:bounces"
 HOST = "https://sns.eu-west-1.amazonaws.com"
 CERTIFICATE_URL = f"{HOST}/SimpleNotificationService-0123abcd.pem"

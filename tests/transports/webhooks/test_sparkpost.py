@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import json
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -12,17 +11,8 @@ from hypothesis import strategies as st
 from maild.domain.provider_event import ProviderEventType, RejectReason
 from maild.transports.webhooks import sparkpost
 from maild.transports.webhooks.base import BadSignature, Keys, Request, UnreadablePayload
+from tests.transports.webhooks.builders import JSON, NOW
 
-NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=8,
-)
 FIELDS = (
     *("type", "bounce_class", "raw_rcpt_to", "rcpt_to", "event_id", "transmission_id"),
     *("timestamp", "raw_reason", "reason", "target_link_url", "campaign_id", "rcpt_meta"),
