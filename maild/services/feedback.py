@@ -211,33 +211,36 @@ def _no_address(report: Report) -> str:
 def _advance(cases: Sequence[_Case]) -> None:
     """Move messages as far as the reports say, and tell all of it on their timelines.
 
-    Where a message has several reports, each meets it as the one before has left it.
+    Where a message has several reports, each meets it as the one before has left it: the first
+    reports of all messages, then their second ones, and so on.
     """
     statuses = {case.message.id: case.message.status for case in cases if case.message}
-    rounds: list[list[Move]] = []
-    moves_of: Counter[uuid.UUID] = Counter()
-    unmoved = []
+    rounds: list[list[_Case]] = []
+    seen: Counter[uuid.UUID] = Counter()
     for case in cases:
-        message, effects = case.message, case.effects
-        if message is None:
-            continue
-        old = statuses[message.id]
-        new = _next_status(message, old, case.consequence)
-        effects.message_id, effects.old_status, effects.new_status = message.id, old, new or old
-        if new is None:
-            effects.is_too_early = old is Status.SENDING and case.consequence.target is not None
-            unmoved.append(case)
-            continue
-        if old is Status.SENT:
-            effects.sent_at = message.updated_at
-        statuses[message.id] = new
-        if moves_of[message.id] == len(rounds):
-            rounds.append([])
-        rounds[moves_of[message.id]].append(_move(case, message, old, new))
-        moves_of[message.id] += 1
-    for moves in rounds:
-        transitions.apply(moves)
-    _tell([case for case in unmoved if not case.effects.is_too_early])
+        if case.message is not None:
+            if seen[case.message.id] == len(rounds):
+                rounds.append([])
+            rounds[seen[case.message.id]].append(case)
+            seen[case.message.id] += 1
+    for together in rounds:
+        moves = [_meet(case, case.message, statuses) for case in together if case.message]
+        transitions.apply([move for move in moves if move is not None])
+        _tell([c for c, move in zip(together, moves, strict=True) if move is None])
+
+
+def _meet(case: _Case, message: _Message, statuses: dict[uuid.UUID, Status]) -> Move | None:
+    """The move that a report makes of its message, as that stands now; None where it makes none."""
+    effects, old = case.effects, statuses[message.id]
+    new = _next_status(message, old, case.consequence)
+    effects.message_id, effects.old_status, effects.new_status = message.id, old, new or old
+    if new is None:
+        effects.is_too_early = old is Status.SENDING and case.consequence.target is not None
+        return None
+    if old is Status.SENT:
+        effects.sent_at = message.updated_at
+    statuses[message.id] = new
+    return _move(case, message, old, new)
 
 
 def _next_status(message: _Message, status: Status, consequence: Consequence) -> Status | None:
@@ -291,7 +294,7 @@ SELECT * FROM json_to_recordset(%s) AS v (workspace int, message uuid, type text
 
 
 def _tell(cases: Sequence[_Case]) -> None:
-    """Put what moves nothing on the timelines."""
+    """Put what moves nothing on the timelines; what has come too early is told when its time is."""
     rows = [
         {
             "workspace": case.report.workspace_id,
@@ -300,7 +303,7 @@ def _tell(cases: Sequence[_Case]) -> None:
             "data": _data(case),
         }
         for case in cases
-        if case.message
+        if case.message and not case.effects.is_too_early
     ]
     if rows:
         database.execute_sql(_TELL, (json.dumps(rows),))

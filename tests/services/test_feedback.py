@@ -115,6 +115,14 @@ def test_several_reports_of_one_message_in_one_batch_are_all_told(sent):
     ]  # fmt: skip
 
 
+def test_what_moves_nothing_stands_on_the_timeline_where_it_came(sent):
+    message = sent()
+    store(*(about(message, kind) for kind in ("deferred", "delivered", "clicked", "complained")))
+    report_loop.drain()
+    told = [event.data["type"] for event in timeline.list_events(reload(message))[2:]]
+    assert told == ["deferred", "delivered", "clicked", "complained"]
+
+
 def test_reports_in_order_in_one_batch_are_moves_one_after_the_other(sent):
     message = sent()
     store(*(about(message, kind) for kind in ("delivered", "bounce", "complained")))
