@@ -46,7 +46,8 @@ def take_events() -> schemas.EventsTaken:
             answer.status = "dead_letter"
         if taken.first is not None:
             answer.workspace_id, answer.email = taken.first.workspace_id, taken.first.email
-            answer.type = _type(taken.first.event_type)
+            answer.event_type = _type(taken.first.event_type)
+            answer.type = taken.type_ or answer.event_type
     return answer
 
 

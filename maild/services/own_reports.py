@@ -50,7 +50,7 @@ class Refusal:
 class Taken:
     """What became of the entries of a request: `rejected` are not stored, all others are.
 
-    `first` is the event of a request with just one.
+    `first` is the event of a request with just one entry, and `type_` the word that it has for it.
     """
 
     processed: int = 0
@@ -58,6 +58,7 @@ class Taken:
     dead_letters: list[Refusal] = field(default_factory=list)
     rejected: list[Refusal] = field(default_factory=list)
     first: ProviderEvent | None = None
+    type_: str | None = None
 
     @property
     def total(self) -> int:
@@ -98,6 +99,9 @@ def take(request: Request) -> Taken:
     except UnreadablePayload:
         _store(taken, DEFAULT_WORKSPACE_ID, [(0, request.body)])
         return taken
+    if len(entries) == 1 and isinstance(entries[0], dict):
+        given = entries[0].get("type")
+        taken.type_ = given if isinstance(given, str) else None
     # One entry alone is kept byte by byte, as it was signed.
     bodies = [request.body] if len(entries) == 1 else [json.dumps(e).encode() for e in entries]
     for workspace_id, group in _group(taken, entries, bodies).items():

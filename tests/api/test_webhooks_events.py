@@ -35,6 +35,11 @@ def test_it_accepts_one_event(api):
     assert Suppression.get().email == "ann@example.org"
 
 
+def test_it_answers_with_the_word_that_it_was_given(api):
+    answer = post(api, {"type": "Hard-Bounce", "email": "ann@example.org"}).get_json()
+    assert (answer["type"], answer["event_type"]) == ("Hard-Bounce", "bounced")
+
+
 def test_it_counts_what_became_of_many(api):
     post(api, COMPLAINT)
     response = post(
@@ -101,7 +106,7 @@ def test_it_takes_a_providers_shape(api):
         "Details": "smtp;550 5.1.1 unknown",
         "BouncedAt": "2026-01-01T00:00:00Z",
     }
-    assert post(api, bounce).get_json()["type"] == "bounced"
+    assert post(api, bounce).get_json()["event_type"] == "bounced"
     [event] = read()
     assert (event.provider, event.effects["suppression"]) == ("postmark", "added")
 

@@ -23,6 +23,7 @@ def test_it_lists_them_newest_first_in_pages(api):
     found = {event["email"] for event in events(first)}
     page = first.get_json()
     assert (page["workspace_id"], page["count"], page["status"]) == (1, 2, None)
+    assert (page["from"], page["to"]) == (None, None)
     last = api("GET", PATH, query={"limit": 2, "cursor": page["next_cursor"]})
     found |= {event["email"] for event in events(last)}
     assert found == {"u0@example.org", "u1@example.org", "u2@example.org"}

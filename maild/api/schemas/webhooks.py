@@ -40,7 +40,8 @@ class EventsTaken(BaseModel):
         description="Of several entries always `accepted`: see the counts."
     )
     workspace_id: int | None = None
-    type: ProviderEventType | None = None
+    type: Annotated[str | None, Field(description="As the entry has it.")] = None
+    event_type: Annotated[ProviderEventType | None, Field(description="As it was read.")] = None
     email: str | None = None
     processed_count: int = Field(description="Stored, and applied in a moment.")
     rejected_count: int = Field(description="Not stored: they name a workspace that is not there.")
