@@ -62,7 +62,10 @@ def test_while_the_database_is_away_the_mta_is_asked_to_try_again(intake):
     assert b"Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("mail", "words"), [(b"", b"no mail"), (b"x" * 10_500_000, b"10 MB")])
+@pytest.mark.parametrize(
+    ("mail", "words"),
+    [(b"", b"no mail"), (b"x" * 10_500_000, b"10 MB"), (b"\0garbage", b"no mail")],
+)
 def test_what_is_no_mail_is_refused(intake, mail, words):
     done = intake(mail)
     assert done.returncode == os.EX_DATAERR

@@ -160,6 +160,7 @@ def replay_provider_events(caller: Caller, body: schemas.ReplayIn) -> schemas.Re
         failed=result.count(OutcomeStatus.FAILED),
         skipped=result.count(OutcomeStatus.SKIPPED),
         duplicate=result.count(OutcomeStatus.DUPLICATE),
+        waiting=result.count(OutcomeStatus.WAITING),
         replay_source=result.source,
         dry_run=result.is_dry_run,
         effects=result.summary,

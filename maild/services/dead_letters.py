@@ -7,7 +7,7 @@ tells the effects, and takes it back.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -38,6 +38,10 @@ logger = log.get(__name__)
 IDS_MAX = 500
 REASON_MAX_CHARS = 500
 AUDITED_IDS_MAX = 100
+BYTES_MAX = 8 * 1024 * 1024
+"""So many bytes of payloads are replayed in one call, for which others wait; one at least."""
+EVENTS_MAX = 2_000
+"""And about so many events."""
 _REPLAYABLE = frozenset({ReportStatus.DEAD_LETTER, ReportStatus.IGNORED})
 """What was ignored may say more to a newer version."""
 
@@ -223,21 +227,29 @@ def _check_limit(limit: int | None) -> int:
 
 
 def _lock(workspace_id: int, numbers: Sequence[int]) -> list[ProviderEvent]:
-    """These events in the order of their ids, each with its payload, which is loaded once."""
+    """These events, in the order of their ids."""
     if not numbers:
         return []
-    query = (
-        ProviderEvent.select()
-        .where(ProviderEvent.workspace == workspace_id, ProviderEvent.id << list(numbers))
-        .order_by(ProviderEvent.id)
-        .for_update()
+    query = ProviderEvent.select().where(
+        ProviderEvent.workspace == workspace_id, ProviderEvent.id << list(numbers)
     )
-    rows = list(query)
-    bodies = WebhookPayload.select().where(WebhookPayload.id << {row.payload_id for row in rows})
-    loaded = {payload.id: payload for payload in bodies}
-    for row in rows:
-        row.payload = loaded[row.payload_id]
-    return rows
+    return list(query.order_by(ProviderEvent.id).for_update())
+
+
+_SIZES = "SELECT id, octet_length(body) FROM webhook_payloads WHERE id = ANY(%s) ORDER BY id"
+
+
+def _load(payload_ids: Collection[int]) -> dict[int, WebhookPayload]:
+    """The payloads, each once, as many as one replay bears: one at least."""
+    chosen: list[int] = []
+    total = 0
+    for payload_id, size in database.execute_sql(_SIZES, (list(payload_ids),)).fetchall():
+        total += size
+        if chosen and total > BYTES_MAX:
+            break
+        chosen.append(payload_id)
+    rows = WebhookPayload.select().where(WebhookPayload.id << chosen) if chosen else []
+    return {payload.id: payload for payload in rows}
 
 
 def _lock_newest(workspace_id: int, limit: int) -> list[ProviderEvent]:
@@ -255,12 +267,19 @@ def _lock_newest(workspace_id: int, limit: int) -> list[ProviderEvent]:
 
 def _replay(rows: Sequence[ProviderEvent]) -> dict[int, Outcome]:
     """What becomes of these events, by their ids. All are read before any is applied, at once."""
+    loaded = _load({row.payload_id for row in rows if row.status in _REPLAYABLE})
     readings: dict[int, list[payload_events.Row] | str] = {}
-    cases = []
+    cases: list[_Case] = []
     for row in rows:
-        if row.payload_id not in readings and row.status in _REPLAYABLE:
-            readings[row.payload_id] = _read(row.payload)
-        cases.append(_prepare(row, readings))
+        if row.status not in _REPLAYABLE:
+            cases.append(_Case(row, outcome=_skipped(row)))
+        elif row.payload_id not in loaded or sum(len(c.to_apply) for c in cases) > EVENTS_MAX:
+            cases.append(_Case(row, outcome=_too_much(row)))
+        else:
+            row.payload = loaded[row.payload_id]
+            if row.payload_id not in readings:
+                readings[row.payload_id] = _read(row.payload)
+            cases.append(_prepare(row, readings[row.payload_id]))
     to_apply = [row for case in cases for row in case.to_apply]
     applied = {
         one.row.id: one for one in provider_events.apply(to_apply, done=ReportStatus.REPLAYED)
@@ -269,6 +288,11 @@ def _replay(rows: Sequence[ProviderEvent]) -> dict[int, Outcome]:
         case.row.id: case.outcome or _outcome(case.row, [applied[r.id] for r in case.to_apply])
         for case in cases
     }
+
+
+def _too_much(row: ProviderEvent) -> Outcome:
+    why = "this is more than one replay does: replay the rest next"
+    return Outcome(str(row.id), OutcomeStatus.SKIPPED, row.attempt_count, why)
 
 
 def _read(payload: WebhookPayload) -> list[payload_events.Row] | str:
@@ -282,11 +306,8 @@ def _read(payload: WebhookPayload) -> list[payload_events.Row] | str:
     return described or "Today's reading finds no event in it."
 
 
-def _prepare(row: ProviderEvent, readings: Mapping[int, list[payload_events.Row] | str]) -> _Case:
+def _prepare(row: ProviderEvent, reading: list[payload_events.Row] | str) -> _Case:
     """Let the row hold what today's code reads; or say why there is nothing to apply."""
-    if row.status not in _REPLAYABLE:
-        return _Case(row, outcome=_skipped(row))
-    reading = readings[row.payload_id]
     if isinstance(reading, str):
         return _Case(row, outcome=_still_dead(row, reading))
     described = _choose(row, reading)
@@ -350,6 +371,7 @@ def _take_over(
     row.status = ReportStatus.DUPLICATE if duplicate_of else ReportStatus.RECEIVED
     row.next_attempt_at = None if duplicate_of else row.payload.created_at
     row.last_error = None
+    row.attempt_count = 0  # tries of reading it are no tries of applying it
     row.save()
 
 
@@ -376,6 +398,8 @@ def _outcome(row: ProviderEvent, applied: Sequence[provider_events.Applied]) -> 
     else:
         status = OutcomeStatus.FAILED if errors else OutcomeStatus.REPLAYED
     error = errors[0] if errors else None
+    if all(one.row.status is ReportStatus.IGNORED for one in applied):
+        error = "nothing follows from it"
     return Outcome(str(row.id), status, applied[0].row.attempt_count, error, effects)
 
 

@@ -32,6 +32,7 @@ from maild.services import (
 from maild.services.report_links import Report
 from maild.services.suppressions import Bounced
 from maild.services.transitions import Move
+from maild.services.unsubscribes import Left
 
 SOURCE = "provider_event"
 """Where suppressions and unsubscribes say that they came from."""
@@ -118,6 +119,13 @@ class _Case:
     suppression: SuppressionClass | None
     """Why the address is suppressed, where it is."""
 
+    @property
+    def waits_for_message(self) -> bool:
+        """Whether its message is not known yet: what is counted by message, or is about the
+        message's stream, waits as well.
+        """
+        return self.message is None and self.effects.is_too_early
+
 
 def carry_out(reports: Sequence[Report]) -> list[Effects]:
     """Apply reports; their effects, in the same order. In the caller's transaction."""
@@ -127,7 +135,7 @@ def carry_out(reports: Sequence[Report]) -> list[Effects]:
     for report in reports:
         message_id = links.found.get(report.id)
         case = _case(report, messages.get(message_id) if message_id else None)
-        case.effects.is_too_early = report.id in links.too_early
+        case.effects.is_too_early = report.id in links.too_early and not report.is_last_try
         cases.append(case)
     _advance(cases)
     _count_soft_bounces(cases)
@@ -345,6 +353,8 @@ def _reason(report: Report) -> str:
 def _count_soft_bounces(cases: Sequence[_Case]) -> None:
     arrived, bounced = [], []
     for case in cases:
+        if case.waits_for_message:
+            continue
         if case.email and case.consequence.is_delivery:
             arrived.append((case.report.workspace_id, case.email, case.report.at))
         elif case.email and case.consequence.is_soft_bounce:
@@ -369,14 +379,23 @@ def _stream_left(message: _Message | None) -> Stream | None:
 
 
 def _unsubscribe(cases: Sequence[_Case]) -> None:
-    for case in cases:
-        if case.consequence.is_unsubscribe and case.email:
-            is_new = unsubscribes.add_reported(
+    chosen = [
+        (case, case.email)
+        for case in cases
+        if case.consequence.is_unsubscribe and case.email and not case.waits_for_message
+    ]
+    added = unsubscribes.add_reported(
+        [
+            Left(
                 case.report.workspace_id,
-                case.email,
-                stream=_stream_left(case.message),
-                reason=suppressions.cut(_reason(case.report)),
-                source=SOURCE,
-                message_id=case.message.id if case.message else None,
+                email,
+                _stream_left(case.message),
+                suppressions.cut(_reason(case.report)),
+                case.message.id if case.message else None,
             )
-            case.effects.unsubscribe = ADDED if is_new else ALREADY_THERE
+            for case, email in chosen
+        ],
+        source=SOURCE,
+    )
+    for (case, _), is_new in zip(chosen, added, strict=True):
+        case.effects.unsubscribe = ADDED if is_new else ALREADY_THERE

@@ -30,7 +30,7 @@ from maild.services import (
 from maild.services.payloads import DSN, HINT
 from maild.transports import webhooks
 from maild.transports.webhooks import base, sns
-from maild.transports.webhooks.base import BadSignature, Keys, Request
+from maild.transports.webhooks.base import BadSignature, Keys, Request, UnreadablePayload
 
 logger = log.get(__name__)
 
@@ -82,6 +82,16 @@ def take_mail(token: str, request: Request) -> None:
     queue.enqueue(HINT)
 
 
+def _read_mail(mail: bytes) -> list[Event]:
+    try:
+        return payload_events.parse_mail(mail)
+    except UnreadablePayload as error:
+        raise InvalidRequest(f"It is not taken: {error}.") from None
+    except Exception as error:  # it is stored nevertheless, and will be a dead letter
+        payloads.explain(error)
+        return []
+
+
 def _store(endpoint: WebhookEndpoint, request: Request, *, headers: dict[str, str]) -> None:
     try:
         with db.connection():
@@ -101,7 +111,7 @@ def take_piped(mail: bytes, *, workspace_id: int | None = None) -> Piped:
         raise InvalidRequest("There is no mail on standard input.")
     if len(mail) > MAIL_MAX_BYTES:
         raise PayloadTooLarge("The mail is larger than 10 MB.")
-    events = payload_events.parse_mail(mail)
+    events = _read_mail(mail)
     with db.connection():
         if workspace_id is None:
             workspace_id = report_links.find_workspace(events) or DEFAULT_WORKSPACE_ID

@@ -98,6 +98,8 @@ def take(request: Request) -> Taken:
         entries = generic.split(request.body)
     except UnreadablePayload:
         _store(taken, DEFAULT_WORKSPACE_ID, [(0, request.body)])
+        if taken.rejected:
+            _tell_rejected(taken)
         return taken
     if len(entries) == 1 and isinstance(entries[0], dict):
         given = entries[0].get("type")

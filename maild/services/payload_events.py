@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from maild.db import database
 from maild.domain import bounce_mail, ids
@@ -40,6 +40,10 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _LOOKED_AT_BYTES = 64 * 1024
+RAW_MAX_BYTES = 64 * 1024
+"""A record that is longer stands in the payload alone."""
+_WHOLE = 0
+"""What stands for the whole payload among its parts; no object has this id."""
 
 Row = dict[str, Any]
 """An event as its row, in JSON."""
@@ -101,14 +105,13 @@ def describe(payload: WebhookPayload, parsed: Parsed) -> list[Row]:
     """The events of a payload as rows, in their order."""
     # One record may tell of many recipients: it stands in the payload, and not in each row again.
     owners = Counter(id(event.raw) for event in parsed.events)
-    digests: dict[int, str] = {}
+    parts: dict[int, _Part] = {}
     rows = []
     for position, event in enumerate(parsed.events):
+        part = parts.get(id(event.raw)) or _part(event, payload, parts)
         report = to_report(event)
-        if owners[id(event.raw)] > 1 or len(parsed.events) == 1:
+        if owners[id(event.raw)] > 1 or len(parsed.events) == 1 or part.size > RAW_MAX_BYTES:
             report.pop("raw", None)
-        if id(event.raw) not in digests:
-            digests[id(event.raw)] = _digest(event, payload)
         rows.append(
             {
                 "workspace_id": payload.workspace_id,
@@ -119,11 +122,33 @@ def describe(payload: WebhookPayload, parsed: Parsed) -> list[Row]:
                 "event_type": event.event_type.value,
                 "email": _email(event.recipient),
                 "report": spare_json(report),
-                "dedupe_key": _dedupe_key(event, payload, digests[id(event.raw)]),
+                "dedupe_key": _dedupe_key(event, payload, part.digest),
                 "occurred_at": event.timestamp and event.timestamp.isoformat(),
             }
         )
     return rows
+
+
+class _Part(NamedTuple):
+    """What an event was made of: a hash of it, and its length in bytes."""
+
+    digest: str
+    size: int
+
+
+def _part(event: ProviderEvent, payload: WebhookPayload, parts: dict[int, _Part]) -> _Part:
+    """An event's own part of the payload. That of a bounce mail is all of it: the same words are
+    said of other messages, too.
+    """
+    if event.raw is None or payload.provider == DSN:
+        whole = parts.get(_WHOLE)
+        if whole is None:
+            body = bytes(payload.body)
+            whole = parts[_WHOLE] = _Part(hashlib.sha256(body).hexdigest(), 0)
+        return whole
+    text = json.dumps(event.raw, sort_keys=True, default=str).encode()
+    part = parts[id(event.raw)] = _Part(hashlib.sha256(text).hexdigest(), len(text))
+    return part
 
 
 def find_address(body: bytes) -> str | None:
@@ -132,15 +157,6 @@ def find_address(body: bytes) -> str | None:
     """
     named = _NAMED.search(body[:_LOOKED_AT_BYTES])
     return _email(named[1].decode()) if named else None
-
-
-def _digest(event: ProviderEvent, payload: WebhookPayload) -> str:
-    """A hash of an event's own part of the payload. That of a bounce mail is all of it: the same
-    words are said of other messages, too.
-    """
-    if event.raw is None or payload.provider == DSN:
-        return hashlib.sha256(bytes(payload.body)).hexdigest()
-    return hashlib.sha256(json.dumps(event.raw, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _dedupe_key(event: ProviderEvent, payload: WebhookPayload, digest: str) -> str:

@@ -124,16 +124,24 @@ def _store(
     ]
 
 
+# What has been tried before is tried alone: a payload that kills its reader costs its
+# neighbours one try at most.
 _CLAIM = """
 WITH due AS (
-    SELECT id, next_attempt_at, octet_length(body) AS size FROM webhook_payloads
-    WHERE status = 'received' AND next_attempt_at <= now()
-    ORDER BY next_attempt_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    SELECT id, attempt_count, octet_length(body) AS size,
+        row_number() OVER (ORDER BY next_attempt_at, id) AS place
+    FROM (
+        SELECT id, attempt_count, body, next_attempt_at FROM webhook_payloads
+        WHERE status = 'received' AND next_attempt_at <= now()
+        ORDER BY next_attempt_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS locked
 ), chosen AS (
+    SELECT id FROM due WHERE place = 1
+    UNION
     SELECT id FROM (
-        SELECT id, sum(size) OVER (ORDER BY next_attempt_at, id) - size AS bytes_before FROM due
-    ) AS summed
+        SELECT id, sum(size) OVER (ORDER BY place) - size AS bytes_before
+        FROM due WHERE attempt_count = 0) AS fresh
     WHERE bytes_before < %(bytes)s
+        AND EXISTS (SELECT FROM due WHERE place = 1 AND attempt_count = 0)
 )
 UPDATE webhook_payloads AS p SET
     attempt_count = attempt_count + 1,
@@ -150,6 +158,15 @@ def claim_due(*, limit: int = BATCH) -> list[int]:
     """
     values = {"limit": limit, "bytes": BATCH_BYTES, "backoff": list(_BACKOFF_SECONDS)}
     return [row[0] for row in database.execute_sql(_CLAIM, values).fetchall()]
+
+
+def give_back(payload_ids: Sequence[int]) -> None:
+    """Take a try of these back, which came to nothing through no doing of theirs."""
+    database.execute_sql(
+        "UPDATE webhook_payloads SET attempt_count = attempt_count - 1"
+        " WHERE id = ANY(%s) AND status = 'received' AND attempt_count > 0",
+        (list(payload_ids),),
+    )
 
 
 def read_claimed(payload_ids: Sequence[int]) -> None:

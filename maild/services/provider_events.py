@@ -115,6 +115,7 @@ def apply(rows: Sequence[ProviderEvent], *, done: ReportStatus | None = None) ->
     """
     if not rows:
         return []
+    before = [(row.attempt_count, row.effects) for row in rows]
     try:
         with database.atomic():
             all_effects = feedback.carry_out([_report(row) for row in rows])
@@ -128,6 +129,8 @@ def apply(rows: Sequence[ProviderEvent], *, done: ReportStatus | None = None) ->
     except Exception as error:
         if db.is_away(error):
             raise
+        for row, (attempt_count, effects_before) in zip(rows, before, strict=True):
+            row.attempt_count, row.effects = attempt_count, effects_before
         if len(rows) > 1:
             return [one for row in rows for one in apply([row], done=done)]
         logger.exception("provider_event.not_applied", report_id=rows[0].id)
@@ -146,7 +149,12 @@ def _report(row: ProviderEvent) -> Report:
         email=row.email,
         received_at=row.payload.created_at,
         event=from_report(row.report),
+        is_last_try=_is_last_try(row),
     )
+
+
+def _is_last_try(row: ProviderEvent) -> bool:
+    return bool(row.attempt_count + 1 >= config.current().webhooks.apply_max_attempts)
 
 
 def _settle(one: Applied, done: ReportStatus | None) -> None:
@@ -157,10 +165,9 @@ def _settle(one: Applied, done: ReportStatus | None) -> None:
     done_before = {name: value for name, value in before.items() if value == feedback.ADDED}
     row.effects = effects.told() | done_before  # type: ignore[assignment]
     row.message_id = effects.message_id
-    is_last_try = row.attempt_count + 1 >= config.current().webhooks.apply_max_attempts
-    if effects.is_too_early and is_last_try and effects.message_id:
+    if effects.is_too_early and _is_last_try(row):
         _bury(row, STILL_SENDING)
-    elif effects.is_too_early and not is_last_try:
+    elif effects.is_too_early:
         _fail(row, TOO_EARLY)
     elif effects.error:
         _bury(row, effects.error)
@@ -173,7 +180,7 @@ def _settle(one: Applied, done: ReportStatus | None) -> None:
 
 def _fail(row: ProviderEvent, why: str) -> None:
     """Try an event again later; or keep it as a dead letter, where it was tried often enough."""
-    if row.attempt_count + 1 >= config.current().webhooks.apply_max_attempts:
+    if _is_last_try(row):
         _bury(row, why)
         return
     row.attempt_count += 1

@@ -33,6 +33,8 @@ class Report:
     email: str | None
     received_at: datetime
     event: ProviderEvent
+    is_last_try: bool = False
+    """What it waits for is not waited for any more."""
 
     @property
     def at(self) -> datetime:

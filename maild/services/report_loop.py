@@ -17,6 +17,8 @@ from maild.services import locks, payloads, provider_events
 logger = log.get(__name__)
 
 _bell = threading.Event()
+_owed: set[int] = set()
+"""Payloads whose try is to be taken back, since the database went away meanwhile."""
 
 
 def wake() -> None:
@@ -51,13 +53,21 @@ def drain(should_stop: Callable[[], bool] = lambda: False) -> int:
 
 def _read() -> int:
     with database.atomic():
+        if _owed:
+            payloads.give_back(list(_owed))
         is_ours = locks.take_for_transaction(locks.REPORTS)
         claimed = payloads.claim_due() if is_ours else []
+    _owed.clear()
     if not claimed:
         return 0
-    with database.atomic():
-        locks.wait_for_transaction(locks.REPORTS)
-        payloads.read_claimed(claimed)
+    try:
+        with database.atomic():
+            locks.wait_for_transaction(locks.REPORTS)
+            payloads.read_claimed(claimed)
+    except Exception as error:
+        if db.is_away(error):  # no try of theirs
+            _owed.update(claimed)
+        raise
     return len(claimed)
 
 

@@ -200,16 +200,16 @@ def remove(
     """
     normal = _check(email, reason=reason)
     with database.atomic():
+        # First, as everybody has it. The address begins anew, or the next one would bring it back.
+        SoftBounce.delete().where(
+            SoftBounce.workspace == workspace_id, SoftBounce.email == lower_case(normal)
+        ).execute()
         found = _find_current(workspace_id, lower_case(normal), stream)
         if found is None or found[1]:
             of = f"for the stream {stream.value}" if stream else "for all streams"
             raise NotFound(f"No suppression of that address {of} is in force.")
         before = _facts(found[0])
         row = _change(found[0], removed_at=fn.now(), removed_by=by.name, removal_reason=reason)
-        # The address begins anew, or the next soft bounce would bring it back.
-        SoftBounce.delete().where(
-            SoftBounce.workspace == workspace_id, SoftBounce.email == row.email
-        ).execute()
         blocked = Message.select(Message.id).where(is_blocked_by(row))
         counted = blocked.limit(BLOCKED_COUNT_MAX + 1).count(database)
         newest = blocked.order_by(Message.created_at.desc(), Message.id.desc()).limit(BLOCKED_SHOWN)

@@ -7,10 +7,11 @@ is, `unsubscribe_links` knows.
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import peewee
 
@@ -30,6 +31,8 @@ BLOCKED_COUNT_MAX = 10_000
 BLOCKED_SHOWN = 100
 """The newest of them, told by their ids: as many as one call sends again."""
 REMAINING_SHOWN = 100
+AUDITED_MAX = 100
+"""As many addresses stand in one entry of the audit log."""
 
 ONE_CLICK, PAGE, API = "one_click", "page", "api"
 """Sources: the recipient's mail program, the page behind the link, and /v1."""
@@ -112,29 +115,58 @@ def add(
     return row
 
 
-def add_reported(
-    workspace_id: int,
-    email: str,
-    *,
-    stream: Stream | None,
-    reason: str,
-    source: str,
-    message_id: uuid.UUID | None,
-) -> bool:
-    """An opt-out that a provider reports, in the caller's transaction; whether it is a new one.
-    `email` is in normal form.
+class Left(NamedTuple):
+    """An opt-out that a provider reports. `email` is in normal form."""
+
+    workspace_id: int
+    email: str
+    stream: Stream | None
+    reason: str
+    message_id: uuid.UUID | None
+
+
+def add_reported(left: Sequence[Left], *, source: str) -> list[bool]:
+    """Record opt-outs by maild, in the caller's transaction; for each whether it is a new one.
+
+    All rows first, in one order, and the audit log last, once for each workspace: nobody who
+    unsubscribes meanwhile waits for us while we wait for them.
     """
-    _, is_new = _record(
-        workspace_id,
-        email,
-        topic=None,
-        stream=stream,
-        reason=reason,
-        source=source,
-        message_id=message_id,
-        by=SYSTEM,
-    )
-    return is_new
+    added = [False] * len(left)
+    new: defaultdict[int, list[Unsubscribe]] = defaultdict(list)
+    for place in sorted(range(len(left)), key=lambda each: left[each][:2]):
+        one = left[place]
+        row, added[place] = _insert(
+            one.workspace_id,
+            email=one.email,
+            stream=one.stream,
+            topic=None,
+            reason=one.reason,
+            source=source,
+            message_id=one.message_id,
+            by=SYSTEM,
+        )
+        if added[place]:
+            what = {**_facts(row), "by": SYSTEM.name}
+            _tell(one.workspace_id, row.message_id, EventType.UNSUBSCRIBED, what)
+        elif row.source in BY_LINK:
+            row = _take_over(row, source=source, reason=one.reason, by=SYSTEM)
+        else:
+            continue
+        new[one.workspace_id].append(row)
+    for workspace_id, rows in sorted(new.items()):
+        audit.record(
+            workspace_id,
+            SYSTEM,
+            action="unsubscribe.added",
+            target=_target(rows[0]) if len(rows) == 1 else "unsubscribes",
+            after={
+                **_facts(rows[0]),
+                "count": len(rows),
+                "emails": [row.email for row in rows[:AUDITED_MAX]],
+            },
+            reason=rows[0].reason if len(rows) == 1 else None,
+        )
+    return added
 
 
 def remove(

@@ -31,6 +31,7 @@ def test_a_dry_run_tells_what_would_happen(api, dead):
         "failed": 0,
         "skipped": 0,
         "duplicate": 0,
+        "waiting": 0,
         "replay_source": "ids",
         "dry_run": True,
         "effects": {"suppressions_added": 1, "unreadable": 0},

@@ -8,12 +8,12 @@ from maild.domain.actor import Actor
 from maild.domain.provider_event import ReportStatus
 from maild.errors import InvalidFields, NotFound
 from maild.models import AuditEntry, Event, ProviderEvent
-from maild.services import payload_events, provider_events, report_loop
+from maild.services import dead_letters, payload_events, provider_events, report_loop
 from maild.services.dead_letters import OutcomeStatus, Source, dismiss, replay
 from maild.transports.webhooks import generic
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
-from tests.services.helpers import Accept, at_once, take_one
-from tests.services.reporting import about, report, send_all, status_of, suppressed
+from tests.services.helpers import Accept, at_once, end, take_one
+from tests.services.reporting import about, make_due_again, report, send_all, status_of, suppressed
 
 EVE = Actor("Eve")
 UNKNOWN = {"type": "returned_to_sender", "email": "ann@example.org", "event_id": "1"}
@@ -338,3 +338,28 @@ def test_a_dead_letter_is_found_by_the_address_that_it_names(database):
         WORKSPACE_A, filter_=provider_events.Filter(email="Ann@example.org")
     ).entries
     assert entry.row.status is ReportStatus.DEAD_LETTER
+
+
+def test_replays_in_vain_are_no_tries_of_applying(accept: Accept, lease, mended):
+    message = accept()
+    [event] = report(about(message, "returned_to_sender"))
+    for _ in range(6):
+        again(event)
+    claim = take_one(lease)
+    mended()
+    assert again(event).outcomes[0].status is OutcomeStatus.WAITING
+    end(claim)
+    make_due_again()
+    report_loop.drain()
+    assert status_of(message) == "bounced"
+
+
+def test_what_is_too_much_for_one_replay_is_left_for_the_next(database, mended, monkeypatch):
+    events = report(*({**UNKNOWN, "event_id": str(n)} for n in range(4)))
+    mended()
+    monkeypatch.setattr(dead_letters, "BYTES_MAX", 150)  # two of them
+    first = again(*events)
+    assert first.count(OutcomeStatus.REPLAYED) == 2
+    assert "replay the rest next" in first.outcomes[-1].error
+    again(*events)
+    assert {one(event).status for event in events} == {ReportStatus.REPLAYED}

@@ -10,10 +10,11 @@ from maild import config, db
 from maild.domain.actor import Actor
 from maild.domain.provider_event import MESSAGE_ID_KEY
 from maild.domain.states import Status
-from maild.models import Message, ProviderEvent, Suppression, Unsubscribe
-from maild.services import interventions, report_loop, suppressions, timeline
+from maild.models import AuditEntry, Message, ProviderEvent, SoftBounce, Suppression, Unsubscribe
+from maild.services import audit, interventions, report_loop, suppressions, timeline, unsubscribes
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.helpers import (
+    A_PATIENT,
     LATER,
     LOST,
     Accept,
@@ -499,3 +500,47 @@ def test_what_only_looks_like_an_id_finds_nothing(sent, reply, told):
     give_reply(message, reply)
     report(about(message, "delivered", message_id=told))
     assert status_of(message) == "sent"
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_a_report_has_the_same_effects_however_early_it_is(accept, lease, is_early):
+    message = accept(stream="marketing")
+    claim = take_one(lease, A_PATIENT)
+    reply = "250 Ok 0102018f-77aa-4f00"
+
+    def write_down():
+        end(claim)
+        give_reply(message, reply)
+
+    if not is_early:
+        write_down()
+    for kind in ("soft_bounce", "unsubscribed"):
+        report(about(message, kind, message_id="0102018f-77aa-4f00"))
+    if is_early:
+        write_down()
+    make_due_again()
+    report_loop.drain()
+    assert [row.cause for row in SoftBounce.select()] == [str(message.id)]
+    [unsubscribe] = Unsubscribe.select()
+    assert (unsubscribe.stream.value, unsubscribe.message_id) == ("marketing", message.id)
+
+
+def test_two_who_unsubscribe_never_wait_for_each_other(database):
+    """A provider's batch, and a person who leaves by our link at the same moment."""
+    emails = [f"user{n}@example.org" for n in range(6)]
+    store(*({"type": "unsubscribed", "email": email} for email in emails))
+
+    def leave(email):
+        unsubscribes.add(WORKSPACE_A, email, source="api", by=Actor("Eve"))
+
+    at_once(report_loop.drain, *(lambda e=email: leave(e) for email in reversed(emails)))
+    report_loop.drain()
+    assert {row.email for row in Unsubscribe.select()} == set(emails)
+    assert audit.verify(WORKSPACE_A).problem is None
+
+
+def test_many_opt_outs_are_one_entry_of_the_audit_log(database):
+    store(*({"type": "unsubscribed", "email": f"user{n}@example.org"} for n in range(3)))
+    report_loop.drain()
+    [entry] = AuditEntry.select()
+    assert (entry.action, entry.after["count"]) == ("unsubscribe.added", 3)

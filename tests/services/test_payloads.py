@@ -1,14 +1,17 @@
 """Payloads: stored as they came, read once, and never lost."""
 
+import contextlib
 import json
 
 import peewee
 import pytest
 
-from maild import db
+from maild import clock, db
+from maild.domain.actor import SYSTEM
 from maild.domain.provider_event import PayloadStatus, ReportStatus
 from maild.models import ProviderEvent, WebhookPayload
-from maild.services import payload_events, payloads, provider_events, report_loop
+from maild.services import payload_events, payloads, provider_events, report_loop, webhook_endpoints
+from maild.transports.webhooks.base import Request
 from tests.conftest import WORKSPACE_A
 from tests.services.reporting import report, statuses, store
 
@@ -162,3 +165,63 @@ def test_a_batch_is_bounded_by_its_bytes(database, monkeypatch):
 def test_what_is_nested_too_deep_is_kept(database):
     [event] = report(b'{"a":' * 900 + b"1" + b"}" * 900)
     assert event.status is ReportStatus.DEAD_LETTER
+
+
+def test_one_that_kills_its_reader_takes_no_other_with_it(database, monkeypatch):
+    class Killed(BaseException):
+        """As if the process had ended there."""
+
+    describe = payload_events.describe
+
+    def die_of_one(payload, parsed):
+        if b"deadly" in bytes(payload.body):
+            raise Killed
+        return describe(payload, parsed)
+
+    monkeypatch.setattr(payload_events, "describe", die_of_one)
+    store(
+        *({**ENTRY, "event_id": str(n)} for n in range(5)),
+        {**ENTRY, "event_id": "deadly"},
+        *({**ENTRY, "event_id": str(n)} for n in range(5, 9)),
+    )
+    for _ in range(20):
+        WebhookPayload.update(next_attempt_at=WebhookPayload.created_at).where(
+            WebhookPayload.status == PayloadStatus.RECEIVED
+        ).execute()
+        with contextlib.suppress(Killed):
+            report_loop.drain()
+    assert sorted(statuses(ProviderEvent.select())) == ["dead_letter", *["ignored"] * 9]
+
+
+def test_a_database_that_goes_away_uses_up_no_try(database, monkeypatch):
+    store(ENTRY)
+    for _ in range(8):
+        WebhookPayload.update(next_attempt_at=WebhookPayload.created_at).execute()
+        with monkeypatch.context() as patch:
+            patch.setattr(payload_events, "insert", away)
+            with pytest.raises(peewee.OperationalError):
+                report_loop.drain()
+    WebhookPayload.update(next_attempt_at=WebhookPayload.created_at).execute()
+    report_loop.drain()
+    assert ProviderEvent.get().status is ReportStatus.IGNORED
+
+
+def away(rows):
+    raise peewee.OperationalError("the disk is full")
+
+
+def test_a_record_that_is_long_stands_in_the_payload_alone(database):
+    records = [
+        {"event": "delivered", "email": f"{n}@example.org", "sg_event_id": str(n),
+         "sg_message_id": "x", "timestamp": 1, "filler": "x" * 100_000}
+        for n in range(2)
+    ]  # fmt: skip
+    endpoint = webhook_endpoints.add(
+        WORKSPACE_A, provider="sendgrid", smtp_account="default", by=SYSTEM
+    )
+    body = json.dumps(records).encode()
+    payloads.take(endpoint, Request(body=body, received_at=clock.now()), headers={})
+    report_loop.drain()
+    entries = provider_events.list_page(WORKSPACE_A).entries
+    assert len(entries) == 2
+    assert all(len(entry.raw) == provider_events.RAW_SHOWN_MAX_BYTES for entry in entries)

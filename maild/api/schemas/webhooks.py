@@ -149,6 +149,7 @@ class ReplayOut(BaseModel):
     failed: int
     skipped: int
     duplicate: int
+    waiting: int = Field(description="Applied by themselves in a moment.")
     replay_source: Source
     dry_run: bool
     effects: dict[str, int] = Field(description="What was done, counted: `suppressions_added`, ...")
