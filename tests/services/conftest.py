@@ -10,10 +10,13 @@ import pytest
 from maild import config
 from maild.config import Settings
 from maild.domain.actor import SYSTEM
-from maild.models import SmtpAccount
+from maild.models import Message, SmtpAccount
 from maild.services import smtp_accounts
 from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, Inbox, free_ports
+from tests.services.helpers import reload
+from tests.services.reporting import send_all
 
 MakeAccount = Callable[..., SmtpAccount]
 
@@ -54,5 +57,17 @@ def account(inbox: Inbox, database: None) -> MakeAccount:
         if active:
             smtp_accounts.activate(WORKSPACE_A, name=name, by=SYSTEM)
         return saved
+
+    return make
+
+
+@pytest.fixture
+def sent(accept: Callable[..., Message], lease: Lease) -> Callable[..., Message]:
+    """Make a message that its provider has accepted; any field may be given."""
+
+    def make(**fields: Any) -> Message:
+        message = accept(**fields)
+        send_all(lease)
+        return reload(message)
 
     return make
