@@ -25,6 +25,7 @@ from maild.domain.role import (
 )
 from maild.errors import Forbidden, Unauthenticated
 from maild.services import api_keys
+from maild.services.workspaces import DEFAULT_WORKSPACE_ID
 
 __all__ = [
     "ADMINS",
@@ -38,8 +39,6 @@ __all__ = [
     "authenticate",
     "words",
 ]
-
-DEFAULT_WORKSPACE_ID = 1
 
 
 @dataclass(frozen=True, slots=True)

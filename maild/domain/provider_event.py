@@ -10,6 +10,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+DSN, GENERIC = "dsn", "generic"
+"""What stands for the provider of bounce mails, and of reports in maild's own format."""
+
 
 class ProviderEventType(StrEnum):
     """What happened, in the words that all providers share."""

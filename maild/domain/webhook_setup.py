@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from maild.domain.networks import Guard
+from maild.domain.provider_event import DSN
 
-DSN = "dsn"
-"""The word for bounce mails, which come from no provider's webhook."""
 SES = "ses"
 """The one whose events come through a topic, and whose signatures need no secret."""
 

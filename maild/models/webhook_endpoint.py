@@ -12,7 +12,7 @@ from maild.db import BaseModel
 from maild.models.fields import TimestampField
 from maild.models.workspace import Workspace
 
-GENERIC = 0
+GENERIC_ENDPOINT_ID = 0
 """What stands for the id of the endpoint of maild's own format."""
 
 

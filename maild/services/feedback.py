@@ -17,12 +17,11 @@ from typing import Any, NamedTuple
 from maild.db import database
 from maild.domain import feedback
 from maild.domain.feedback import Consequence
-from maild.domain.provider_event import ProviderEvent
+from maild.domain.provider_event import DSN, ProviderEvent
 from maild.domain.states import EventType, Status, Stream
 from maild.domain.suppression import SuppressionClass
 from maild.services import (
     addresses,
-    payloads,
     report_links,
     soft_bounces,
     suppressions,
@@ -145,8 +144,8 @@ def carry_out(reports: Sequence[Report]) -> list[Effects]:
 
 
 def _case(report: Report, message: _Message | None) -> _Case:
-    consequence = feedback.judge(report.event, is_read_by_maild=report.provider == payloads.DSN)
-    is_mail = report.provider == payloads.DSN
+    is_mail = report.provider == DSN
+    consequence = feedback.judge(report.event, is_read_by_maild=is_mail)
     email = _address_of_mail(report, message) if is_mail else _address(report, message)
     case = _Case(report, consequence, message, email, Effects(), consequence.suppression)
     if email is None and consequence.needs_address and not is_mail:

@@ -16,7 +16,9 @@ import peewee
 from maild import db, errors, log, queue
 from maild.db import database
 from maild.domain.actor import SYSTEM
+from maild.domain.provider_event import DSN
 from maild.domain.provider_event import ProviderEvent as Event
+from maild.domain.webhook_setup import SES
 from maild.errors import InvalidRequest, NotFound, PayloadTooLarge
 from maild.models import WebhookEndpoint
 from maild.services import (
@@ -27,7 +29,7 @@ from maild.services import (
     webhook_endpoints,
     workspaces,
 )
-from maild.services.payloads import DSN, HINT
+from maild.services.payloads import HINT
 from maild.transports import webhooks
 from maild.transports.webhooks import base, sns
 from maild.transports.webhooks.base import BadSignature, Keys, Request, UnreadablePayload
@@ -38,10 +40,6 @@ BODY_MAX_BYTES = 5 * 1024 * 1024
 MAIL_MAX_BYTES = 10 * 1024 * 1024
 TOKEN_PATHS = ("/v1/webhooks/providers/", "/v1/webhooks/dsn/")
 """What the addresses of endpoints begin with; their ends are secret."""
-SNS_PROVIDER = "ses"
-"""Whose requests come by Amazon SNS, which asks for a confirmation first."""
-DEFAULT_WORKSPACE_ID = 1
-"""Whose the entries are that name no workspace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ def take_native(provider: str, token: str, request: Request) -> None:
     _verify(endpoint, lambda: module.verify(signed, keys))
     kept = {name: request.headers[name] for name in module.KEPT_HEADERS if name in request.headers}
     _store(endpoint, request, headers=kept)
-    if provider == SNS_PROVIDER:
+    if provider == SES:  # its topic asks for a confirmation first
         _confirm(endpoint, request)
     queue.enqueue(HINT)
 
@@ -114,7 +112,7 @@ def take_piped(mail: bytes, *, workspace_id: int | None = None) -> Piped:
     events = _read_mail(mail)
     with db.connection():
         if workspace_id is None:
-            workspace_id = report_links.find_workspace(events) or DEFAULT_WORKSPACE_ID
+            workspace_id = report_links.find_workspace(events) or workspaces.DEFAULT_WORKSPACE_ID
         workspaces.require(workspace_id)
         payload = payloads.take_mail(workspace_id, mail)
     queue.enqueue(HINT)

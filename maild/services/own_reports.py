@@ -13,12 +13,13 @@ import peewee
 
 from maild import config, db, errors, log, queue
 from maild.db import database
-from maild.domain.provider_event import ReportStatus
+from maild.domain.provider_event import GENERIC, ReportStatus
 from maild.errors import FieldError, InvalidFields, NotFound, PayloadTooLarge, summarise
 from maild.models import ProviderEvent
-from maild.models.webhook_endpoint import GENERIC
+from maild.models.webhook_endpoint import GENERIC_ENDPOINT_ID
 from maild.services import intake, payloads
-from maild.services.intake import BODY_MAX_BYTES, DEFAULT_WORKSPACE_ID
+from maild.services.intake import BODY_MAX_BYTES
+from maild.services.workspaces import DEFAULT_WORKSPACE_ID
 from maild.transports.webhooks import generic
 from maild.transports.webhooks.base import BadSignature, Request, UnreadablePayload
 
@@ -91,7 +92,7 @@ def take(request: Request) -> Taken:
             max_skew_seconds=settings.max_skew_seconds,
         )
     except BadSignature as error:
-        intake.refuse(GENERIC, generic.NAME, str(error))
+        intake.refuse(GENERIC_ENDPOINT_ID, GENERIC, str(error))
         raise errors.BadSignature(f"The signature does not hold: {error}.") from None
     taken = Taken()
     try:

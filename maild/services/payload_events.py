@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from maild.db import database
 from maild.domain import bounce_mail, ids
 from maild.domain.provider_event import (
+    DSN,
+    GENERIC,
     MESSAGE_ID_KEY,
     ProviderEvent,
     ProviderEventType,
@@ -27,8 +29,6 @@ from maild.transports import webhooks
 from maild.transports.webhooks import generic
 from maild.transports.webhooks.base import Request, UnreadablePayload
 
-GENERIC, DSN = "generic", "dsn"
-"""The formats that are no provider's: maild's own, and bounce mails."""
 EVENTS_MAX = 20_000
 """In one payload; providers send a thousand at most."""
 

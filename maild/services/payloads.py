@@ -15,11 +15,10 @@ from psycopg2 import Binary
 
 from maild import config, db, log
 from maild.db import database
-from maild.domain.provider_event import PayloadStatus
+from maild.domain.provider_event import DSN, GENERIC, PayloadStatus
 from maild.domain.storable import clean_text
 from maild.models import WebhookEndpoint, WebhookPayload
 from maild.services import payload_events, report_watch
-from maild.services.payload_events import DSN, GENERIC
 from maild.transports.webhooks.base import Request, UnreadablePayload
 
 logger = log.get(__name__)
@@ -110,7 +109,7 @@ def _store(
         WebhookPayload(
             id=payload_id,
             workspace=workspace_id,
-            endpoint=values["endpoint"],
+            endpoint_id=values["endpoint"],
             provider=provider,
             smtp_account_name=values["account"],
             content_type=values["content_type"],

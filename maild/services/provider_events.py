@@ -25,7 +25,6 @@ from maild.services.report_watch import Heard
 logger = log.get(__name__)
 
 BATCH = 200
-PAGE_MAX = 200
 RAW_SHOWN_MAX_BYTES = 64 * 1024
 """So much of a payload is shown in a list."""
 TOO_EARLY = "The message is being sent right now; this is tried again in a moment."
@@ -269,12 +268,6 @@ def _raw_of(row: Any) -> str:
     if raw is not None:
         return raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False)
     return clean_text(bytes(row.shown).decode(errors="replace"))
-
-
-def list_of_message(message_id: Any) -> list[ProviderEvent]:
-    """What was reported about a message, oldest first."""
-    query = ProviderEvent.select().where(ProviderEvent.message_id == message_id)
-    return list(query.order_by(ProviderEvent.id).limit(PAGE_MAX))
 
 
 def _conditions(workspace_id: int, filter_: Filter) -> list[Any]:

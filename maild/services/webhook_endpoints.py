@@ -17,8 +17,9 @@ from maild import config, log
 from maild.db import database, execute_prepared
 from maild.domain import webhook_setup
 from maild.domain.actor import Actor
+from maild.domain.provider_event import DSN
 from maild.domain.storable import clean_text
-from maild.domain.webhook_setup import DSN, SES
+from maild.domain.webhook_setup import SES
 from maild.errors import (
     Conflict,
     DecryptionError,
@@ -231,7 +232,7 @@ WHERE id = %(endpoint)s
 def refused(endpoint_id: int, reason: str) -> None:
     """Note that a request was refused. It changes a counter, and what is told of the endpoint.
 
-    GENERIC stands for maild's own format, which has a counter only.
+    GENERIC_ENDPOINT_ID stands for maild's own format, which has a counter only.
     """
     told = clean_text(reason)[:REFUSAL_MAX_CHARS]
     database.execute_sql(_REFUSED, {"endpoint": endpoint_id, "reason": told})

@@ -14,7 +14,8 @@ import peewee
 from maild import log
 from maild.db import database, execute_prepared
 from maild.domain.actor import Actor
-from maild.domain.webhook_setup import DSN, SES
+from maild.domain.provider_event import DSN
+from maild.domain.webhook_setup import SES
 from maild.errors import DecryptionError, FieldError, InvalidFields, NotFound, summarise
 from maild.models import WebhookEndpoint, WebhookSecret
 from maild.services import audit, secrets

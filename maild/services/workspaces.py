@@ -3,6 +3,9 @@
 from maild.errors import NotFound
 from maild.models import Workspace
 
+DEFAULT_WORKSPACE_ID = 1
+"""Whose a request, a report or a mail is that names no workspace: the first one's."""
+
 
 def require(workspace_id: int) -> None:
     """Raises NotFound where there is no such workspace.

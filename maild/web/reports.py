@@ -10,11 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from maild import clock
-from maild.domain.provider_event import ProviderEventType, RejectReason
+from maild.domain.provider_event import DSN, GENERIC, ProviderEventType, RejectReason
 from maild.domain.states import EventType, Status
 from maild.models import Event
 from maild.services import webhook_endpoints
-from maild.services.payloads import DSN, GENERIC
 from maild.services.report_watch import Troubled
 from maild.web import filters, words
 

@@ -21,7 +21,7 @@ from maild.models import (
     WebhookSecret,
     WebhookTally,
 )
-from maild.models.webhook_endpoint import GENERIC
+from maild.models.webhook_endpoint import GENERIC_ENDPOINT_ID
 from maild.services import smtp_accounts, webhook_endpoints, webhook_secrets
 from maild.services.smtp_accounts import NewSmtpAccount
 from maild.services.webhook_endpoints import Counts, State
@@ -343,8 +343,8 @@ def test_what_is_refused_is_counted_by_the_hour() -> None:
 
 def test_maild_own_format_has_a_counter_only() -> None:
     row = add()
-    webhook_endpoints.refused(GENERIC, "no signature")
-    webhook_endpoints.refused(GENERIC, "no signature")
+    webhook_endpoints.refused(GENERIC_ENDPOINT_ID, "no signature")
+    webhook_endpoints.refused(GENERIC_ENDPOINT_ID, "no signature")
     assert WebhookTally.get().refused_count == 2
     assert reload(row).last_refusal is None
 

@@ -21,7 +21,7 @@ from datetime import datetime
 from types import ModuleType
 from typing import Any
 
-from maild.domain.provider_event import ProviderEvent, ProviderEventType, RejectReason
+from maild.domain.provider_event import GENERIC, ProviderEvent, ProviderEventType, RejectReason
 from maild.transports.webhooks import mailgun, postmark, sendgrid, ses
 from maild.transports.webhooks.base import (
     BadSignature,
@@ -34,7 +34,6 @@ from maild.transports.webhooks.base import (
 )
 from maild.transports.webhooks.fields import iso_time, mapping, text, unix_time
 
-NAME = "generic"
 MAX_ENTRIES = 1000
 FOREIGN: Mapping[str, ModuleType] = {
     "ses": ses,
@@ -219,7 +218,7 @@ def parse_entry(entry: object) -> Entry:
         if provider.is_record(entry):
             events = provider.parse_record(entry)
             return Entry(provider=name, workspace_id=workspace_id, events=events)
-    return Entry(provider=NAME, workspace_id=workspace_id, events=[_own_event(entry)])
+    return Entry(provider=GENERIC, workspace_id=workspace_id, events=[_own_event(entry)])
 
 
 def _workspace_id(entry: dict[str, Any]) -> int | None:
