@@ -1,5 +1,5 @@
 """The command line: `maild run | migrate | send | intake | doctor | keys | trail`, and what `run`
-starts.
+starts. `maild people` is in `cli_people`.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from maild import config, db, errors, scheduler, worker
+from maild import cli_people, config, db, errors, scheduler, worker
 from maild.domain.actor import COMMAND_LINE
 from maild.services import (
     account_health,
@@ -259,7 +259,7 @@ def trail_group() -> None:
 
 
 @trail_group.command("verify")
-@click.option("--workspace", "workspace_id", type=click.IntRange(min=1), help="All unless given.")
+@click.option("--workspace", "workspace_id", type=click.IntRange(min=0), help="All unless given.")
 @click.option(
     "--kept",
     metavar="COUNT:HASH",
@@ -286,6 +286,9 @@ def verify_trail(workspace_id: int | None, kept: str | None) -> None:
                 sys.exit(1)
             click.echo(f"workspace {each}: {verdict.head.seq} entries, head {verdict.head}")
     click.echo("Keep these heads outside of the database, for --kept.")
+
+
+cli.add_command(cli_people.group)
 
 
 def _parse_head(text: str) -> audit.Head:

@@ -81,7 +81,10 @@ class Webhooks:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a web, worker, scheduler or CLI process."""
+    """All settings of a web, worker, scheduler or CLI process.
+
+    `signup_mode`: who may sign up; `open` everybody, `invite` who was invited, `closed` nobody.
+    """
 
     env: str
     addr: Addr
@@ -93,6 +96,7 @@ class Settings:
     transactional: StreamRules
     marketing: StreamRules
     api_key_header: str
+    signup_mode: str
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     admin_api_key: str = field(repr=False)
     operator_api_key: str = field(repr=False)
@@ -226,6 +230,11 @@ def _settings(r: "_Reader") -> Settings:
         transactional=_stream(r, "TRANSACTIONAL", lifetime="2d"),
         marketing=_stream(r, "MARKETING", lifetime="4d"),
         api_key_header=r.get("API_KEY_HEADER", "X-API-Key", kinds.header_name),
+        signup_mode=r.get(
+            "SIGNUP_MODE",
+            "invite" if r.is_production else "open",
+            kinds.choice("open", "invite", "closed"),
+        ),
         trusted_proxies=r.get("TRUSTED_PROXIES", "none", kinds.networks),
         admin_api_key=admin,
         operator_api_key=operator,

@@ -10,6 +10,7 @@
     |   +-- SmtpValidationFailed 400  smtp_validation_failed
     +-- Unauthenticated          401  unauthenticated
     |   +-- BadSignature         401  bad_signature
+    |   +-- SignInNeeded         401  sign_in_needed
     +-- Forbidden                403  forbidden
     +-- NotFound                 404  not_found
     +-- Conflict                 409  conflict
@@ -126,6 +127,13 @@ class BadSignature(Unauthenticated):
 
     code = "bad_signature"
     title = "The signature does not hold"
+
+
+class SignInNeeded(Unauthenticated):
+    """A person has to log in first, in a browser."""
+
+    code = "sign_in_needed"
+    title = "Log in first"
 
 
 class Forbidden(MaildError):

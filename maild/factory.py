@@ -12,8 +12,9 @@ from maild import api, config, log, queue, web
 from maild.api import endpoint
 from maild.api import errors as api_errors
 from maild.errors import MaildError
-from maild.services import api_key_uses, intake, processes, unsubscribe_links
+from maild.services import api_key_uses, intake, processes
 from maild.web import errors as web_errors
+from maild.web import headers
 
 ROOT = Path(__file__).resolve().parents[1]
 DISCARD_MAX_BYTES = 64 * 1024 * 1024
@@ -52,7 +53,7 @@ def build_app() -> Flask:
     app.after_request(_end_request)
     app.register_error_handler(Exception, _answer_error)
     api.register(app)
-    web.register(app)
+    web.register(app, without_csrf=api.BLUEPRINTS)
     return app
 
 
@@ -83,7 +84,7 @@ def _path_to_log() -> str:
     """The path, but for the token of an unsubscribe link or a webhook endpoint: whoever has it can
     use it.
     """
-    for start in (unsubscribe_links.PATH, *intake.TOKEN_PATHS):
+    for start in (*headers.SECRET_PATHS, *intake.TOKEN_PATHS):
         if request.path.startswith(start):
             return f"{start}..."
     return request.path

@@ -32,8 +32,11 @@ bind = structlog.contextvars.bind_contextvars
 clear = structlog.contextvars.clear_contextvars
 
 
-def configure(level: str, *, fmt: str) -> None:
-    """Send all logs, ours and the libraries', to standard output as `json` or `console` lines."""
+def configure(level: str, *, fmt: str, is_program: bool = False) -> None:
+    """Send all logs, ours and the libraries', to standard output as `json` or `console` lines; of a
+    program, whose standard output is what it was asked for, to standard error.
+    """
+    stream = sys.stderr if is_program else sys.stdout
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -51,7 +54,7 @@ def configure(level: str, *, fmt: str) -> None:
     else:
         last = [
             structlog.dev.ConsoleRenderer(
-                colors=sys.stdout.isatty(),
+                colors=stream.isatty(),
                 pad_event_to=28,
                 # Never the local variables of a frame: they hold keys, passwords and bodies.
                 exception_formatter=structlog.dev.plain_traceback,
@@ -67,7 +70,7 @@ def configure(level: str, *, fmt: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -16,11 +16,13 @@ from maild.services import (
     freezes,
     lifetimes,
     locks,
+    mailed_links,
     periodic_jobs,
     processes,
     providers,
     report_watch,
     rescues,
+    sessions,
     soft_bounces,
     webhook_endpoints,
     workers,
@@ -86,6 +88,8 @@ def take_stock() -> None:
             _run(acceptance.prune)
             _run(webhook_endpoints.prune)
             _run(soft_bounces.prune)
+            _run(sessions.prune)
+            _run(mailed_links.prune)
             _run(report_watch.check)
             _run(conservation.check)
 

@@ -18,30 +18,35 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import argon2
 import pytest
 import structlog
 from flask import Flask
 from flask.testing import FlaskClient
 from xdist.scheduler import WorkStealingScheduling
 
-from maild import config, db, factory, log, queue
+from maild import clock, config, db, factory, log, queue
 from maild.config import Settings
+from maild.domain.role import Role
 from maild.local import home as homes
 from maild.local import postgres, valkey
-from maild.models import Message
+from maild.models import Member, Message, Person
 from maild.services import (
     acceptance,
     link_keys,
     messages,
     migrations,
+    passwords,
     policies,
     processes,
     recorder,
     sending,
+    sessions,
     workers,
 )
 from maild.services.messages import NewMessage
 from maild.services.workers import Lease
+from maild.web import throttle
 
 # Tests start maild as a process some hundred times. Where each has to compile all of it first,
 # because the surroundings forbid to keep the bytecode, that is a good part of the whole run.
@@ -51,6 +56,7 @@ sys.dont_write_bytecode = False
 ADMIN_KEY = "test-admin-key-0123456789abcdef"
 OPERATOR_KEY = "test-operator-key-0123456789abc"
 WORKSPACE_A, WORKSPACE_B = 1, 2
+PASSWORD = "a quiet river at dawn"
 LONG = {"crash", "browser"}
 """Marks of tests that take seconds."""
 # In one round trip, without a query builder: every test pays for it. What belongs to a workspace
@@ -63,7 +69,9 @@ EMPTY = f"""
     DELETE FROM account_tallies;
     DELETE FROM periodic_jobs;
     DELETE FROM webhook_tallies;
-    INSERT INTO workspaces (id, name) VALUES ({WORKSPACE_A}, 'Default'), ({WORKSPACE_B}, 'Other')
+    DELETE FROM people;
+    INSERT INTO workspaces (id, name)
+    VALUES (0, 'maild'), ({WORKSPACE_A}, 'Default'), ({WORKSPACE_B}, 'Other')
 """
 
 
@@ -113,6 +121,8 @@ def session_settings(postgres_dsn: str, redis_url: str) -> Iterator[Settings]:
     processes.start(settings, name="test")
     with db.connection():
         migrations.apply()
+        # The workspaces of every test are given their numbers; others come behind them.
+        db.database.execute_sql("SELECT setval('workspaces_id_seq', 100)")
     yield settings
     queue.close()
     db.database.close_all()
@@ -156,6 +166,7 @@ def built_app(session_settings: Settings) -> Flask:
     """
     app = factory.build_app()
     app.testing = True
+    throttle.limiter.enabled = False  # tests of one address are not one visitor
     return app
 
 
@@ -167,8 +178,70 @@ def app(built_app: Flask, database: None, settings: Settings) -> Flask:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """A client of the whole application, as from this machine."""
+    """A client of the whole application, as from this machine; nobody is signed in."""
     return client_of(app)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> None:
+    """Hash as cheaply as can be: what a good hash costs is of no interest to any test."""
+    passwords.hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture
+def make_person(database: None) -> Callable[..., Person]:
+    """Call with an address to make a person, who is a member of workspace A unless said otherwise
+    (`role` None: of none). Their password is PASSWORD.
+    """
+
+    def make(
+        email: str,
+        role: Role | str | None = Role.ADMIN,
+        *,
+        workspace_id: int = WORKSPACE_A,
+        is_verified: bool = True,
+        **fields: object,
+    ) -> Person:
+        values: dict[str, object] = {
+            "name": email.partition("@")[0].capitalize(),
+            "email": email,
+            "password_hash": passwords.make_hash(PASSWORD),
+            "email_verified_at": clock.now() if is_verified else None,
+        }
+        person = Person.create(**{**values, **fields})
+        if role is not None:
+            Member.insert(workspace=workspace_id, person=person.id, role=Role(role)).execute()
+        return person
+
+    return make
+
+
+@pytest.fixture
+def sign_in(app: Flask) -> Callable[..., FlaskClient]:
+    """Call with a person to have a client in whose browser they are signed in."""
+
+    def start(person: Person, *, workspace_id: int | None = None) -> FlaskClient:
+        client = client_of(app)
+        client.set_cookie(*session_cookie(app, person, workspace_id=workspace_id))
+        return client
+
+    return start
+
+
+def session_cookie(
+    app: Flask, person: Person, *, workspace_id: int | None = None
+) -> tuple[str, str]:
+    """The name and value of the cookie of somebody who has just logged in."""
+    token = sessions.start(
+        person.id,
+        is_remembered=False,
+        ip="127.0.0.1",
+        user_agent="a test",
+        workspace_id=workspace_id,
+    )
+    signer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
+    value = signer.dumps({"_user_id": token, "_fresh": True})
+    return app.config["SESSION_COOKIE_NAME"], value
 
 
 def client_of(app: Flask) -> FlaskClient:

@@ -40,7 +40,8 @@ def stack(session_settings: Settings) -> dict[str, str]:
 def test_help_lists_the_commands() -> None:
     done = maild("--help")
     assert done.returncode == 0
-    for command in ("run", "migrate", "send", "intake", "doctor", "worker", "scheduler", "keys"):
+    shown = "run migrate send intake doctor worker scheduler keys trail people"
+    for command in shown.split():
         assert f"  {command}  " in done.stdout
 
 
@@ -84,8 +85,8 @@ def test_a_process_refuses_to_start_on_a_pending_migration(
         done = python(*arguments, **{**stack, "POSTGRES_DSN": dsn})
         assert done.returncode == 1
         assert (
-            "lacks migrations: 0001_initial, 0002_delivery, 0003_safety, 0004_feedback."
-            " Run: maild migrate" in done.stderr
+            "lacks migrations: 0001_initial, 0002_delivery, 0003_safety, 0004_feedback,"
+            " 0005_people. Run: maild migrate" in done.stderr
         )
     finally:
         with admin.cursor() as cursor:

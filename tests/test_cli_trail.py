@@ -31,12 +31,13 @@ def tamper() -> None:
 
 
 def test_it_prints_a_head_for_each_workspace(verify) -> None:
-    heads = [audit.verify(workspace_id).head for workspace_id in (WORKSPACE_A, WORKSPACE_B)]
+    heads = [audit.verify(workspace_id).head for workspace_id in (0, WORKSPACE_A, WORKSPACE_B)]
     done = verify()
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        f"workspace 1: 2 entries, head {heads[0]}",
-        f"workspace 2: 1 entries, head {heads[1]}",
+        f"workspace 0: 0 entries, head {heads[0]}",
+        f"workspace 1: 2 entries, head {heads[1]}",
+        f"workspace 2: 1 entries, head {heads[2]}",
         "Keep these heads outside of the database, for --kept.",
     ]
 
@@ -66,7 +67,7 @@ def test_it_compares_with_a_head_that_was_kept(verify) -> None:
     [
         (("--kept", f"1:{'0' * 64}"), "--workspace"),
         (("--workspace", "1", "--kept", "nonsense"), "hexadecimal"),
-        (("--workspace", "0"), "0"),
+        (("--workspace", "-1"), "-1"),
         (("--workspace", "99"), "There is no workspace 99"),
     ],
 )

@@ -544,7 +544,7 @@ def test_the_example_shows_the_defaults():
     unchanged = {
         name: value
         for name, value in shown.items()
-        if name not in {"APP_ENV", "LOG_FORMAT", "SMTP_SECURITY", "SMTP_HOSTNAME"}
+        if name not in {"APP_ENV", "LOG_FORMAT", "SIGNUP_MODE", "SMTP_SECURITY", "SMTP_HOSTNAME"}
         and name != "ALLOWED_PRIVATE_NETWORKS"  # production has a default of its own
         and name not in DEVELOPMENT_DEFAULTS
     }

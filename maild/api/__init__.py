@@ -21,6 +21,7 @@ from maild.api import (
 )
 
 __all__ = [
+    "BLUEPRINTS",
     "api_keys",
     "audit",
     "freezes",
@@ -37,8 +38,10 @@ __all__ = [
 ]
 
 
+BLUEPRINTS = (endpoint.blueprint, openapi.blueprint, health.blueprint)
+
+
 def register(app: Flask) -> None:
     """Add every route of the API to the application."""
-    app.register_blueprint(endpoint.blueprint)
-    app.register_blueprint(openapi.blueprint)
-    app.register_blueprint(health.blueprint)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)

@@ -207,7 +207,7 @@ def _banner(settings: LocalSettings, seconds: float) -> str:
     return f"""
 maild is ready, after {seconds:.1f} s.
 
-  Console        http://{web}/ui
+  Console        http://{web}/ (sign up there)
   {"Mail goes to " if settings.smtp_host else "Inbox        "}  {mail}
   Admin key      {settings.admin_api_key}
   Operator key   {settings.operator_api_key}

@@ -8,12 +8,17 @@ from maild.models.conservation_check import ConservationCheck
 from maild.models.event import Event
 from maild.models.freeze import Freeze
 from maild.models.idempotency_key import IdempotencyKey
+from maild.models.invitation import Invitation
 from maild.models.link_key import LinkKey
+from maild.models.mailed_link import MailedLink
+from maild.models.member import Member
 from maild.models.message import Message
 from maild.models.message_body import MessageAttachment, MessageBody
 from maild.models.periodic_job import PeriodicJob
+from maild.models.person import Person, RecoveryCode
 from maild.models.policy import PolicyVersion
 from maild.models.provider_event import ProviderEvent
+from maild.models.session import Session
 from maild.models.smtp_account import SmtpAccount
 from maild.models.soft_bounce import SoftBounce
 from maild.models.suppression import Suppression
@@ -54,6 +59,12 @@ ALL = (
     WebhookPayload,
     ProviderEvent,
     SoftBounce,
+    Person,
+    RecoveryCode,
+    Member,
+    Session,
+    Invitation,
+    MailedLink,
 )
 """Every model, in an order in which the tables can be created."""
 
@@ -70,14 +81,20 @@ __all__ = [
     "Event",
     "Freeze",
     "IdempotencyKey",
+    "Invitation",
     "LimitTally",
     "LinkKey",
+    "MailedLink",
+    "Member",
     "Message",
     "MessageAttachment",
     "MessageBody",
     "PeriodicJob",
+    "Person",
     "PolicyVersion",
     "ProviderEvent",
+    "RecoveryCode",
+    "Session",
     "SmtpAccount",
     "SoftBounce",
     "Suppression",

@@ -150,6 +150,14 @@ Message.add_index(
 )
 Message.add_index(
     Message.workspace,
+    Message.status,
+    Message.updated_at,
+    where=peewee.SQL("status IN ('failed', 'unknown')"),
+    name="messages_gone_wrong",
+)
+"""What has gone wrong lately, however much went wrong before."""
+Message.add_index(
+    Message.workspace,
     Message.to_email,
     Message.created_at,
     Message.id,

@@ -35,6 +35,8 @@ NAME_MAX_CHARS = 64
 REASON_MAX_CHARS = 500
 NETWORKS_MAX = 100
 
+NO_SUCH = "There is no such API key in this workspace."
+
 _KEY = re.compile(rf"{START}[A-Za-z0-9_-]{{43}}")
 
 # An expiry is judged by Postgres' clock, so that all processes agree.
@@ -218,7 +220,7 @@ def hash_of(key: str) -> bytes:
 def _get(workspace_id: int, key_id: int) -> ApiKey:
     row: ApiKey | None = ApiKey.get_or_none(ApiKey.id == key_id, ApiKey.workspace == workspace_id)
     if row is None:
-        raise NotFound("There is no such API key in this workspace.")
+        raise NotFound(NO_SUCH)
     return row
 
 

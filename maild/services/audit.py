@@ -172,15 +172,20 @@ def list_workspace_ids() -> list[int]:
     return [workspace.id for workspace in Workspace.select().order_by(Workspace.id)]
 
 
+def get_head(workspace_id: int) -> Head:
+    """The end of a workspace's log as it is kept, not checked. Raises NotFound."""
+    row = AuditHead.get_or_none(AuditHead.workspace == workspace_id)
+    if row is None:
+        workspaces.require(workspace_id)
+    return Head(row.seq, bytes(row.hash)) if row else Head(0, FIRST_HASH)
+
+
 def verify(workspace_id: int, *, kept: Head | None = None) -> Verdict:
     """Go through the whole log and compare it with its head, and with an earlier head that was
     `kept` elsewhere. Entries that are written meanwhile do no harm. Raises NotFound.
     """
     # The head first: all that it vouches for is committed with it, and never changes.
-    row = AuditHead.get_or_none(AuditHead.workspace == workspace_id)
-    if row is None:
-        workspaces.require(workspace_id)
-    head = Head(row.seq, bytes(row.hash)) if row else Head(0, FIRST_HASH)
+    head = get_head(workspace_id)
     return Verdict(workspace_id, head, _find_problem(workspace_id, head, kept))
 
 

@@ -104,10 +104,10 @@ def list_due_lanes() -> list[Lane]:
     return [Lane(*row[:3]) for row in database.execute_sql(_LIST_LANES, (LANES_MAX,)).fetchall()]
 
 
-def find_oldest_due_seconds() -> float | None:
-    """How long the oldest due message of all lanes has waited; None where nothing is due."""
+def find_oldest_due_seconds(workspace_id: int) -> float | None:
+    """How long the oldest due message of a workspace has waited; None where nothing is due."""
     rows = database.execute_sql(_LIST_LANES, (LANES_MAX,)).fetchall()
-    return max((row[3] for row in rows), default=None)
+    return max((row[3] for row in rows if row[1] == workspace_id), default=None)
 
 
 # The rules of the lane are read once, and each message is looked up by itself: suppressions and

@@ -7,6 +7,7 @@ import peewee
 
 from maild import db, queue
 from maild.db import database
+from maild.domain.states import PRIORITY
 from maild.errors import MaildError, Unavailable
 from maild.services import claims, conservation, migrations, workers
 
@@ -54,21 +55,29 @@ def check_conservation() -> Check:
     return _run("conservation", _check_conservation)
 
 
+# The streams by their priorities: so the index of queued mail finds the workspace's part of it.
 _DEPTH = """
 SELECT
     (SELECT count(*) FROM (SELECT FROM messages
-        WHERE status = 'queued' AND next_attempt_at <= now() LIMIT %(max)s) due),
+        WHERE status = 'queued' AND priority = ANY(%(priorities)s) AND workspace_id = %(workspace)s
+            AND next_attempt_at <= now() LIMIT %(max)s) due),
     (SELECT count(*) FROM (SELECT FROM messages
-        WHERE status = 'queued' AND next_attempt_at > now() LIMIT %(max)s) later),
+        WHERE status = 'queued' AND priority = ANY(%(priorities)s) AND workspace_id = %(workspace)s
+            AND next_attempt_at > now() LIMIT %(max)s) later),
     (SELECT count(*) FROM (SELECT FROM messages
-        WHERE status = 'sending' LIMIT %(max)s) held)
+        WHERE status = 'sending' AND workspace_id = %(workspace)s LIMIT %(max)s) held)
 """
 
 
-def measure_queue() -> QueueDepth:
-    """How much waits, and how long the oldest due message has."""
-    due, later, sending = database.execute_sql(_DEPTH, {"max": DEPTH_MAX}).fetchone()
-    return QueueDepth(due, later, sending, claims.find_oldest_due_seconds())
+def measure_queue(workspace_id: int) -> QueueDepth:
+    """How much of the workspace's mail waits, and how long the oldest due message has."""
+    parameters = {
+        "workspace": workspace_id,
+        "priorities": sorted(PRIORITY.values()),
+        "max": DEPTH_MAX,
+    }
+    due, later, sending = database.execute_sql(_DEPTH, parameters).fetchone()
+    return QueueDepth(due, later, sending, claims.find_oldest_due_seconds(workspace_id))
 
 
 def _run(name: str, check: Callable[[], str | None]) -> Check:

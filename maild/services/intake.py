@@ -71,13 +71,30 @@ def take_native(provider: str, token: str, request: Request) -> None:
 
 
 def take_mail(token: str, request: Request) -> None:
-    """Store a bounce mail or abuse report that came to an endpoint. Raises as `take_native`."""
+    """Store a bounce mail or abuse report that came to an endpoint. Raises as `take_native`.
+
+    One of maild's own mail is maild's own, whoever's endpoint took it: it may have the link in it
+    that only its recipient is to see.
+    """
     endpoint, keys = _find(DSN, token)
     if len(request.body) > MAIL_MAX_BYTES:
         raise PayloadTooLarge("The mail is larger than 10 MB.")
     _verify(endpoint, lambda: base.check_basic_auth(request, keys))
-    _store(endpoint, request, headers={})
+    if _is_of_mailds_own(request.body):
+        with db.connection():
+            payloads.take_mail(workspaces.MAILDS_OWN_ID, request.body)
+    else:
+        _store(endpoint, request, headers={})
     queue.enqueue(HINT)
+
+
+def _is_of_mailds_own(mail: bytes) -> bool:
+    try:
+        events = payload_events.parse_mail(mail)
+    except Exception:  # what cannot be read will be a dead letter of the endpoint's workspace
+        return False
+    with db.connection():
+        return report_links.find_workspace(events) == workspaces.MAILDS_OWN_ID
 
 
 def _read_mail(mail: bytes) -> list[Event]:
@@ -112,7 +129,9 @@ def take_piped(mail: bytes, *, workspace_id: int | None = None) -> Piped:
     events = _read_mail(mail)
     with db.connection():
         if workspace_id is None:
-            workspace_id = report_links.find_workspace(events) or workspaces.DEFAULT_WORKSPACE_ID
+            workspace_id = report_links.find_workspace(events)
+        if workspace_id is None:
+            workspace_id = workspaces.DEFAULT_WORKSPACE_ID
         workspaces.require(workspace_id)
         payload = payloads.take_mail(workspace_id, mail)
     queue.enqueue(HINT)

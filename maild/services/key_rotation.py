@@ -36,6 +36,11 @@ SOURCES = {
         "link key",
         "UPDATE link_keys SET secret_encrypted = %s WHERE id = %s AND secret_encrypted = %s",
     ),
+    "people": Source(
+        "totp_secret",
+        "second factor",
+        "UPDATE people SET totp_secret_encrypted = %s WHERE id = %s AND totp_secret_encrypted = %s",
+    ),
     "smtp_accounts": Source(
         "password",
         "SMTP account",
@@ -98,6 +103,9 @@ SELECT workspace_id, source, id, name, blob FROM (
     SELECT workspace_id, 'link_keys' AS source, id, id::text AS name, secret_encrypted AS blob
     FROM link_keys WHERE workspace_id >= %(workspace)s
     UNION ALL
+    SELECT 0, 'people', id, email, totp_secret_encrypted
+    FROM people WHERE %(workspace)s <= 0 AND totp_secret_encrypted IS NOT NULL
+    UNION ALL
     SELECT workspace_id, 'smtp_accounts', id, name, password_encrypted
     FROM smtp_accounts WHERE workspace_id >= %(workspace)s AND password_encrypted IS NOT NULL
     UNION ALL
@@ -115,6 +123,8 @@ ORDER BY workspace_id, source, id LIMIT %(limit)s
 _COUNT = """
 SELECT count(*) FROM (
     SELECT secret_encrypted AS blob FROM link_keys
+    UNION ALL
+    SELECT totp_secret_encrypted FROM people
     UNION ALL
     SELECT password_encrypted FROM smtp_accounts
     UNION ALL

@@ -14,9 +14,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from maild import log
 from maild.db import database
 from maild.domain.actor import Actor
-from maild.errors import NotFound
 from maild.models import LinkKey
-from maild.services import audit, secrets
+from maild.services import audit, secrets, workspaces
 
 SECRET_BYTES = 64  # RFC 5297 6.3: the two keys of AES-256
 FRESH_SECONDS = 60
@@ -75,7 +74,7 @@ def rotate(workspace_id: int, *, by: Actor) -> int:
     Other processes take it up within FRESH_SECONDS. Raises NotFound.
     """
     with database.atomic():
-        _take_turns(workspace_id)
+        workspaces.take_turns(workspace_id)
         key = _make(workspace_id)
         audit.record(
             workspace_id,
@@ -109,18 +108,8 @@ def _newest(workspace_id: int) -> Key | None:
 def _make_first(workspace_id: int) -> Key:
     """Of two at once one makes it, and the other takes that one: all sign alike."""
     with database.atomic():
-        _take_turns(workspace_id)
+        workspaces.take_turns(workspace_id)
         return _newest(workspace_id) or _make(workspace_id)
-
-
-# Not FOR UPDATE: that would keep everybody waiting who stores a message of the workspace.
-_TAKE_TURNS = "SELECT FROM workspaces WHERE id = %s FOR NO KEY UPDATE"
-
-
-def _take_turns(workspace_id: int) -> None:
-    """Two that make keys of a workspace: the second waits here. Raises NotFound."""
-    if not database.execute_sql(_TAKE_TURNS, (workspace_id,)).fetchall():
-        raise NotFound(f"There is no workspace {workspace_id}.")
 
 
 def _make(workspace_id: int) -> Key:

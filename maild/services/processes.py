@@ -4,10 +4,15 @@ from maild import config, db, log, queue
 from maild.services import migrations
 
 
-def start(settings: config.Settings, *, name: str, pool_size: int | None = None) -> None:
-    """Set the process up as `name` (`web`, `worker`, ...). Opens no connection yet."""
+def start(
+    settings: config.Settings, *, name: str, pool_size: int | None = None, is_program: bool = False
+) -> None:
+    """Set the process up as `name` (`web`, `worker`, ...). Opens no connection yet.
+
+    `is_program`: it prints what it was asked for, and its log must stay out of that.
+    """
     config.install(settings)
-    log.configure(settings.log_level, fmt=settings.log_format)
+    log.configure(settings.log_level, fmt=settings.log_format, is_program=is_program)
     db.init(
         settings.postgres_dsn,
         pool_size=pool_size or settings.postgres_pool_size,

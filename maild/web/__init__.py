@@ -1,17 +1,79 @@
 """The web: HTML for people. One file per noun; the manners they share stand beside them."""
 
-from flask import Flask
+from flask import Blueprint, Flask
+from flask_wtf import CSRFProtect
 from htmx_flask import Htmx
 
-from maild.web import access, assets, filters, headers, home, logs, messages, overview, unsubscribes
+from maild.web import (
+    access,
+    api_keys,
+    assets,
+    audit,
+    cookies,
+    dashboard,
+    email_checks,
+    filters,
+    headers,
+    home,
+    invitations,
+    joining,
+    logs,
+    members,
+    messages,
+    overview,
+    password_resets,
+    profile,
+    security,
+    settings,
+    sign_in,
+    sign_up,
+    styleguide,
+    throttle,
+    unsubscribes,
+    workspaces,
+)
+
+GUARDED = (
+    home,
+    sign_in,
+    sign_up,
+    password_resets,
+    email_checks,
+    joining,
+    dashboard,
+    overview,
+    logs,
+    messages,
+    settings,
+    profile,
+    security,
+    workspaces,
+    members,
+    invitations,
+    api_keys,
+    audit,
+    styleguide,
+)
+"""What people come to in a browser. The unsubscribe links stand apart: a token lets in, and mail
+programs that post to them know of no form.
+"""
 
 
-def register(app: Flask) -> None:
-    """Add every page to the application, with the headers, filters and files that they need."""
+def register(app: Flask, *, without_csrf: tuple[Blueprint, ...]) -> None:
+    """Add every page to the application, with the headers, filters and files that they need.
+
+    `without_csrf` is what no browser is signed in to.
+    """
     Htmx(app)
+    cookies.configure(app)
     assets.register(app)
     filters.register(app)
-    app.before_request(access.guard)
+    access.register(app, {noun.blueprint.name for noun in GUARDED})
+    throttle.register(app)
+    csrf = CSRFProtect(app)
+    for blueprint in (*without_csrf, unsubscribes.blueprint):
+        csrf.exempt(blueprint)
     app.after_request(headers.add)
-    for noun in (home, overview, logs, messages, unsubscribes):
+    for noun in (*GUARDED, unsubscribes):
         app.register_blueprint(noun.blueprint)
+    access.check_declared(app)

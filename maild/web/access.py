@@ -1,70 +1,252 @@
-"""Who may see the console, and whose mail it shows.
+"""Who may see what: every page of these blueprints needs a person who is signed in, and what it
+changes needs a role, unless its view says otherwise.
 
-maild has no sign-in yet. Until it has, the console is for a person at this very machine, in
-development: everything under /ui is refused to anybody else, whatever the route.
+A view says so with `public`, `personal` or `allow`. What says nothing may be read by every member
+of the workspace that the session shows; a view that takes anything but GET has to say
+(`check_declared`).
 """
 
-import ipaddress
+import contextlib
 import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from flask import request
+from flask import Flask, current_app, g, request, session, url_for
+from flask_login import LoginManager, UserMixin, current_user
+from werkzeug.wrappers import Response as BaseResponse
 
-from maild import config
-from maild.errors import Forbidden
+from maild import config, db, log
+from maild.domain import client_address
+from maild.domain.actor import Actor
+from maild.domain.role import ADMINS, OPERATORS, READERS, Roles, words
+from maild.errors import Conflict, Forbidden, SignInNeeded, Unavailable
+from maild.services import sessions
+from maild.services.sessions import Visitor
+from maild.services.workspaces import Membership
+from maild.web import headers, render
 
-PREFIX = "/ui"
+View = TypeVar("View", bound=Callable[..., Any])
+
 _LOOPBACK_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE)
-_PROXY_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+_PUBLIC, _PERSONAL = "public", "personal"
+
+AFTER = "after"
+"""Where the cookie keeps the path to go on to after logging in, if that is a secret."""
+
+ADMIN_NEEDED = "Only an admin of this workspace can do this."
+OPERATOR_NEEDED = "You are a viewer here: you see everything, and change nothing."
+"""What stands beside a button that is out of reach."""
+
+_guarded: set[str] = set()
 
 
-def guard() -> None:
-    """Before every request: raises Forbidden for a path that the caller may not see."""
-    if is_console(request.path) and (refusal := find_refusal()):
-        raise refusal
-    # The keys of development are known to everybody: a page from elsewhere, whose name resolves to
-    # this machine (DNS rebinding), must not use them.
-    if request.path.startswith("/v1/") and _is_private() and not _is_named_locally():
+class User(UserMixin):
+    """A visitor, as Flask-Login wants them: known by the token of their session."""
+
+    def __init__(self, token: str, visitor: Visitor) -> None:
+        self.id = token
+        self.visitor = visitor
+
+
+def public(view: View) -> View:
+    """Let everybody in, signed in or not."""
+    view.access = _PUBLIC  # type: ignore[attr-defined]
+    return view
+
+
+def personal(view: View) -> View:
+    """Let everybody in who is signed in, also those who belong to no workspace."""
+    view.access = _PERSONAL  # type: ignore[attr-defined]
+    return view
+
+
+def allow(roles: Roles) -> Callable[[View], View]:
+    """Let members in who have one of these roles."""
+
+    def mark(view: View) -> View:
+        view.access = roles  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def register(app: Flask, blueprints: set[str]) -> None:
+    """Guard these blueprints, and tell templates who is there."""
+    _guarded.update(blueprints)
+    # Its own context processor would ask the database on every page, also where that is away.
+    manager = LoginManager(app, add_context_processor=False)
+    manager.session_protection = None  # sessions are ours, and end on the server
+    manager.user_loader(_load)
+    app.before_request(guard)
+    app.context_processor(_describe)
+
+
+def check_declared(app: Flask) -> None:
+    """Raises AssertionError where a view that changes something does not say who may."""
+    for rule in app.url_map.iter_rules():
+        blueprint = rule.endpoint.partition(".")[0]
+        if blueprint in _guarded and (rule.methods or set()) - _SAFE:
+            view = app.view_functions[rule.endpoint]
+            assert hasattr(view, "access"), f"{rule.endpoint} does not say who may call it"
+
+
+def guard() -> BaseResponse | None:
+    """Before every request: what is answered in place of the view, if anything.
+
+    Raises Forbidden, Conflict, SignInNeeded, Unavailable.
+    """
+    _refuse_other_names()
+    if request.endpoint is None or request.blueprint not in _guarded:
+        return None
+    if request.method == "HEAD":
+        # RFC 9110 9.3.2: the same as GET, whose body the server then leaves out. A view that tells
+        # the first showing of a form from the sending of it shall not take HEAD for the latter.
+        request.method = "GET"
+    need = getattr(current_app.view_functions[request.endpoint], "access", READERS)
+    if need == _PUBLIC:
+        return None
+    visitor = find_visitor()
+    if visitor is None:
+        return _ask_to_sign_in()
+    log.bind(person_id=visitor.id)
+    if need == _PERSONAL:
+        return None
+    if visitor.workspace is None:
+        return render.go_to(url_for("dashboard.index"))
+    return _admit(visitor.workspace, need)
+
+
+def _admit(membership: Membership, need: Roles) -> BaseResponse | None:
+    """Let a member in who may, and whose page is of the workspace that the session shows."""
+    log.bind(workspace_id=membership.id)
+    if is_another_workspace(membership):
+        if request.method in _SAFE:
+            return render.reload()
+        raise Conflict(
+            f"You have gone over to the workspace “{membership.name}” in another tab, and this form"
+            " was made for another one. Nothing was changed. Go back, reload the page, and send it"
+            " again."
+        )
+    if membership.role not in need:
         raise Forbidden(
-            "In development maild answers only to the names 127.0.0.1, localhost and [::1]."
-            f" Use http://{config.current().addr}/v1 instead."
-        )
-
-
-def is_console(path: str) -> bool:
-    """Whether the path lies in the console."""
-    return path == PREFIX or path.startswith(f"{PREFIX}/")
-
-
-def find_refusal() -> Forbidden | None:
-    """Why the present caller may not see the console, or None where it is open."""
-    if config.current().is_production:
-        return Forbidden(
-            "The console needs sign-in, which this version of maild does not have, so it stays"
-            " closed in production. The API works: read messages with GET /v1/messages/logs."
-        )
-    if any(name in request.headers for name in _PROXY_HEADERS):
-        return Forbidden(
-            "The console opens only to a browser on the same machine, and this request came through"
-            f" a proxy. Open http://{config.current().addr}{PREFIX} there instead."
-        )
-    if not _is_loopback(request.remote_addr):
-        return Forbidden(
-            "The console opens only to a browser on the same machine, and this one is on another."
-            " To reach it from afar, forward the port over SSH:"
-            f" ssh -L {config.current().addr.port}:{config.current().addr} HOST"
-        )
-    # A name that an attacker owns may resolve to 127.0.0.1 (DNS rebinding); its pages stay outside.
-    if not _is_named_locally():
-        return Forbidden(
-            "The console answers only to the names 127.0.0.1, localhost and [::1]."
-            f" Open http://{config.current().addr}{PREFIX} instead."
+            f"This needs the role {words(need)}; you are {membership.role.value} in the workspace"
+            f" “{membership.name}”."
         )
     return None
 
 
+def find_visitor() -> Visitor | None:
+    """Who is signed in; None where nobody is. Raises Unavailable where only the database could
+    tell.
+    """
+    user = current_user
+    return user.visitor if user.is_authenticated else None
+
+
+def visitor() -> Visitor:
+    """Who is signed in, in a view that only they get to."""
+    found = find_visitor()
+    assert found is not None
+    return found
+
+
+def current_workspace() -> Membership:
+    """The workspace that the console shows, and what its visitor is in it."""
+    membership = visitor().workspace
+    assert membership is not None
+    return membership
+
+
 def current_workspace_id() -> int:
-    """The workspace whose mail the console shows."""
-    return 1
+    """The id of that workspace."""
+    return current_workspace().id
+
+
+def actor() -> Actor:
+    """The visitor, as the audit log names them."""
+    return Actor(visitor().email, ip=client_ip(), request_id=g.get("request_id"))
+
+
+def client_ip() -> str | None:
+    """From where the request comes."""
+    address = client_address.find(
+        request.remote_addr,
+        request.headers.get("X-Forwarded-For"),
+        config.current().trusted_proxies,
+    )
+    return None if address is None else str(address)
+
+
+def is_another_workspace(membership: Membership) -> bool:
+    """Whether the page that asks was made for another workspace than the session shows now.
+
+    A form must say for which; a poll may, and does so in a header.
+    """
+    named = request.headers.get("X-Workspace") or request.form.get("workspace_id")
+    if named is None:
+        return request.method not in _SAFE
+    return named != str(membership.id)
+
+
+def safe_path(url: str | None) -> str | None:
+    """`url` where it is a path of maild's own, to go on to after signing in; None for all else, so
+    that nobody is led elsewhere.
+    """
+    if not url or not url.startswith("/") or url.startswith("//"):
+        return None
+    return url if url.isprintable() and "\\" not in url else None
+
+
+def _load(token: str) -> User | None:
+    with db.connection():
+        visitor = sessions.find(token, ip=client_ip())
+    return None if visitor is None else User(token, visitor)
+
+
+def _ask_to_sign_in() -> BaseResponse:
+    if request.method not in _SAFE:
+        raise SignInNeeded(
+            "You are not signed in any more. Nothing was changed. Log in, go back, and send it"
+            " again."
+        )
+    path = render.current_path()
+    if path.startswith(headers.SECRET_PATHS):
+        session[AFTER] = path  # not into an address, which proxies write down
+        return render.go_to(url_for("sign_in.password"))
+    return render.go_to(url_for("sign_in.password", next=path))
+
+
+def _describe() -> dict[str, object]:
+    """What every template knows. Where the database is away, nobody is there; nor is anybody on
+    the pages behind links in mail, which know their reader by the link alone.
+    """
+    visitor = None
+    if request.blueprint is None or request.blueprint in _guarded:
+        with contextlib.suppress(Unavailable):
+            visitor = find_visitor()
+    membership = visitor.workspace if visitor else None
+    role = membership.role if membership else None
+    return {
+        "person": visitor,
+        "workspace": membership,
+        "workspaces": visitor.workspaces if visitor else (),
+        "can_admin": role in ADMINS,
+        "can_operate": role in OPERATORS,
+        "ADMIN_NEEDED": ADMIN_NEEDED,
+        "OPERATOR_NEEDED": OPERATOR_NEEDED,
+    }
+
+
+def _refuse_other_names() -> None:
+    """The keys of development are known to everybody, and whoever comes may sign up: a page from
+    elsewhere, whose name resolves to this machine (DNS rebinding), must get at neither.
+    """
+    if _is_private() and not _is_named_locally() and request.blueprint != "unsubscribes":
+        raise Forbidden(
+            "In development maild answers only to the names 127.0.0.1, localhost and [::1]."
+            f" Use http://{config.current().addr} instead."
+        )
 
 
 def _is_private() -> bool:
@@ -75,13 +257,3 @@ def _is_private() -> bool:
 
 def _is_named_locally() -> bool:
     return bool(_LOOPBACK_HOST.fullmatch(request.headers.get("Host", "")))
-
-
-def _is_loopback(remote: str | None) -> bool:
-    try:
-        address = ipaddress.ip_address(remote or "")
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return address.is_loopback

@@ -3,12 +3,14 @@
 from dataclasses import dataclass, field
 
 from flask import Response, make_response, render_template, request
+from flask_limiter import RateLimitExceeded
+from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as BaseResponse
 
 from maild import log
 from maild.errors import MaildError
-from maild.web import access, render
+from maild.web import access, filters, render, throttle
 
 logger = log.get(__name__)
 
@@ -17,6 +19,12 @@ _WORDS = {
     405: ("Method not allowed", "This address does not take that method."),
     413: ("Request too large", "The request is larger than 10 MB."),
 }
+_TOLD = {400, 403, 429}
+"""What may be an attack, or a page of ours that is wrong."""
+_STALE_FORM = (
+    "It was made for another session than yours is now. Nothing was changed. Go back, reload the"
+    " page, and send it again."
+)
 _CRASH = (
     "Something failed inside maild. Try again; if it stays, the log tells more under the id of this"
     " request, which stands below."
@@ -36,13 +44,19 @@ def answer(error: Exception) -> BaseResponse:
     if isinstance(error, HTTPException) and (error.code is None or error.code < 400):
         return error.get_response()  # a redirect
     problem = _problem(error)
+    if problem.status in _TOLD:
+        logger.warning(
+            "request.refused",
+            status=problem.status,
+            title=problem.title,
+            endpoint=request.endpoint,
+            ip=access.client_ip(),
+        )
     if render.wants_partial():  # maild.js shows it in a toast, and the page stays
         response = Response(problem.detail, status=problem.status, mimetype="text/plain")
     else:
-        in_console = access.is_console(request.path) and access.find_refusal() is None
         response = make_response(
-            render_template("errors/error.html", problem=problem, in_console=in_console),
-            problem.status,
+            render_template("errors/error.html", problem=problem), problem.status
         )
     response.headers.update(problem.headers)
     return response
@@ -53,6 +67,16 @@ def _problem(error: Exception) -> _Problem:
         retry_after = error.retry_after_seconds
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         return _Problem(error.status, error.title, error.detail, headers)
+    if isinstance(error, RateLimitExceeded):
+        seconds = throttle.retry_after_seconds()
+        return _Problem(
+            429,
+            "Too many tries",
+            f"That was too often. Try again in {filters.span(seconds)}.",
+            {"Retry-After": str(seconds)},
+        )
+    if isinstance(error, CSRFError):
+        return _Problem(400, "The form is too old", _STALE_FORM)
     if isinstance(error, HTTPException) and error.code is not None:
         title, detail = _WORDS.get(error.code, (error.name, error.description or error.name))
         headers = {}

@@ -9,11 +9,11 @@ from flask import Flask
 from jinja2 import StrictUndefined
 from markupsafe import Markup
 
-from maild import clock
+from maild import clock, config
 from maild.domain.states import UNFINISHED, Status
 from maild.models import Message
 from maild.services import message_log
-from maild.web import access, badges
+from maild.web import badges
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _RELATIVE_MAX_SECONDS = 30 * _DAY
@@ -33,10 +33,11 @@ def register(app: Flask) -> None:
         trouble=trouble,
     )
     app.jinja_env.globals.update(
+        signup_mode=lambda: config.current().signup_mode,
+        is_production=lambda: config.current().is_production,
         badge_of=badge_of,
         is_unfinished=is_unfinished,
         cursor_of=message_log.cursor_of,
-        current_workspace_id=access.current_workspace_id,
     )
 
 

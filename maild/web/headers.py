@@ -1,9 +1,9 @@
-"""The security headers of everything but the API. A view that sets its own policy keeps it."""
+"""The security headers, most of which only pages need. A view that sets its own policy keeps it."""
 
 from flask import Response, request
 
-from maild.services import unsubscribe_links
-from maild.web import access
+from maild import config
+from maild.services import invitations, mailed_links, unsubscribe_links
 
 _CSP = "; ".join(
     (
@@ -34,19 +34,32 @@ PREVIEW_CSP = "; ".join(
 """For somebody else's HTML: it may look like itself, and do nothing, not even load a picture."""
 
 
+SECRET_PATHS = (
+    unsubscribe_links.PATH,
+    mailed_links.CONFIRM_PATH,
+    mailed_links.RESET_PATH,
+    invitations.PATH,
+)
+"""What follows these is a token: whoever has the address can use it."""
+_HTTPS_SECONDS = 31_536_000
+
+
 def add(response: Response) -> Response:
     """After every request."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if config.current().public_url.startswith("https://"):
+        # RFC 6797. Not for the domains below: they are not maild's.
+        response.headers["Strict-Transport-Security"] = f"max-age={_HTTPS_SECONDS}"
     if request.path.startswith("/v1/"):
         return response
     response.headers.setdefault("Content-Security-Policy", _CSP)
-    response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    if access.is_console(request.path):
-        response.headers["Cache-Control"] = "no-store"
-    if request.path.startswith(unsubscribe_links.PATH):
-        # The path is a capability: it goes to no other site, into no cache and no index.
+    response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+    if not request.path.startswith("/static/"):
+        response.headers["Cache-Control"] = "no-store"  # pages differ from person to person
+    if request.path.startswith(SECRET_PATHS):
+        # They go to no other site, and into no index.
         response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["Cache-Control"] = "no-store"
         response.headers["X-Robots-Tag"] = "noindex, nofollow"
     return response

@@ -1,13 +1,14 @@
 """The front door: what maild is, and the way in."""
 
-from flask import Blueprint, render_template
+from flask import Blueprint, Response
 
-from maild.web import access
+from maild.web import access, render
 
 blueprint = Blueprint("home", __name__)
 
 
 @blueprint.get("/")
-def index() -> str:
+@access.public
+def index() -> Response:
     """In plain words, for somebody who has never heard of it."""
-    return render_template("pages/home.html", refusal=access.find_refusal())
+    return render.page("pages/home.html")

@@ -44,7 +44,8 @@ def index() -> Response:
         attention=reports.attention(facts.trouble.endpoints) if facts else [],
         dead_letters_max=DEAD_LETTERS_MAX,
         mark=mark,
-        curl=_curl() if facts and not facts.latest else None,
+        curl=_curl(access.current_workspace_id()) if facts and not facts.latest else None,
+        is_key_known=_is_key_known(),
     )
 
 
@@ -56,7 +57,7 @@ def _can_read(checks: list[Check]) -> bool:
 def _read() -> _Facts:
     workspace_id = access.current_workspace_id()
     return _Facts(
-        queue=health.measure_queue(),
+        queue=health.measure_queue(workspace_id),
         workers=workers.list_alive(),
         last_seen=workers.find_last_seen(),
         latest=message_log.list_page(workspace_id, limit=LATEST).messages,
@@ -76,19 +77,24 @@ def _mark(checks: list[Check], facts: _Facts | None) -> str:
     )
 
 
-def _curl() -> str:
-    """The command that sends a first message. Only the key of every development copy is shown."""
+def _is_key_known() -> bool:
+    """Whether the operator's key is the one of every development copy, which may be shown."""
     settings = config.current()
-    is_known = settings.operator_api_key == config.DEVELOPMENT_OPERATOR_KEY
-    key = (
-        settings.operator_api_key
-        if is_known and not settings.is_production
-        else "$OPERATOR_API_KEY"
-    )
+    is_everybodys = settings.operator_api_key == config.DEVELOPMENT_OPERATOR_KEY
+    return is_everybodys and not settings.is_production
+
+
+def _curl(workspace_id: int) -> str:
+    """The command that sends a first message. It names the workspace, for the operator's key is
+    good for every one, and does without a name only for the first.
+    """
+    settings = config.current()
+    key = settings.operator_api_key if _is_key_known() else "$API_KEY"
     return (
         f"curl {request.host_url}v1/messages \\\n"
         f'  -H "{settings.api_key_header}: {key}" \\\n'
         '  -H "Content-Type: application/json" \\\n'
-        '  -d \'{"from_email": "hello@example.com", "to_email": "ann@example.org",\n'
+        f'  -d \'{{"workspace_id": {workspace_id},\n'
+        '       "from_email": "hello@example.com", "to_email": "ann@example.org",\n'
         '       "subject": "A first message", "body_text": "It works."}\''
     )

@@ -1,11 +1,17 @@
 """Answers: a page for a browser, a partial for htmx. Only this module knows of HX headers."""
 
 import hashlib
+from urllib.parse import urlsplit
 
 from flask import Response, make_response, redirect, render_template
 from htmx_flask import make_response as make_htmx_response
 from htmx_flask import request
 from werkzeug.wrappers import Response as BaseResponse
+
+
+def page(template: str, /, *, status: int = 200, **context: object) -> Response:
+    """A page that has no partial."""
+    return make_response(render_template(template, **context), status)
 
 
 def page_or_partial(
@@ -33,6 +39,21 @@ def go_to(url: str) -> BaseResponse:
     if wants_partial():
         return make_htmx_response("", 200, redirect=url)
     return redirect(url, 303)
+
+
+def reload() -> Response:
+    """Show the page anew; for what it shows a part of has become another."""
+    return make_htmx_response("", 200, refresh=True)
+
+
+def current_path() -> str:
+    """The path, with its query, of the page that the person sees."""
+    url = request.htmx.current_url if wants_partial() else request.full_path
+    try:
+        parts = urlsplit(url or "/")
+    except ValueError:  # no URL at all
+        return "/"
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def digest(*facts: object) -> str:

@@ -1,23 +1,41 @@
-// What htmx does not do: colours, copying, ticking times, keys, and the manners of the live log.
+// What htmx does not do: toasts, menus, dialogs, the drawer, colours, copying, ticking times, keys, and
+// the manners of the live log. Every page works without it.
 (() => {
   "use strict";
 
   const ROWS_MAX = 200; // a live table keeps this many rows
   const WATCH_MAX = 100; // unfinished rows whose status is asked for again
   const TICK_MS = 1000;
-  const TOAST_MS = 6000;
+  const TOAST_MS = 10000;
+  const CHORD_MS = 1500; // between the two keys of `g l`
+  const BUSY_MS = 10000; // a form may be sent again after this, whatever came of it
 
   const all = (selector) => [...document.querySelectorAll(selector)];
   const one = (selector) => document.querySelector(selector);
 
   // --- Toasts -----------------------------------------------------------------------------------
 
+  // A toast goes by itself, but for one that can be undone or tells of trouble: that stays until somebody
+  // has seen it. While a pointer or the focus is on it, none goes.
+  function arm(box) {
+    if (box.matches(".bad") || box.querySelector("form")) return;
+    let timer;
+    const start = () => { timer = setTimeout(() => box.remove(), TOAST_MS); };
+    for (const name of ["pointerenter", "focusin"]) box.addEventListener(name, () => clearTimeout(timer));
+    for (const name of ["pointerleave", "focusout"]) box.addEventListener(name, start);
+    start();
+  }
+
+  let spoken; // one at a time of what scripts say
+
   function toast(text, kind = "info") {
-    const box = document.createElement("p");
-    box.className = `toast ${kind}`;
-    box.textContent = text;
-    one("#toasts").replaceChildren(box);
-    setTimeout(() => box.remove(), TOAST_MS);
+    const box = one("#toast").content.firstElementChild.cloneNode(true);
+    box.classList.replace("info", kind);
+    box.querySelector("p").textContent = text;
+    spoken?.remove();
+    spoken = box;
+    one("#toasts").append(box);
+    arm(box);
   }
 
   // --- Colours ----------------------------------------------------------------------------------
@@ -53,6 +71,78 @@
     setTimeout(() => button.classList.remove("copied"), 1500);
     toast("Copied");
   }
+
+  // --- Passwords --------------------------------------------------------------------------------
+
+  function reveal(button) {
+    const field = document.getElementById(button.dataset.reveal);
+    const isShown = field.type === "password";
+    field.type = isShown ? "text" : "password";
+    button.setAttribute("aria-pressed", String(isShown));
+    button.textContent = isShown ? "Hide" : "Show";
+  }
+
+  // --- Menus, dialogs, the drawer ---------------------------------------------------------------
+
+  function closeMenus(except) {
+    const open = all("details.menu[open]").filter((menu) => menu !== except);
+    for (const menu of open) menu.open = false;
+    return open;
+  }
+
+  // The <dialog> of a <details> is part of the page until now, and lies over it from now on.
+  function openDialog(dialog) {
+    const details = dialog.closest("details.opens");
+    if (details) details.open = true;
+    dialog.removeAttribute("open");
+    dialog.showModal();
+    const wrong = dialog.querySelector("[aria-invalid=true]");
+    (wrong || dialog.querySelector("[autofocus], input:not([type=hidden]), select, textarea"))?.focus();
+  }
+
+  function isBehind(dialog, event) {
+    const { left, right, top, bottom } = dialog.getBoundingClientRect();
+    return event.clientX < left || event.clientX > right || event.clientY < top || event.clientY > bottom;
+  }
+
+  document.addEventListener("close", (event) => {
+    const details = event.target.closest("details.opens");
+    if (details) details.open = false;
+  }, true); // it does not bubble
+
+  let opener; // what the drawer was opened from; a poll may have put another one in its place
+
+  function closeDrawer() {
+    const drawer = one("#drawer");
+    if (!drawer?.firstElementChild) return false;
+    const hadFocus = drawer.contains(document.activeElement);
+    drawer.replaceChildren();
+    if (hadFocus) (document.getElementById(opener?.id) || opener)?.focus();
+    return true;
+  }
+
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id !== "drawer") return;
+    const from = event.detail.requestConfig.elt;
+    if (!one("#drawer").contains(from)) opener = from;
+    one("#drawer-title")?.focus();
+  });
+
+  // One more press of a button while its form is on the way sends nothing twice.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || event.defaultPrevented) return;
+    if (form.ariaBusy === "true") {
+      event.preventDefault();
+      return;
+    }
+    form.ariaBusy = "true";
+    setTimeout(() => { form.ariaBusy = null; }, BUSY_MS);
+  });
+
+  addEventListener("pageshow", () => {
+    for (const form of all("form[aria-busy]")) form.ariaBusy = null; // back again
+  });
 
   // --- Relative times, in the words of maild/web/filters.py -------------------------------------
 
@@ -123,7 +213,9 @@
   document.addEventListener("htmx:beforeRequest", (event) => {
     const element = event.detail.elt;
     if (!isPoll(element)) return;
-    if (document.hidden || (isPaused && element.id === "live")) event.preventDefault();
+    // Nor is what somebody has open there taken away.
+    const isInUse = event.detail.target.querySelector("dialog:modal, details.menu[open]");
+    if (document.hidden || isInUse || (isPaused && element.id === "live")) event.preventDefault();
   });
 
   document.addEventListener("htmx:afterSettle", () => {
@@ -171,14 +263,25 @@
     j: () => moveRow(1),
     k: () => moveRow(-1),
     o: () => { if (document.activeElement.matches("a.row-link")) document.activeElement.click(); },
-    "?": () => one("#help")?.showModal(),
+    "?": () => { const help = one("#help"); if (help) openDialog(help); },
   };
 
+  let chordAt = -Infinity; // when `g` was pressed
+
+  function escape(event) {
+    const menu = closeMenus()[0];
+    if (menu) menu.querySelector("summary").focus();
+    else if (event.target.matches("#q")) event.target.blur();
+    else closeDrawer();
+  }
+
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || one("dialog[open]")) return;
-    if (event.key === "Escape" && event.target.matches("#q")) event.target.blur();
+    if (event.ctrlKey || event.metaKey || event.altKey || one("dialog:modal")) return;
+    if (event.key === "Escape") escape(event);
     if (event.target.matches("input, select, textarea")) return;
-    const act = KEYS[event.key];
+    const isChord = event.timeStamp - chordAt < CHORD_MS;
+    chordAt = event.key === "g" ? event.timeStamp : -Infinity;
+    const act = isChord ? () => one(`[data-go="${CSS.escape(event.key)}"]`)?.click() : KEYS[event.key];
     if (!act) return;
     event.preventDefault();
     act();
@@ -186,21 +289,43 @@
 
   // --- Clicks -----------------------------------------------------------------------------------
 
+  // A click that asks for another tab is the browser's, also on a link that htmx would follow.
   document.addEventListener("click", (event) => {
+    const isElsewhere = event.ctrlKey || event.metaKey || event.shiftKey;
+    if (isElsewhere && event.target.closest("a[href]")) event.stopPropagation();
+  }, true);
+
+  document.addEventListener("click", (event) => {
+    closeMenus(event.target.closest("details.menu"));
     const row = event.target.closest("tr.message");
     if (row && !event.target.closest("a")) row.querySelector("a.row-link").click(); // a time, an error
+    const summary = event.target.closest("details.opens > summary");
+    if (summary) {
+      event.preventDefault();
+      openDialog(summary.nextElementSibling);
+    }
+    if (event.target.matches("dialog:modal") && isBehind(event.target, event)) event.target.close();
     const button = event.target.closest("button");
     if (!button) return;
     if (button.dataset.themeChoice) setTheme(button.dataset.themeChoice);
     if (button.dataset.copy) copy(button);
-    if ("help" in button.dataset) one("#help").showModal();
+    if (button.dataset.reveal) reveal(button);
+    if (button.dataset.dialog) openDialog(document.getElementById(button.dataset.dialog));
+    if ("close" in button.dataset) button.closest("dialog").close();
+    if ("drawerClose" in button.dataset) closeDrawer();
+    if ("dismiss" in button.dataset) button.closest("[data-toast]").remove();
     if ("liveToggle" in button.dataset) {
       isPaused = !isPaused;
       showLive();
     }
   });
 
+  document.addEventListener("focusin", (event) => closeMenus(event.target.closest("details.menu")));
+
   showTheme();
   showLive();
+  for (const box of all("[data-toast]")) arm(box);
+  if (one("[autofocus]")) one("[aria-invalid=true]")?.focus(); // a form goes on where it is wrong
+  for (const dialog of all("details.opens[open] > dialog")) openDialog(dialog); // came back with errors
   setInterval(tick, TICK_MS);
 })();

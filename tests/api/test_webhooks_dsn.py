@@ -2,8 +2,11 @@
 
 import pytest
 
+from maild.domain.lanes import Lane
+from maild.domain.states import Status
 from maild.models import Suppression, WebhookPayload
 from maild.services import intake
+from maild.services.workspaces import MAILDS_OWN_ID
 from tests.api.reporting import basic, count_stored, endpoint, path_of, read
 from tests.services.helpers import Accept, reload
 from tests.services.reporting import send_all
@@ -208,3 +211,19 @@ def test_a_bounce_of_somebody_whom_the_message_was_not_for_suppresses_nobody(api
     read()
     assert reload(message).status.value == "bounced"
     assert not Suppression.select().exists()
+
+
+@pytest.mark.parametrize("way", ["endpoint", "pipe"])
+def test_a_bounce_of_mailds_own_mail_is_seen_by_no_workspace(api, accept, lease, way):
+    """It may have the link in it that only its recipient is to see."""
+    made = accept(workspace_id=MAILDS_OWN_ID, body_text="https://mail.example.com/reset/SECRET")
+    send_all(lease, Lane(0, MAILDS_OWN_ID))
+    mail = bounce(made.message_id_header) + b"https://mail.example.com/reset/SECRET\r\n"
+    if way == "pipe":
+        intake.take_piped(mail)
+    else:
+        assert send(api, endpoint("dsn"), mail).status_code == 202
+    assert [row.workspace_id for row in WebhookPayload.select()] == [MAILDS_OWN_ID]
+    read()
+    assert reload(made).status is Status.BOUNCED
+    assert "SECRET" not in api("GET", "/v1/webhooks/logs").get_data(as_text=True)

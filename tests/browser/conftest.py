@@ -1,21 +1,25 @@
 """A real browser on the real application: Debian's Chromium, driven by Playwright."""
 
 import os
+import re
 import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from werkzeug.serving import make_server
 
-from maild import clock
+from maild import clock, config, db
 from maild.db import database as database_
 from maild.domain.states import Status
-from maild.models import Message
+from maild.models import Message, Person
 from maild.services.message_log import TAIL_LAG_SECONDS
+from tests.conftest import Inbox, session_cookie
+from tests.services.conftest import wait_until
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -55,15 +59,36 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
+def forgive(complaints: list[str]) -> Callable[[int], None]:
+    """Call with a status that was meant: the browser complains of each answer that is an error."""
+
+    def drop(status: int) -> None:
+        complaints[:] = [text for text in complaints if f"status of {status}" not in text]
+
+    return drop
+
+
+@pytest.fixture
+def admin(make_person: Callable[..., Person]) -> Person:
+    """The admin of workspace A."""
+    return make_person("ann@a.example")
+
+
+@pytest.fixture
 def open_context(
-    browser: Browser, base_url: str, complaints: list[str]
+    app: Flask, browser: Browser, base_url: str, complaints: list[str], admin: Person
 ) -> Iterator[Callable[..., BrowserContext]]:
-    """Make a browser profile of its own. At the end nothing may have been complained of."""
+    """Make a browser profile of its own, in which the admin is signed in, or `person`; with None,
+    nobody. At the end nothing may have been complained of.
+    """
     contexts: list[BrowserContext] = []
 
-    def make(**options: object) -> BrowserContext:
+    def make(*, person: Person | None = admin, **options: object) -> BrowserContext:
         context = browser.new_context(**{"viewport": WIDE, "base_url": base_url, **options})
         context.set_default_timeout(20_000)
+        if person is not None:
+            name, value = session_cookie(app, person)
+            context.add_cookies([{"name": name, "value": value, "url": base_url}])
         context.on(
             "console", lambda line: complaints.append(line.text) if line.type == "error" else None
         )
@@ -118,3 +143,23 @@ def fail_message(database: None) -> Callable[[Message], None]:
         row.where(Message.id == message.id).execute()
 
     return fail
+
+
+@pytest.fixture
+def mailed_path(inbox: Inbox, deliver: Callable[[], int]) -> Callable[[], str]:
+    """Let the mail go out, and return the path of the link in the one message that arrives."""
+
+    def in_a_thread() -> int:
+        with db.connection():
+            return deliver()
+
+    def read() -> str:
+        with ThreadPoolExecutor(1) as pool:  # Playwright has the event loop of this one
+            # Some mail is written only when the answer is out.
+            wait_until(lambda: pool.submit(in_a_thread).result())
+        text = inbox.only().get_content()
+        inbox.clear()
+        [path] = re.findall(re.escape(config.current().public_url) + r"(/\S+)", text)
+        return str(path)
+
+    return read

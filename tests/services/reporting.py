@@ -5,19 +5,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from maild import db
+from maild.domain.lanes import Lane
 from maild.domain.provider_event import ReportStatus
 from maild.models import Attempt, Message, ProviderEvent, Suppression, WebhookPayload
 from maild.services import payloads, report_loop
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A
-from tests.services.helpers import ACCEPTED, end, reload, take
+from tests.services.helpers import A_URGENT, ACCEPTED, end, reload, take
 
 Sent = Callable[..., Message]
 
 
-def send_all(lease: Lease) -> None:
-    """Have everything that is due accepted by the provider."""
-    for claim in take(lease):
+def send_all(lease: Lease, lane: Lane = A_URGENT) -> None:
+    """Have everything of the lane that is due accepted by the provider."""
+    for claim in take(lease, lane):
         end(claim, ACCEPTED)
 
 

@@ -10,13 +10,19 @@ from maild.domain.states import Stream
 from maild.models import Message
 from maild.services import claims, health
 from maild.services.workers import Lease
-from tests.conftest import WORKSPACE_A
+from tests.conftest import WORKSPACE_A, WORKSPACE_B
 
 Accept = Callable[..., Message]
 
 
 def test_an_empty_queue_has_no_oldest(database: None) -> None:
-    assert health.measure_queue() == health.QueueDepth(0, 0, 0, None)
+    assert health.measure_queue(WORKSPACE_A) == health.QueueDepth(0, 0, 0, None)
+
+
+def test_it_counts_no_other_workspace(accept: Accept) -> None:
+    accept(workspace_id=WORKSPACE_B)
+    assert health.measure_queue(WORKSPACE_A) == health.QueueDepth(0, 0, 0, None)
+    assert health.measure_queue(WORKSPACE_B).due_count == 1
 
 
 def test_it_tells_what_is_due_from_what_comes_later_and_what_is_held(
@@ -29,7 +35,7 @@ def test_it_tells_what_is_due_from_what_comes_later_and_what_is_held(
     accept(scheduled_at=datetime.now(UTC) + timedelta(hours=1))
     for _ in range(3):
         accept()
-    depth = health.measure_queue()
+    depth = health.measure_queue(WORKSPACE_A)
     assert (depth.due_count, depth.later_count, depth.sending_count) == (3, 1, 1)
 
 
@@ -44,6 +50,6 @@ def test_the_oldest_is_found_behind_more_urgent_mail(
     Message.update(next_attempt_at=datetime.now(UTC) - timedelta(hours=2)).where(
         Message.id == starving.id
     ).execute()
-    depth = health.measure_queue()
+    depth = health.measure_queue(WORKSPACE_A)
     assert depth.due_count == 2, "counting stops"
     assert depth.oldest_due_seconds == pytest.approx(7200, abs=60)

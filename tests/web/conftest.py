@@ -7,15 +7,72 @@ from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
+from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from maild import clock
 from maild.db import database as database_
+from maild.domain.role import Role
 from maild.domain.states import Status
-from maild.models import Message
+from maild.models import Message, Person
 from maild.services.message_log import TAIL_LAG_SECONDS
+from tests.conftest import WORKSPACE_A, WORKSPACE_B, client_of
 
 HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def admin_a(make_person: Callable[..., Person]) -> Person:
+    return make_person("ann@a.example", Role.ADMIN)
+
+
+@pytest.fixture
+def operator_a(make_person: Callable[..., Person]) -> Person:
+    return make_person("olaf@a.example", Role.OPERATOR)
+
+
+@pytest.fixture
+def viewer_a(make_person: Callable[..., Person]) -> Person:
+    return make_person("vera@a.example", Role.VIEWER)
+
+
+@pytest.fixture
+def admin_b(make_person: Callable[..., Person]) -> Person:
+    """Of another workspace: must see and change nothing of A."""
+    return make_person("bob@b.example", Role.ADMIN, workspace_id=WORKSPACE_B)
+
+
+@pytest.fixture
+def anonymous(app: Flask) -> FlaskClient:
+    """A browser in which nobody is signed in."""
+    return client_of(app)
+
+
+@pytest.fixture
+def client(admin_a: Person, sign_in: Callable[..., FlaskClient]) -> FlaskClient:
+    """The browser of workspace A's admin."""
+    return sign_in(admin_a)
+
+
+@pytest.fixture
+def post() -> Callable[..., TestResponse]:
+    """Call with a client and a path to send a form as its page would: with the token against
+    forgery, and the workspace that it was made for.
+    """
+
+    def send(
+        client: FlaskClient, path: str, *, workspace_id: int | None = WORKSPACE_A, **fields: object
+    ) -> TestResponse:
+        page = client.get("/reset")  # any page with a form
+        token = BeautifulSoup(page.text, "html.parser").select_one("[name=csrf_token]")
+        assert token is not None, page.text
+        form = {"csrf_token": token["value"], **fields}
+        if workspace_id is not None:
+            form["workspace_id"] = str(workspace_id)
+        return client.post(path, data=form)
+
+    return send
 
 
 @pytest.fixture

@@ -1,15 +1,18 @@
 """GET /ui"""
 
 import datetime as dt
+import json
 import re
 
 import pytest
+from bs4 import BeautifulSoup
 
 from maild import clock, config
 from maild.domain.actor import SYSTEM
 from maild.domain.states import Status
-from maild.models import WebhookEndpoint
+from maild.models import Message, WebhookEndpoint
 from maild.services import payloads, webhook_endpoints
+from tests.conftest import WORKSPACE_B
 
 
 def test_it_shows_each_dependency(page, lease):
@@ -64,8 +67,21 @@ def test_it_shows_nothing_of_another_workspace(page, accept):
 def test_it_offers_a_first_command_with_a_placeholder_for_a_key_of_ones_own(page, settings):
     code = page("/ui").select_one("pre").text
     assert re.search(r"curl http://(127\.0\.0\.1|localhost)\S*/v1/messages", code)
-    assert "$OPERATOR_API_KEY" in code
+    assert "$API_KEY" in code
     assert settings.operator_api_key not in code
+
+
+def test_its_first_command_sends_into_the_workspace_that_is_shown(
+    make_person, sign_in, use_settings
+):
+    """The operator's key is good for every workspace, and without a name means the first one."""
+    use_settings(operator_api_key=config.DEVELOPMENT_OPERATOR_KEY)
+    client = sign_in(make_person("bob@b.example", workspace_id=WORKSPACE_B))
+    code = BeautifulSoup(client.get("/ui").text, "html.parser").select_one("pre").text
+    body = json.loads(re.search(r"-d '(.*)'", code, re.DOTALL)[1])
+    headers = {"X-API-Key": config.DEVELOPMENT_OPERATOR_KEY}
+    assert client.post("/v1/messages", json=body, headers=headers).status_code == 201
+    assert Message.get().workspace_id == WORKSPACE_B
 
 
 def test_it_shows_the_key_that_every_development_copy_has(page, use_settings):

@@ -1,0 +1,185 @@
+"""The dashboard, a person's home: how each of their workspaces does, what happened since their last
+visit, and the next step of the workspace that the console shows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import Blueprint, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from maild import db
+from maild.domain.role import ADMINS
+from maild.services import glances, handovers, onboarding
+from maild.services.glances import Glance, Word
+from maild.services.workspaces import Membership
+from maild.web import access, filters, handover, render
+from maild.web.badges import Badge
+from maild.web.handover import count
+
+CARDS_MAX = 9
+"""Beyond so many, workspaces that need nobody are folded away."""
+
+blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard")
+
+BADGES: dict[Word, Badge] = {
+    Word.NEEDS_YOU: Badge("needs you", "alert", "warn"),
+    Word.WELL: Badge("well", "check", "ok"),
+    Word.QUIET: Badge("quiet", "minus", "neutral"),
+}
+
+_URGENCY = (Word.NEEDS_YOU, Word.WELL, Word.QUIET)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure of a workspace that matters, in words, and the place where it is looked into."""
+
+    text: str
+    place: str
+    tone: str = "neutral"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A workspace, and how it does."""
+
+    membership: Membership
+    glance: Glance
+    figures: Sequence[Figure]
+
+    @property
+    def badge(self) -> Badge:
+        return BADGES[self.glance.word]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a step is taken: on a page, with the words of the way there, or, as long as it has none,
+    by a call of the API. Who is no admin may take a few of them.
+    """
+
+    endpoint: str | None = None
+    words: str = ""
+    call: str | None = None
+    is_for_admins: bool = True
+
+
+WAYS: dict[str, Way] = {
+    "api_key_created": Way("api_keys.index", "API keys"),
+    "smtp_account_configured": Way(call="POST /v1/smtp-accounts"),
+    "active_smtp_provider_selected": Way(call="POST /v1/smtp-accounts/activate"),
+    "message_flow_verified": Way("overview.index", "How to send", is_for_admins=False),
+    "webhook_flow_verified": Way(call="POST /v1/webhooks/endpoints"),
+    "workspace_policy_reviewed": Way(call="POST /v1/workspaces/policy"),
+    "colleague_invited": Way("invitations.index", "Invitations"),
+    "provider_failover_ready": Way(call="POST /v1/smtp-accounts"),
+}
+"""By the ids of the steps (`services/onboarding.py`)."""
+
+
+@blueprint.get("")
+@access.personal
+@db.connection()
+def index() -> BaseResponse:
+    """The page; also for who belongs to no workspace."""
+    visitor = access.visitor()
+    if visitor.workspace is None:
+        return render.page("pages/dashboard_empty.html")
+    cards = _list_cards(visitor.workspaces)
+    needing = sum(card.glance.word is Word.NEEDS_YOU for card in cards)
+    shown = _pick(cards, current_id=visitor.workspace.id)
+    news = handovers.read(
+        [one.id for one in visitor.workspaces],
+        last_visit_at=visitor.last_visit_at,
+        person=visitor.email,
+        audited_ids=[one.id for one in visitor.workspaces if one.role in ADMINS],
+    )
+    return render.page(
+        "pages/dashboard.html",
+        shown=shown,
+        folded=[card for card in cards if card not in shown],
+        needing_count=needing,
+        news=news,
+        groups=handover.tell(news),
+        names={one.id: one.name for one in visitor.workspaces},
+        progress=onboarding.find_progress(visitor.workspace.id),
+        ways=WAYS,
+        places=_places(),
+    )
+
+
+def _list_cards(memberships: Sequence[Membership]) -> list[Card]:
+    """What needs somebody first; otherwise by name, as the memberships are."""
+    found = glances.list_all([one.id for one in memberships])
+    cards = [Card(one, found[one.id], _figures(found[one.id])) for one in memberships]
+    return sorted(cards, key=lambda card: _URGENCY.index(card.glance.word))
+
+
+def _pick(cards: Sequence[Card], *, current_id: int) -> list[Card]:
+    """Those that are shown at once: all that need somebody, the current one, and others while there
+    is room.
+    """
+    wanted = [
+        card.glance.word is Word.NEEDS_YOU or card.membership.id == current_id for card in cards
+    ]
+    room = max(0, CARDS_MAX - sum(wanted))
+    shown = []
+    for card, is_wanted in zip(cards, wanted, strict=True):
+        if is_wanted:
+            shown.append(card)
+        elif room:
+            shown.append(card)
+            room -= 1
+    return shown
+
+
+def _figures(glance: Glance) -> list[Figure]:
+    """What a card tells, what needs somebody first; nothing that is zero."""
+    due = f"due, the oldest for {filters.span(glance.oldest_due_seconds or 0)}"
+    lost = "missing" if glance.missing_count > 0 else "too many"
+    rows = (
+        (
+            abs(glance.missing_count),
+            f"accepted message {lost}",
+            f"accepted messages {lost}",
+            "overview",
+            "bad",
+        ),
+        (glance.unknown_count, "unknown outcome", "unknown outcomes", "unknown", "unsure"),
+        (glance.dead_letter_count, "dead letter", "dead letters", "overview", "warn"),
+        (
+            glance.broken_count,
+            "SMTP account out of use",
+            "SMTP accounts out of use",
+            "queued",
+            "bad",
+        ),
+        (glance.freeze_count, "freeze in force", "freezes in force", "held", "warn"),
+        (
+            glance.due_count,
+            f"message {due}",
+            f"messages {due}",
+            "queued",
+            "bad" if glance.is_stuck else "neutral",
+        ),
+        (
+            glance.failed_count,
+            "message failed in the last hour",
+            "messages failed in the last hour",
+            "failed",
+            "bad" if glance.is_failing else "neutral",
+        ),
+    )
+    return [
+        Figure(count(number, one, many), place, tone)
+        for number, one, many, place, tone in rows
+        if number
+    ]
+
+
+def _places() -> dict[str, str]:
+    """The pages that the dashboard leads to, each of whichever workspace is shown then."""
+    statuses = ("unknown", "failed", "held", "queued")
+    logs = {status: url_for("logs.index", status=status) for status in statuses}
+    return {**logs, "overview": url_for("overview.index"), "audit": url_for("audit.index")}

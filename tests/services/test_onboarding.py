@@ -1,0 +1,174 @@
+"""How far a workspace is on its way."""
+
+import dataclasses
+
+import pytest
+
+from maild import clock, config
+from maild.domain.actor import SYSTEM
+from maild.domain.role import Role
+from maild.domain.states import Status
+from maild.models import ApiKey, Invitation, Message, ProviderEvent
+from maild.services import api_keys, onboarding, policies, smtp_accounts
+from maild.services.api_keys import NewApiKey
+from maild.services.smtp_accounts import NewSmtpAccount
+from tests.conftest import WORKSPACE_A, WORKSPACE_B
+from tests.counting import count_statements
+from tests.services.helpers import ago
+from tests.services.reporting import about, report
+
+pytestmark = pytest.mark.usefixtures("database")
+
+NEEDED = [
+    "api_key_created",
+    "smtp_account_configured",
+    "active_smtp_provider_selected",
+    "message_flow_verified",
+    "webhook_flow_verified",
+    "workspace_policy_reviewed",
+]
+OPTIONAL = ["colleague_invited", "provider_failover_ready"]
+
+
+def progress(workspace_id=WORKSPACE_A):
+    return onboarding.find_progress(workspace_id)
+
+
+def done(workspace_id=WORKSPACE_A):
+    return {step.id for step in progress(workspace_id).steps if step.is_done}
+
+
+def make_key(role=Role.SENDER, **fields):
+    row, _ = api_keys.create(WORKSPACE_A, NewApiKey(name="app", role=role, **fields), by=SYSTEM)
+    return row
+
+
+def save(name, *, workspace_id=WORKSPACE_A):
+    new = NewSmtpAccount(name=name, host="127.0.0.1", port=2525, from_email="shop@example.com")
+    smtp_accounts.save(workspace_id, new, by=SYSTEM)
+
+
+def invite(**fields):
+    values = {
+        "workspace": WORKSPACE_A,
+        "email": "cleo@example.org",
+        "role": Role.VIEWER,
+        "token_hash": b"x" * 32,
+        "created_by": "ann@a.example",
+        "expires_at": ago(days=-7),
+    }
+    Invitation.create(**{**values, **fields})
+
+
+def test_a_new_workspace_has_all_of_it_before_it(make_person):
+    make_person("ann@a.example")
+    found = progress()
+    assert [step.id for step in found.steps] == [*NEEDED, *OPTIONAL]
+    assert [step.id for step in found.steps if step.is_optional] == OPTIONAL
+    assert done() == set()
+    assert found.next.id == NEEDED[0]
+    assert not found.is_set_up
+    assert not found.is_complete
+
+
+@pytest.mark.parametrize("role", [Role.SENDER, Role.OPERATOR, Role.ADMIN])
+def test_a_key_that_may_send_is_a_step(role):
+    make_key(role)
+    assert done() == {"api_key_created"}
+
+
+def test_a_key_that_may_not_or_does_not_work_any_more_is_none():
+    make_key(Role.VIEWER)
+    ApiKey.update(expires_at=ago(seconds=1)).where(ApiKey.id == make_key().id).execute()
+    api_keys.revoke(WORKSPACE_A, key_id=make_key().id, by=SYSTEM)
+    assert done() == set()
+
+
+def test_an_account_is_saved_and_then_active():
+    save("main")
+    assert done() == {"smtp_account_configured"}
+    smtp_accounts.activate(WORKSPACE_A, name="main", by=SYSTEM)
+    assert done() == {"smtp_account_configured", "active_smtp_provider_selected"}
+    save("second")
+    assert "provider_failover_ready" in done()
+    smtp_accounts.pause(WORKSPACE_A, name="second", reason="moving", by=SYSTEM)
+    assert "provider_failover_ready" not in done()
+
+
+def test_fail_over_is_no_step_where_it_is_off(use_settings):
+    rules = dataclasses.replace(config.current().auto_failover, enabled=False)
+    use_settings(auto_failover=rules)
+    assert "provider_failover_ready" not in {step.id for step in progress().steps}
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_a_message_counts_once_a_provider_has_taken_it(accept, status):
+    held = {"hold_reason": "x"} if status is Status.HELD else {}
+    if status is Status.SENDING:
+        held["worker_id"] = "00000000-0000-0000-0000-000000000001"
+    message = accept()
+    Message.delete().where(Message.id == message.id).execute()
+    values = {**message.__data__, "status": status, **held}
+    if status is not Status.QUEUED:
+        values["next_attempt_at"] = None
+    Message.insert(**values).execute()
+    taken = {Status.SENT, Status.DELIVERED, Status.COMPLAINED}
+    assert ("message_flow_verified" in done()) == (status in taken)
+
+
+def test_reports_count_once_one_was_applied(sent):
+    report(b"{}")
+    assert ProviderEvent.get().status == "dead_letter"
+    assert "webhook_flow_verified" not in done()
+    report(about(sent(), "delivered"))
+    assert "webhook_flow_verified" in done()
+
+
+def test_a_policy_of_its_own_is_a_step():
+    policies.save(WORKSPACE_A, changes={"soft_bounce_threshold": 4}, by=SYSTEM)
+    assert done() == {"workspace_policy_reviewed"}
+
+
+def test_a_colleague_is_one_who_is_invited_or_there(make_person):
+    make_person("ann@a.example")
+    assert done() == set()
+    invite()
+    assert done() == {"colleague_invited"}
+    Invitation.update(revoked_at=clock.now()).execute()
+    assert done() == set()
+    make_person("olaf@a.example", Role.OPERATOR)
+    assert done() == {"colleague_invited"}
+
+
+def test_what_is_needed_comes_next_before_what_is_optional(sent, make_person):
+    make_key()
+    save("main")
+    smtp_accounts.activate(WORKSPACE_A, name="main", by=SYSTEM)
+    smtp_accounts.activate(WORKSPACE_A, name="default", by=SYSTEM)
+    assert progress().next.id == "active_smtp_provider_selected"
+    report(about(sent(), "delivered"))
+    smtp_accounts.activate(WORKSPACE_A, name="main", by=SYSTEM)
+    assert progress().next.id == "workspace_policy_reviewed"
+    policies.save(WORKSPACE_A, changes={"soft_bounce_threshold": 4}, by=SYSTEM)
+    found = progress()
+    assert (found.is_set_up, found.is_complete, found.done_count) == (True, False, 6)
+    assert found.next.id == "colleague_invited"
+    invite()
+    save("second")
+    found = progress()
+    assert found.is_complete
+    assert found.next is None
+
+
+def test_nothing_of_another_workspace_counts(accept, make_person):
+    save("main", workspace_id=WORKSPACE_B)
+    smtp_accounts.activate(WORKSPACE_B, name="main", by=SYSTEM)
+    policies.save(WORKSPACE_B, changes={"soft_bounce_threshold": 4}, by=SYSTEM)
+    for email in ("bob@b.example", "bea@b.example"):
+        make_person(email, workspace_id=WORKSPACE_B)
+    assert done() == set()
+    assert len(done(WORKSPACE_B)) == 4
+
+
+def test_it_is_one_question():
+    assert count_statements(progress) == 2, "one tells the planner to use indexes"
