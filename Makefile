@@ -14,7 +14,7 @@ WORKERS ?= 2
 RUN_STAMP := $(VENV)/.installed-local
 DEV_STAMP := $(VENV)/.installed-dev
 
-.PHONY: help setup run test lint format verify bench crash lock score clean
+.PHONY: help setup run demo screenshots test lint format verify bench crash lock score clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,12 @@ setup: $(RUN_STAMP) ## Prepare .venv with everything `make run` needs
 
 run: $(RUN_STAMP) ## Run the whole product: console, API, worker, PostgreSQL, Valkey and an inbox
 	@exec $(BIN)/maild run
+
+demo: $(RUN_STAMP) ## Fill a workspace with a believable day of mail, beside `make run` in another terminal
+	@$(BIN)/python -m tools.demo $(ARGS)
+
+screenshots: $(DEV_STAMP) ## Take a picture of every page of what `make run` and `make demo` have made
+	@$(BIN)/python -m tools.screenshots
 
 test: $(DEV_STAMP) ## Run every test on its own PostgreSQL, Valkey and SMTP servers
 	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
