@@ -10,7 +10,15 @@ from maild.domain.actor import Actor
 from maild.domain.role import Role
 from maild.errors import FieldError, Forbidden, InvalidFields
 from maild.models import Invitation, Member, Person, Workspace
-from maild.services import audit, invitations, members, people, workspace_changes, workspaces
+from maild.services import (
+    audit,
+    invitations,
+    members,
+    passwords,
+    people,
+    workspace_changes,
+    workspaces,
+)
 from maild.services.workspaces import DEFAULT_WORKSPACE_ID, MAILDS_OWN_ID
 
 OPEN, INVITE, CLOSED = "open", "invite", "closed"
@@ -60,7 +68,7 @@ def sign_up(
     if errors:
         raise people.invalid(*errors)
     by = Actor(checked.email, ip=ip, request_id=request_id)
-    password_hash = _hash(checked)
+    password_hash = passwords.make_hash(checked.password)
     with database.atomic():
         person = _insert(checked, password_hash, is_verified=False)
         workspace = _take_first(person, workspace_name, by=by)
@@ -85,7 +93,7 @@ def sign_up_invited(
     if errors:
         raise people.invalid(*errors)
     by = Actor(checked.email, ip=ip, request_id=request_id)
-    password_hash = _hash(checked)
+    password_hash = passwords.make_hash(checked.password)
     with database.atomic():
         person = _insert(checked, password_hash, is_verified=True)
         invitations.accept(token, person_id=person.id, by=by)
@@ -94,7 +102,7 @@ def sign_up_invited(
 
 
 def _check(new: NewPerson) -> tuple[list[FieldError], NewPerson]:
-    """All that is wrong but the password, and the same in normal form."""
+    """All that is wrong, and the same in normal form."""
     errors: list[FieldError] = []
     name, email = new.name, new.email
     try:
@@ -107,11 +115,9 @@ def _check(new: NewPerson) -> tuple[list[FieldError], NewPerson]:
         errors += error.errors
     if not errors and people.find_by_email(email):
         errors.append(_taken())
+    if fault := passwords.find_fault(new.password, about=(email, name)):
+        errors.append(FieldError("password", fault))
     return errors, NewPerson(name, email, new.password)
-
-
-def _hash(new: NewPerson) -> str:
-    return people.hash_password(new.password, email=new.email, name=new.name)
 
 
 def _insert(new: NewPerson, password_hash: str, *, is_verified: bool) -> Person:

@@ -72,7 +72,7 @@ def _problem(error: Exception) -> _Problem:
         return _Problem(
             429,
             "Too many tries",
-            f"That was too often. Try again in {filters.span(seconds)}.",
+            f"That was too often. Try again in {filters.span(-(-seconds // 60) * 60)}.",
             {"Retry-After": str(seconds)},
         )
     if isinstance(error, CSRFError):

@@ -12,7 +12,7 @@ from wtforms import EmailField, PasswordField
 
 from maild import db, log
 from maild.domain.actor import Actor
-from maild.errors import InvalidFields
+from maild.errors import InvalidFields, NotFound
 from maild.services import mailed_links, passwords, people, people_mail
 from maild.web import access, render, throttle, toasts
 from maild.web.forms import Form, text
@@ -54,7 +54,10 @@ def ask() -> Response:
 @db.connection()
 def choose(token: str) -> BaseResponse:
     """Choose another password. It signs nobody in: a second factor would be left out."""
-    opened = mailed_links.open_reset(token)
+    try:
+        opened = mailed_links.open_reset(token)
+    except NotFound as error:
+        return render.page("pages/reset_gone.html", status=404, why=error.detail)
     form = ChooseForm()
     shown: dict[str, Any] = {"form": form, "email": opened.email, "min_chars": passwords.MIN_CHARS}
     if request.method == "GET":

@@ -178,12 +178,13 @@ def _page(
 
 def _set_up(form: EnableForm) -> BaseResponse:
     enrolment = second_factors.begin(access.visitor().id)
+    # Black on white whatever the colours of the page are, for scanners; and no text of ours in it.
     code = segno.make(enrolment.uri, micro=False)
+    drawn = code.svg_inline(scale=4, border=4, dark="#000", light="#fff")
     return render.page(
         "pages/second_factor.html",
         status=422 if form.errors else 200,
         form=form,
         enrolment=enrolment,
-        # Its own markup, of black modules on white whatever the colours of the page: scanners.
-        qr=Markup(code.svg_inline(scale=4, border=4, dark="#000", light="#fff")),  # noqa: S704  # nosec B704
+        qr=Markup(drawn),  # noqa: S704  # nosec B704
     )

@@ -150,3 +150,10 @@ def test_a_second_factor_stays_where_the_address_was_confirmed(anonymous, admin_
     Person.update(totp_enabled_at=clock.now()).execute()
     post(anonymous, link, workspace_id=None, new=NEW)
     assert Person.get().totp_enabled_at is not None
+
+
+def test_who_comes_too_late_is_led_to_another_link(anonymous, link, ask):
+    ask("ann@a.example")
+    text = anonymous.get(link).text
+    assert "Have another link mailed" in text
+    assert 'href="/reset"' in text

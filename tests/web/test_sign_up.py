@@ -144,3 +144,10 @@ def test_it_is_in_both_audit_logs(sign_up):
     entries = {(e.workspace_id, e.action, e.actor) for e in AuditEntry.select()}
     assert (0, "person.signed_up", "ann@example.com") in entries
     assert (1, "workspace.renamed", "ann@example.com") in entries
+
+
+def test_it_tells_everything_at_once(sign_up, admin_a):
+    text = sign_up(email="ann@a.example", password="short", workspace_name="").text
+    assert "Has an account already" in text
+    assert "Needs 10 characters" in text
+    assert "Is required" in text
