@@ -186,5 +186,5 @@ def _set_up(form: EnableForm) -> BaseResponse:
         status=422 if form.errors else 200,
         form=form,
         enrolment=enrolment,
-        qr=Markup(drawn),  # noqa: S704  # nosec B704
+        qr=Markup(drawn),  # noqa: S704
     )
