@@ -1,6 +1,7 @@
 """/login, /login/code and /logout."""
 
 import datetime as dt
+import threading
 
 import pyotp
 import pytest
@@ -238,3 +239,31 @@ def test_the_second_step_is_over_with_a_changed_password(log_in, admin_a, secret
     log_in()
     Person.update(password_changed_at=clock.now()).where(Person.id == admin_a.id).execute()
     assert log_in("/login/code", code=code(secret)).location == "/login"
+
+
+def test_a_form_is_read_from_a_form_and_from_nothing_else(anonymous, admin_a):
+    """What limits the tries for an account reads the form: nothing else shall name the account."""
+    page = anonymous.get("/login").text
+    token = {"X-CSRFToken": page.split('name="csrf_token" value="')[1].split('"')[0]}
+    for json in ({"email": "ann@a.example", "password": PASSWORD}, [1], 1, {"email": 1}):
+        assert anonymous.post("/login", json=json, headers=token).status_code == 422
+    fields = {"password": PASSWORD}
+    response = anonymous.post("/login?email=ann@a.example", data=fields, headers=token)
+    assert response.status_code == 422
+    assert Session.select().count() == 0
+
+
+@pytest.mark.parametrize("next_", ["//[", "/\\[", "http://["])
+def test_what_is_no_address_leads_nowhere(anonymous, log_in, next_):
+    assert anonymous.get(f"/login?next={next_}").status_code == 200
+    assert log_in(next=next_).location == "/dashboard"
+
+
+def test_who_would_wait_for_long_is_asked_to_come_again(log_in, monkeypatch):
+    """Guessing keeps no thread from everything else."""
+    monkeypatch.setattr("maild.services.passwords._turns", threading.Semaphore(0))
+    monkeypatch.setattr("maild.services.passwords.WAIT_SECONDS", 0.01)
+    response = log_in()
+    assert response.status_code == 503
+    assert "Retry-After" in response.headers
+    assert Session.select().count() == 0

@@ -108,3 +108,23 @@ def test_the_last_admin_cannot_leave(client, viewer_a, post):
     assert response.status_code == 409
     assert "last admin" in response.text
     assert Member.select().count() == 2
+
+
+@pytest.mark.parametrize("mode", ["invite", "closed"])
+def test_where_not_everybody_may_sign_up_only_admins_make_workspaces(
+    sign_in, viewer_a, client, post, use_settings, mode
+):
+    """Whoever has one sends through the account of the instance."""
+    use_settings(signup_mode=mode)
+    theirs = sign_in(viewer_a)
+    assert "Only admins make workspaces here" in theirs.get("/workspaces/new").text
+    count = Workspace.select().count()
+    assert post(theirs, "/workspaces/new", name="Mine").status_code == 403
+    assert Workspace.select().count() == count
+    assert post(client, "/workspaces/new", name="Second").status_code == 303
+
+
+def test_who_has_not_confirmed_the_address_makes_none(sign_in, make_person, post):
+    client = sign_in(make_person("new@a.example", is_verified=False))
+    assert "Confirm your address first" in client.get("/workspaces/new").text
+    assert post(client, "/workspaces/new", name="Mine").status_code == 403
