@@ -6,9 +6,7 @@ A key is shown once, and kept as its SHA-256: 256 random bits need neither salt 
 Every request asks the database, so that a revoked key is out at once in every process.
 """
 
-import hashlib
 import re
-import secrets as random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,10 +23,9 @@ from maild.domain.client_address import Address, Network
 from maild.domain.role import Role
 from maild.errors import FieldError, InvalidFields, NotFound, summarise
 from maild.models import ApiKey
-from maild.services import api_key_uses, audit, workspaces
+from maild.services import api_key_uses, audit, tokens, workspaces
 
 START = "mk_"
-SECRET_BYTES = 32
 PREFIX_CHARS = len(START) + 8
 """What stays visible of a key: 48 of its 256 bits."""
 NAME_MAX_CHARS = 64
@@ -104,7 +101,7 @@ def create(workspace_id: int, new: NewApiKey, *, by: Actor) -> tuple[ApiKey, str
     Raises InvalidFields, NotFound (the workspace).
     """
     networks = _check(new)
-    secret = START + random.token_urlsafe(SECRET_BYTES)
+    secret = START + tokens.make()
     with database.atomic():
         workspaces.require(workspace_id)
         row: ApiKey = (
@@ -112,7 +109,7 @@ def create(workspace_id: int, new: NewApiKey, *, by: Actor) -> tuple[ApiKey, str
                 workspace=workspace_id,
                 name=new.name,
                 prefix=secret[:PREFIX_CHARS],
-                key_hash=hash_of(secret),
+                key_hash=tokens.hash_of(secret),
                 role=new.role,
                 allowed_networks=networks,
                 expires_at=new.expires_at,
@@ -202,7 +199,7 @@ def find_in_force(presented: str) -> Known | None:
     if not _KEY.fullmatch(presented):
         return None
     with db.connection():
-        rows = execute_prepared("find_api_key", _FIND, (hash_of(presented),))
+        rows = execute_prepared("find_api_key", _FIND, (tokens.hash_of(presented),))
     if not rows:
         return None
     [(key_id, workspace_id, name, prefix, role, networks, is_use_due)] = rows
@@ -210,11 +207,6 @@ def find_in_force(presented: str) -> Known | None:
         api_key_uses.note(key_id)
     allowed = None if networks is None else tuple(networks)
     return Known(key_id, workspace_id, name, prefix, Role(role), allowed)
-
-
-def hash_of(key: str) -> bytes:
-    """What is stored of a key."""
-    return hashlib.sha256(key.encode()).digest()
 
 
 def _get(workspace_id: int, key_id: int) -> ApiKey:

@@ -1,5 +1,6 @@
 """Tokens: 256 random bits that are the whole authority of whoever presents them, as in a session's
-cookie or a mailed link. Kept as their SHA-256: so many bits need neither salt nor a slow hash.
+cookie, a mailed link, an API key or the address of a webhook. Kept as their SHA-256: so many bits
+need neither salt nor a slow hash.
 """
 
 import hashlib

@@ -6,9 +6,7 @@ encrypted beside it, so that the address can be shown again. Not in charge of re
 nor of noticing that a provider falls silent (`report_watch`).
 """
 
-import hashlib
 import re
-import secrets as random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,17 +28,15 @@ from maild.errors import (
 )
 from maild.models import WebhookEndpoint, WebhookSecret
 from maild.models.smtp_account import DEFAULT_ACCOUNT
-from maild.services import audit, secrets, smtp_accounts, webhook_secrets, workspaces
+from maild.services import audit, secrets, smtp_accounts, tokens, webhook_secrets, workspaces
 from maild.services.webhook_secrets import Kind
 from maild.transports import webhooks
 from maild.transports.webhooks.base import Keys
 
 ENDPOINTS_MAX = 50
 """Of a workspace."""
-TOKEN_BYTES = 32
 REFUSAL_MAX_CHARS = 500
 
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 # SES publishes to no FIFO topic, whose name would have a dot.
 # https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html
 _TOPIC_ARN = re.compile(
@@ -102,7 +98,7 @@ def add(
     ENDPOINTS_MAX already.
     """
     given = _check_new(provider, topic_arn, signing_secret, basic_auth)
-    token = random.token_urlsafe(TOKEN_BYTES)
+    token = tokens.make()
     with database.atomic():
         _take_turns(workspace_id)
         _check_account(workspace_id, smtp_account)
@@ -112,7 +108,7 @@ def add(
                 workspace=workspace_id,
                 provider=provider,
                 smtp_account_name=smtp_account,
-                token_hash=hash_of(token),
+                token_hash=tokens.hash_of(token),
                 topic_arn=topic_arn,
                 created_by=by.name,
             )
@@ -188,9 +184,9 @@ def find_by_token(token: str) -> WebhookEndpoint | None:
     """The endpoint that has this token in its address, of whichever workspace; with what a request
     to it is checked by, and no more.
     """
-    if not _TOKEN.fullmatch(token):
+    if not tokens.is_well_formed(token):
         return None
-    rows = execute_prepared("find_webhook_endpoint", _FIND, (hash_of(token),))
+    rows = execute_prepared("find_webhook_endpoint", _FIND, (tokens.hash_of(token),))
     if not rows:
         return None
     endpoint_id, workspace_id, provider, account, token_encrypted, topic_arn = rows[0]
@@ -300,11 +296,6 @@ def prune() -> None:
     """Delete tallies of more than 30 days ago, and secrets that ended more than a day ago."""
     database.execute_sql("DELETE FROM webhook_tallies WHERE slot_at < now() - interval '30 days'")
     database.execute_sql("DELETE FROM webhook_secrets WHERE expires_at < now() - interval '1 day'")
-
-
-def hash_of(token: str) -> bytes:
-    """What a token is found by."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 # Not FOR UPDATE: that would keep everybody waiting who stores a message of the workspace.

@@ -3,16 +3,13 @@ field.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import urlencode
 
 from werkzeug.datastructures import MultiDict
 
 from maild.domain import submission
 from maild.services.audit import Filter
-from maild.web import log_filter
+from maild.web import filter_form, log_filter
 
 FIELDS = ("action", "actor", "since", "until")
 _PERIOD = ("since", "until")
@@ -20,27 +17,8 @@ _TEXT_MAX_CHARS = 320
 _ACTION = re.compile(r"[a-z_]+\.[a-z_]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class FilterForm:
-    """What was typed, what it means, and what is wrong with it.
-
-    `values` has every field, with an empty text for one that is not set; `filter_` is meaningful
-    only without `errors`.
-    """
-
-    values: Mapping[str, str]
-    filter_: Filter
-    errors: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def is_set(self) -> bool:
-        """Whether anything is asked for."""
-        return any(self.values.values())
-
-    def query(self, **more: str) -> str:
-        """The query string that asks for the same, and for `more`, which goes before."""
-        asked = {**self.values, **more}
-        return urlencode({name: text for name, text in asked.items() if text})
+class FilterForm(filter_form.FilterForm[Filter]):
+    """That of the audit log."""
 
 
 def read(args: "MultiDict[str, str]", *, now: datetime) -> FilterForm:

@@ -1,10 +1,8 @@
 """The log's filter bar: from the query string to a Filter, or to what is wrong with each field."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
-from urllib.parse import urlencode
 
 from werkzeug.datastructures import MultiDict
 
@@ -12,6 +10,7 @@ from maild.domain import submission
 from maild.domain.states import Status, Stream
 from maild.services import addresses
 from maild.services.message_log import Filter
+from maild.web import filter_form
 
 MORE_FIELDS = (
     "to_email",
@@ -47,31 +46,13 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 E = TypeVar("E", Status, Stream)
 
 
-@dataclass(frozen=True, slots=True)
-class FilterForm:
-    """What was typed, what it means, and what is wrong with it.
-
-    `values` has every field, with an empty text for one that is not set; `filter_` is meaningful
-    only without `errors`.
-    """
-
-    values: Mapping[str, str]
-    filter_: Filter
-    errors: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def is_set(self) -> bool:
-        """Whether anything is asked for."""
-        return any(self.values.values())
+class FilterForm(filter_form.FilterForm[Filter]):
+    """That of the log, part of which is folded away."""
 
     @property
     def has_details(self) -> bool:
         """Whether a field is in use that would be hidden while "More filters" is closed."""
         return any(self.values[name] for name in MORE_FIELDS)
-
-    def query(self, **more: str) -> str:
-        """The query string that asks for the same, and for `more`."""
-        return urlencode({**{name: text for name, text in self.values.items() if text}, **more})
 
 
 def read(args: "MultiDict[str, str]", *, now: datetime) -> FilterForm:

@@ -16,7 +16,7 @@ from maild.domain.actor import Actor
 from maild.domain.role import Role
 from maild.errors import InvalidFields, NotFound
 from maild.models import ApiKey, AuditEntry
-from maild.services import api_key_uses, api_keys, audit
+from maild.services import api_key_uses, api_keys, audit, tokens
 from maild.services.api_keys import NewApiKey, State
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.conftest import wait_until
@@ -139,7 +139,7 @@ def test_making_and_revoking_are_audited_without_the_key() -> None:
         texts = repr(entry.__data__)
         assert key not in texts
         assert key[12:] not in texts
-        assert api_keys.hash_of(key).hex() not in texts
+        assert tokens.hash_of(key).hex() not in texts
 
 
 @pytest.mark.parametrize(
