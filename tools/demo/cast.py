@@ -15,6 +15,7 @@ from maild.services import (
     people,
     people_desk,
     sign_ups,
+    tokens,
     workspace_changes,
 )
 from maild.services.api_keys import NewApiKey
@@ -124,7 +125,7 @@ def _make_key(workspace_id: int, name: str, role: Role, lifetime: timedelta | No
         ApiKey.workspace == workspace_id,
         ApiKey.name == name,
         ApiKey.revoked_at.is_null(),
-        ApiKey.key_hash != api_keys.hash_of(key),
+        ApiKey.key_hash != tokens.hash_of(key),
     )
     for row in list(others):
         api_keys.revoke(workspace_id, key_id=row.id, by=by, reason="replaced by a newer one")
