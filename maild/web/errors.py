@@ -56,7 +56,10 @@ def answer(error: Exception) -> BaseResponse:
         response = Response(problem.detail, status=problem.status, mimetype="text/plain")
     else:
         response = make_response(
-            render_template("errors/error.html", problem=problem), problem.status
+            render_template(
+                "errors/error.html", problem=problem, previous=render.previous_path()
+            ),
+            problem.status,
         )
     response.headers.update(problem.headers)
     return response

@@ -27,6 +27,7 @@ def register(app: Flask) -> None:
     app.jinja_env.filters.update(
         ago=ago,
         exact=exact,
+        minute=minute,
         size=size,
         milliseconds=milliseconds,
         span=span,
@@ -62,6 +63,11 @@ def exact(at: datetime) -> str:
     """`2025-11-22 18:43:12.345 UTC`."""
     utc = at.astimezone(UTC)
     return f"{utc:%Y-%m-%d %H:%M:%S}.{utc.microsecond // 1000:03} UTC"
+
+
+def minute(at: datetime) -> str:
+    """`2025-11-22 18:43 UTC`: for what nobody needs to know more exactly."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def moment(at: datetime, *, now: datetime) -> str:

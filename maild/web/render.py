@@ -64,3 +64,17 @@ def digest(*facts: object) -> str:
 def has_seen(mark: str) -> bool:
     """Whether this is a poll from a partial that already shows `mark`."""
     return wants_partial() and request.args.get("seen") == mark
+
+
+def previous_path() -> str | None:
+    """The path, with its query, of the page of maild's own that led here; None where there was
+    none, or it is this one.
+    """
+    try:
+        parts = urlsplit(request.referrer or "")
+    except ValueError:  # no URL at all
+        return None
+    path = parts._replace(scheme="", netloc="", fragment="").geturl()
+    is_ours = parts.netloc == request.host and path.startswith("/") and not path.startswith("//")
+    is_here = request.method == "GET" and path == request.full_path.rstrip("?")
+    return path if is_ours and not is_here else None

@@ -81,3 +81,33 @@ def test_it_still_serves_what_needs_no_database_while_it_is_away(client, monkeyp
         status, text = other_thread.submit(get, "/").result()
     assert status == 200
     assert "Log in" in text
+
+
+BACK = "Back to the page before"
+
+
+def test_it_leads_back_to_the_page_before(page):
+    soup = page(
+        "/ui/messages/00000000-0000-7000-8000-000000000000",
+        status=404,
+        headers={"Referer": "http://localhost/ui/logs?q=a%26b&status=failed"},
+    )
+    assert soup.find("a", string=BACK)["href"] == "/ui/logs?q=a%26b&status=failed"
+
+
+@pytest.mark.parametrize(
+    "referrer",
+    [
+        "",
+        "http://localhost/ui/nothing",
+        "https://elsewhere.example/ui/logs",
+        "http://localhost//elsewhere.example/",
+        "http://localhost@elsewhere.example/",
+        "javascript:alert(1)",
+        "http://[",
+    ],
+    ids=["none", "itself", "elsewhere", "two-slashes", "user-info", "script", "no-url"],
+)
+def test_it_leads_nowhere_else(page, referrer):
+    soup = page("/ui/nothing", status=404, headers={"Referer": referrer})
+    assert not soup.find("a", string=BACK)
