@@ -48,9 +48,10 @@ def test_the_stages_follow_each_other_until_now(ago: timedelta | None) -> None:
 
 
 def test_the_outage_was_an_hour_ago_where_there_is_room() -> None:
-    begin, end = plan.window(NOW, None).span(Stage.OUTAGE)
+    window = plan.window(NOW, None)
+    begin, end = window.begins[Stage.REFUSED], window.begins[Stage.SINCE]
     assert HOUR * 0.8 < NOW - end < NOW - begin < HOUR
-    assert NOW - plan.window(NOW, NOW - HOUR).begins[Stage.OUTAGE] < HOUR / 2
+    assert NOW - plan.window(NOW, NOW - HOUR).begins[Stage.REFUSED] < HOUR / 2
 
 
 def test_the_campaign_is_at_no_time_of_night() -> None:

@@ -70,6 +70,13 @@ def authfail(suffix: str) -> Order:
     return Order(reply="530 5.7.0 Authentication required")
 
 
+def unverified(suffix: str) -> Order:
+    """Refused for good because of its sender: `550 5.7.1`. The message fails, and its recipient is
+    not suppressed. Whoever signs in as the user `unverified` hears that of every recipient.
+    """
+    return Order(reply="550 5.7.1 The sender's domain is not verified for this account")
+
+
 def slow(suffix: str) -> Order:
     """Accepted after 5 seconds; `slow+12@` takes 12 seconds, and 120 are the most."""
     digits = re.search(r"\d{1,6}", suffix)
@@ -94,6 +101,7 @@ RULES: dict[str, Callable[[str], Order]] = {
     "greylist": greylist,
     "busy-421": busy_421,
     "authfail": authfail,
+    "unverified": unverified,
     "slow": slow,
     "drop-before-dot": drop_before_dot,
     "drop-after-dot": drop_after_dot,
@@ -103,18 +111,26 @@ RULES: dict[str, Callable[[str], Order]] = {
 _NAME = re.compile(f"({'|'.join(RULES)})(?![a-z])(.*)", re.IGNORECASE | re.DOTALL)
 
 
-def order_for(address: str) -> Order:
-    """The order that `address` gives; ACCEPT for an address without one."""
+def order_for(address: str, *, username: str = "") -> Order:
+    """The order that `address` gives to whoever has signed in as `username`; ACCEPT where neither
+    of them gives one.
+    """
+    if _rule_of(username.partition("@")[0]) == "unverified":
+        return unverified("")
     match = _NAME.fullmatch(address.rpartition("@")[0])
     return RULES[match[1].lower()](match[2]) if match else ACCEPT
 
 
 def refuses_login(username: str) -> bool:
     """Whether a sign-in as `username` is refused, whatever its password."""
-    match = _NAME.fullmatch(username.partition("@")[0])
-    return match is not None and match[1].lower() == "authfail"
+    return _rule_of(username.partition("@")[0]) == "authfail"
 
 
 def explained() -> list[tuple[str, str]]:
     """(address, what happens to it) for each rule, for the help page."""
     return [(f"{name}@example.com", rule.__doc__ or "") for name, rule in RULES.items()]
+
+
+def _rule_of(name: str) -> str | None:
+    match = _NAME.fullmatch(name)
+    return match[1].lower() if match else None

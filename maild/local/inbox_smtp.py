@@ -104,7 +104,7 @@ class _Handler:
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        order = inbox_rules.order_for(address)
+        order = inbox_rules.order_for(address, username=session.auth_data or "")
         if order.reply and not (order.once and self._was_refused(envelope.mail_from, address)):
             if order.hangs_up:
                 await server.push(order.reply)
@@ -162,10 +162,11 @@ async def _end_connection(server: SMTP, *, at_once: bool = False) -> None:
 def _authenticate(
     server: SMTP, session: Session, envelope: Envelope, mechanism: str, login: Any
 ) -> AuthResult:
-    if inbox_rules.refuses_login(login.login.decode("utf-8", "replace")):
+    username = login.login.decode("utf-8", "replace")
+    if inbox_rules.refuses_login(username):
         refusal = "535 5.7.8 Authentication credentials invalid"
         return AuthResult(success=False, handled=False, message=refusal)
-    return AuthResult(success=True)
+    return AuthResult(success=True, auth_data=username)
 
 
 def _mail(envelope: Envelope) -> Mail:

@@ -30,6 +30,7 @@ AFTER, BEFORE = Order(drop=Drop.AFTER_DOT), Order(drop=Drop.BEFORE_DOT)
         ("busy-421@example.com", "421 4.3.2"),
         ("busy-421+x@example.com", "421 4.3.2"),
         ("authfail@example.com", "530 5.7.0"),
+        ("unverified+1@example.com", "550 5.7.1"),
     ],
 )
 def test_it_refuses_with_a_code(address, code):
@@ -70,6 +71,20 @@ def test_only_some_orders_pass_or_end_the_connection():
 )
 def test_it_refuses_one_login(username, is_refused):
     assert refuses_login(username) is is_refused
+
+
+@pytest.mark.parametrize(
+    ("username", "order"),
+    [
+        ("unverified", order_for("unverified@example.com")),
+        ("UNVERIFIED-frankfurt", order_for("unverified@example.com")),
+        ("tempfail", ACCEPT),
+        ("ann", ACCEPT),
+        ("", ACCEPT),
+    ],
+)
+def test_one_login_has_every_recipient_refused(username, order):
+    assert order_for("ann@example.com", username=username) == order
 
 
 def test_every_rule_is_explained():

@@ -59,6 +59,7 @@ def test_it_refuses_what_is_too_large(inbox):
         ("permfail+7", 550, b"5.1.1"),
         ("throttle", 450, b"try again in 60 seconds"),
         ("authfail", 530, b"5.7.0"),
+        ("unverified", 550, b"5.7.1"),
     ],
 )
 def test_it_refuses_every_time(inbox, name, code, text):
@@ -123,6 +124,15 @@ def test_it_takes_any_login_but_one(inbox, method):
             except smtplib.SMTPAuthenticationError as error:
                 answer = (error.smtp_code, error.smtp_error)
             assert answer[0] == code
+
+
+def test_of_one_login_it_takes_no_mail(inbox):
+    with inbox.smtp() as client:
+        client.login("unverified-account", "anything")
+        with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+            client.sendmail(SENDER, ["ann@example.com"], b"Subject: Hello\r\n\r\nHello.")
+    assert refused.value.recipients["ann@example.com"][0] == 550
+    assert inbox.messages() == []
 
 
 def test_pipelined_commands_are_all_answered(inbox):

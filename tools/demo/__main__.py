@@ -106,18 +106,27 @@ class Demo:
 
     def _tell_of_the_outage(self) -> None:
         traffic = self._traffic
-        self._say(f"outage: {providers.FIRST} refuses our sign-in, for 20 seconds ...")
-        self._desk.save_account(providers.FIRST, is_broken=True)
+        self._say(f"outage: {providers.FIRST} refuses our sign-in, for 25 seconds ...")
+        self._desk.save_account(providers.FIRST, username=providers.REFUSES_LOGIN)
+        self._desk.save_account(providers.SECOND, username=providers.REFUSES_SENDER)
+        pause = 0.0 if self._is_hurried else OUTAGE_PAUSE_SECONDS
         try:
-            pause = 0.0 if self._is_hurried else OUTAGE_PAUSE_SECONDS
-            count = traffic.submit(Stage.OUTAGE, together=1, pause_seconds=lambda: pause)
+            traffic.submit(Stage.REFUSED, together=1, pause_seconds=lambda: pause)
             traffic.wait_for(
                 lambda: traffic.count_events(EventType.FAILED_OVER), "mail takes another account"
             )
+            traffic.wait_for(traffic.count_refused, f"{providers.SECOND} refuses mail")
+            traffic.wait_quiet()
+            self._desk.save_account(providers.SECOND)
+            count = traffic.submit(Stage.OUTAGE, together=1, pause_seconds=lambda: pause)
         finally:
+            self._desk.save_account(providers.SECOND)
             self._desk.save_account(providers.FIRST)
         opened = traffic.count_events(EventType.BREAKER_OPENED)
-        self._say(f"{count} messages took {providers.SECOND}; the breaker opened {opened} times")
+        self._say(
+            f"{providers.SECOND} refused {traffic.count_refused()} messages, and took {count} once"
+            f" it knew the sender; the breaker of {providers.FIRST} opened {opened} times"
+        )
 
     def _tell_of_now(self) -> None:
         traffic = self._traffic
@@ -195,7 +204,8 @@ Log in at http://{found.web}/login
 Look at
   - the log: filter by failed, unknown, held, suppressed; and leave it open, mail is still deferred
   - a message to greylist+..., drop-after-dot+... or tempfail+...: its timeline, and why
-  - the outage an hour ago, of {providers.FIRST}, and how mail took {providers.SECOND}
+  - the outage an hour ago, of {providers.FIRST}: mail took {providers.SECOND}, which
+    refused some of it as long as it did not know the sender; that can all be sent again at once
   - what was reported: bounces, complaints, two dead letters, a duplicate
   - the freeze of a domain, suppressions, unsubscribes, two versions of the policy
   - the second workspace of {casts.ADMIN}, and the mail itself in the inbox

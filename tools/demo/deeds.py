@@ -54,8 +54,8 @@ class Desk:
         )
         return providers.add_endpoints(self._http, self._cast.ops_key)
 
-    def save_account(self, name: str, *, is_broken: bool = False) -> None:
-        body = providers.account(self._found, name, is_broken=is_broken)
+    def save_account(self, name: str, *, username: str | None = None) -> None:
+        body = providers.account(self._found, name, username=username)
         self._post("/v1/smtp-accounts", body)
 
     def at_noon(self) -> None:

@@ -2,9 +2,10 @@
 Pure.
 
 A run tells of the time since the run before it, of 24 hours at most: everyday mail, a campaign, an
-outage of the first provider an hour ago, and what has come since. Mail is submitted in the order of
-the story, within a minute; `past` moves it to its times afterwards. Where too little time has
-passed for that, everything stays when it really happened.
+outage of the first provider an hour ago, in which the second one did not take all of it either, and
+what has come since. Mail is submitted in the order of the story, within a minute; `past` moves it
+to its times afterwards. Where too little time has passed for that, everything stays when it really
+happened.
 """
 
 from bisect import bisect_left
@@ -22,6 +23,8 @@ DAY = timedelta(hours=24)
 SPREAD_MIN = timedelta(minutes=15)
 """Less than this is not spread."""
 OUTAGE_AGO, OUTAGE_LENGTH = timedelta(minutes=57), timedelta(minutes=6)
+REFUSED_SHARE = 0.4
+"""Of the outage: so long the second provider knows nothing of the sender's domain."""
 CAMPAIGN_LENGTH = timedelta(minutes=40)
 CUSTOMERS = 260
 HOUR_WEIGHTS = (
@@ -59,7 +62,10 @@ class Stage(StrEnum):
     BEFORE = "before"
     CAMPAIGN = "campaign"
     AFTER = "after"
+    REFUSED = "refused"
+    """The first provider is out, and the second refuses the sender."""
     OUTAGE = "outage"
+    """The first provider is still out."""
     SINCE = "since"
 
 
@@ -116,12 +122,14 @@ def window(now: datetime, last_at: datetime | None) -> Window:
     # Letters are sent when people read them.
     places = [begin + (outage_at - begin) * share / 100 for share in range(25, 85, 5)]
     campaign_at = max(places, key=lambda at: HOUR_WEIGHTS[at.hour])
+    outage_length = min(OUTAGE_LENGTH, length * 0.1)
     begins = {
         Stage.BEFORE: begin,
         Stage.CAMPAIGN: campaign_at,
         Stage.AFTER: campaign_at + min(CAMPAIGN_LENGTH, length * 0.05),
-        Stage.OUTAGE: outage_at,
-        Stage.SINCE: outage_at + min(OUTAGE_LENGTH, length * 0.1),
+        Stage.REFUSED: outage_at,
+        Stage.OUTAGE: outage_at + outage_length * REFUSED_SHARE,
+        Stage.SINCE: outage_at + outage_length,
     }
     return Window(begins, now, is_spread=length >= SPREAD_MIN)
 
@@ -144,7 +152,8 @@ def make(rng: Random, now: datetime, last_at: datetime | None, *, scale: float =
     plan = Plan(window(now, last_at), content.make_customers(rng, CUSTOMERS))
     builder = _Builder(rng, plan, scale)
     builder.everyday(450, Stage.BEFORE, Stage.AFTER)
-    builder.everyday(24, Stage.OUTAGE)
+    builder.everyday(14, Stage.REFUSED)
+    builder.everyday(16, Stage.OUTAGE)
     builder.everyday(70, Stage.SINCE)
     builder.campaign(150, Stage.CAMPAIGN, content.letter)
     builder.campaign(40, Stage.SINCE, content.arrivals)

@@ -18,8 +18,12 @@ _BASIC_AUTH = ("maild", "the demo's webhook password")
 _SIGNING_KEY = "the-demo-signs-with-this-key-0123456789"
 
 
-def account(found: Found, name: str, *, is_broken: bool = False) -> dict[str, Any]:
-    """An account as the API takes it. The inbox refuses the sign-in of a broken one."""
+REFUSES_LOGIN, REFUSES_SENDER = "authfail-rotated-key", "unverified-account"
+"""Users of the inbox: one cannot sign in, and of the other no mail is taken."""
+
+
+def account(found: Found, name: str, *, username: str | None = None) -> dict[str, Any]:
+    """An account as the API takes it; `username` where it shall not work."""
     priority, connections, rate = {
         FIRST: (10, 10, None),
         SECOND: (20, 10, None),
@@ -30,7 +34,7 @@ def account(found: Found, name: str, *, is_broken: bool = False) -> dict[str, An
         "host": found.settings.smtp.host,
         "port": found.settings.smtp.port,
         "security": "none",
-        "username": "authfail-rotated-key" if is_broken else f"paperboat-{name}",
+        "username": username or f"paperboat-{name}",
         "password": secrets.token_urlsafe(12),
         "from_email": f"orders@{DOMAIN}",
         "max_connections": connections,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from maild import clock, queue
 from maild.db import database
+from maild.domain.smtp_reply import ErrorClass
 from maild.services.messages import DELIVER
 from tools.demo import plan as plans
 from tools.demo.cast import Cast
@@ -27,6 +28,11 @@ WHERE workspace_id = %s AND (status = 'sending' OR status = 'queued' AND pinned_
 _PINNED = """
 SELECT count(*) FROM messages
 WHERE workspace_id = %s AND status = 'queued' AND pinned_account <> ''
+"""
+_REFUSED = """
+SELECT count(*) FROM messages
+WHERE workspace_id = %s AND status = 'failed' AND updated_at >= %s AND error_class = %s
+    AND attempt_count > 0
 """
 _HASTEN = """
 UPDATE messages SET next_attempt_at = now()
@@ -115,6 +121,11 @@ class Traffic:
         )
         values = (self._cast.workspace_id, kind, self.began_at)
         return int(database.execute_sql(statement, values).fetchone()[0])
+
+    def count_refused(self) -> int:
+        """How many messages have failed since the run began because of their sender."""
+        values = (self._cast.workspace_id, self.began_at, ErrorClass.POLICY)
+        return int(database.execute_sql(_REFUSED, values).fetchone()[0])
 
     def _count(self, statement: str) -> int:
         return int(database.execute_sql(statement, (self._cast.workspace_id,)).fetchone()[0])
