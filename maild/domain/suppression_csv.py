@@ -1,30 +1,26 @@
-"""Files of suppressions: which column is what, and what each line says. Pure.
+"""Files of suppressions: what each line says. Pure.
 
-In charge of reading lines and cells; not of whether an address is one (`suppression_imports`).
-Files come from spreadsheets and from other providers, so much is let pass: a byte order mark,
-semicolons, any line break, blank lines, columns that nobody here knows.
+In charge of reading lines and cells; not of how the file is laid out (`suppression_layout`), nor of
+whether an address is one (`suppression_imports`). Files come from spreadsheets and from other
+providers, so much is let pass: a byte order mark, semicolons, any line break, blank lines, columns
+that nobody here knows.
 """
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
+from maild.domain import suppression_layout
 from maild.domain.csv_safety import restore
 from maild.domain.states import Stream
 from maild.domain.suppression import SuppressionClass
+from maild.domain.suppression_layout import COLUMNS, Layout, UnreadableFile
 
-COLUMNS = ("email", "reason", "class", "stream", "expires_at")
-"""The order of the columns where no header names them."""
-_EMAIL_NAMES = frozenset({"email", "e-mail", "email address", "e-mail address", "email_address"})
+__all__ = ["COLUMNS", "BadLine", "Line", "Reader", "UnreadableFile"]
+
 _ALL_STREAMS = "all"
-_DELIMITERS = (",", ";", "\t")
-
-
-class UnreadableFile(ValueError):
-    """The file as a whole makes no sense; the text says why, and on which line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,45 +40,28 @@ class BadLine:
 class Reader:
     """The lines of a file after its header. Raises UnreadableFile, at once and while reading."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, layout: Layout | None = None) -> None:
+        """`layout` None: as the file itself says."""
         self._text = text.removeprefix("\ufeff")
-        first = _first_line(self._text)
-        self._delimiter = max(_DELIMITERS, key=first.count)
+        first = suppression_layout.first_line(self._text)
+        self._layout = layout or suppression_layout.detect(self._text)
+        if "email" not in self._layout.columns:
+            raise UnreadableFile("no column is the address")
         self.ignored_columns: list[str] = []
-        self._columns: list[str | None] = []
-        self._has_header = False
-        self._read_header(first)
-
-    def _read_header(self, first: str) -> None:
-        try:
-            [cells] = self._open([first])
-        except (csv.Error, ValueError):
-            cells = [first]
-        names = [cell.strip().lower() for cell in cells]
-        if not _EMAIL_NAMES.isdisjoint(names):
-            self._has_header = True
-            self._columns = [_column(name) for name in names]
-            known = [column for column in self._columns if column]
-            for column in known:
-                if known.count(column) > 1:
-                    raise UnreadableFile(f"there are two columns {column}")
+        if self._layout.has_header:
+            cells = suppression_layout.split(first, self._layout.delimiter)
             self.ignored_columns = [
-                cell.strip()
-                for cell, column in zip(cells, self._columns, strict=True)
-                if column is None and cell.strip()
+                cell
+                for cell, column in zip(cells, self._layout.columns, strict=False)
+                if column is None and cell
             ]
-        elif "@" in names[0]:
-            self._columns = list(COLUMNS)
-        else:
-            raise UnreadableFile("the first line has neither an address nor a column named email")
-
-    def _open(self, lines: Iterable[str]) -> Any:
-        return csv.reader(lines, delimiter=self._delimiter, skipinitialspace=True, strict=True)
 
     def __iter__(self) -> Iterator[Line | BadLine]:
         # Lines end as Python's csv module reads them: CR, LF or both.
-        reader = self._open(io.StringIO(self._text, newline=""))
-        is_header = self._has_header
+        reader = suppression_layout.open_lines(
+            io.StringIO(self._text, newline=""), self._layout.delimiter
+        )
+        is_header = self._layout.has_header
         while True:
             number = reader.line_num + 1
             try:
@@ -102,11 +81,12 @@ class Reader:
             yield self._line(number, cells)
 
     def _line(self, number: int, cells: list[str]) -> Line | BadLine:
-        if len(cells) > len(self._columns) and any(cells[len(self._columns) :]):
-            return BadLine(number, f"has more than {len(self._columns)} cells")
+        columns = self._layout.columns
+        if len(cells) > len(columns) and any(cells[len(columns) :]):
+            return BadLine(number, f"has more than {len(columns)} cells")
         found = {
             column: restore(cell).strip()
-            for column, cell in zip(self._columns, cells, strict=False)
+            for column, cell in zip(columns, cells, strict=False)
             if column and cell.strip()
         }
         email = found.get("email")
@@ -148,19 +128,6 @@ def parse_end(text: str, *, now: datetime) -> datetime:
     if end <= now:
         raise ValueError("must be in the future")
     return end
-
-
-def _first_line(text: str) -> str:
-    for line in io.StringIO(text, newline=None):
-        if line.strip(" \t,;\r\n"):
-            return line.rstrip("\r\n")
-    raise UnreadableFile("must not be empty")
-
-
-def _column(name: str) -> str | None:
-    if name in _EMAIL_NAMES:
-        return "email"
-    return name if name in COLUMNS else None
 
 
 def _unclosed(number: int) -> str:

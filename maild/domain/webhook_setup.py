@@ -4,7 +4,7 @@ The names of pages, buttons and events are the providers' own, as of the pages n
 Opens and clicks are left out: they prove a delivery, which a delivery's own event says already.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from maild.domain.networks import Guard
@@ -13,7 +13,18 @@ from maild.domain.provider_event import DSN
 SES = "ses"
 """The one whose events come through a topic, and whose signatures need no secret."""
 
-SAVE_SECRET = "Save it here with POST /v1/webhooks/endpoints/secrets, kind signing."
+SAVE_SECRET = "{save_secret}"
+BY_API = {
+    "save_secret": "Save it here with POST /v1/webhooks/endpoints/secrets, kind signing.",
+    "save_basic_auth": "save USER:PASSWORD here with POST /v1/webhooks/endpoints/secrets, kind"
+    " basic_auth",
+}
+"""How a secret is saved, by a call."""
+BY_PAGE = {
+    "save_secret": "Save it on this page, as its signing secret.",
+    "save_basic_auth": "save a user name and a password on this page",
+}
+"""The same for who reads it in the console."""
 
 STEPS: dict[str, tuple[str, ...]] = {
     # https://docs.aws.amazon.com/ses/latest/dg/configure-sns-notifications.html
@@ -165,26 +176,32 @@ INTO_THE_URL = (
 
 
 def steps(
-    provider: str, *, url: str, topic_arn: str | None = None, has_basic_auth: bool = False
+    provider: str,
+    *,
+    url: str,
+    topic_arn: str | None = None,
+    has_basic_auth: bool = False,
+    ways: Mapping[str, str] = BY_API,
 ) -> list[str]:
-    """What to do, in order; what every provider needs for one that is not known here."""
+    """What to do, in order; what every provider needs for one that is not known here. `ways` are
+    BY_API or BY_PAGE.
+    """
     known = STEPS.get(provider, ("Have the provider post its events to {url}",))
     return [
-        *(text.format(url=url, topic_arn=topic_arn) for text in known),
-        *_basic_auth(provider, has_basic_auth),
+        *(text.format(url=url, topic_arn=topic_arn, **ways) for text in known),
+        *_basic_auth(provider, has_basic_auth, ways),
         *_address(url),
     ]
 
 
-def _basic_auth(provider: str, has_basic_auth: bool) -> Iterator[str]:
+def _basic_auth(provider: str, has_basic_auth: bool, ways: Mapping[str, str]) -> Iterator[str]:
     where = BASIC_AUTH_GOES.get(provider, INTO_THE_URL)
     if has_basic_auth:
         yield f"This endpoint wants basic authentication: {where}"
     elif provider in SIGNS_NOTHING:
         yield (
             f"{SIGNS_NOTHING[provider]} Only the URL tells who reports then, so basic"
-            " authentication is advised: save USER:PASSWORD here with"
-            f" POST /v1/webhooks/endpoints/secrets, kind basic_auth, and {where}"
+            f" authentication is advised: {ways['save_basic_auth']}, and {where}"
         )
 
 

@@ -9,7 +9,9 @@ from maild.models.event import Event
 from maild.models.freeze import Freeze
 from maild.models.idempotency_key import IdempotencyKey
 from maild.models.invitation import Invitation
+from maild.models.job import Job, JobInput, JobItem
 from maild.models.link_key import LinkKey
+from maild.models.log_block import LogBlock
 from maild.models.mailed_link import MailedLink
 from maild.models.member import Member
 from maild.models.message import Message
@@ -17,11 +19,15 @@ from maild.models.message_body import MessageAttachment, MessageBody
 from maild.models.periodic_job import PeriodicJob
 from maild.models.person import Person, RecoveryCode
 from maild.models.policy import PolicyVersion
+from maild.models.provider_check import ProviderCheck
 from maild.models.provider_event import ProviderEvent
+from maild.models.rollup import Rollup, TrafficTally
+from maild.models.saved_view import SavedView
 from maild.models.session import Session
 from maild.models.smtp_account import SmtpAccount
 from maild.models.soft_bounce import SoftBounce
 from maild.models.suppression import Suppression
+from maild.models.suppression_file import SuppressionFile
 from maild.models.tally import AcceptedTally, AccountTally, LimitTally
 from maild.models.unsubscribe import Unsubscribe
 from maild.models.webhook_endpoint import WebhookEndpoint, WebhookSecret, WebhookTally
@@ -33,6 +39,7 @@ ALL = (
     Workspace,
     Worker,
     SmtpAccount,
+    ProviderCheck,
     ApiKey,
     LinkKey,
     PolicyVersion,
@@ -42,8 +49,11 @@ ALL = (
     Message,
     MessageBody,
     MessageAttachment,
+    LogBlock,
     Attempt,
     Event,
+    TrafficTally,
+    Rollup,
     Breaker,
     AccountTally,
     AcceptedTally,
@@ -65,6 +75,11 @@ ALL = (
     Session,
     Invitation,
     MailedLink,
+    Job,
+    JobInput,
+    JobItem,
+    SavedView,
+    SuppressionFile,
 )
 """Every model, in an order in which the tables can be created."""
 
@@ -82,6 +97,9 @@ __all__ = [
     "Freeze",
     "IdempotencyKey",
     "Invitation",
+    "Job",
+    "JobInput",
+    "JobItem",
     "LimitTally",
     "LinkKey",
     "MailedLink",
@@ -92,12 +110,17 @@ __all__ = [
     "PeriodicJob",
     "Person",
     "PolicyVersion",
+    "ProviderCheck",
     "ProviderEvent",
     "RecoveryCode",
+    "Rollup",
+    "SavedView",
     "Session",
     "SmtpAccount",
     "SoftBounce",
     "Suppression",
+    "SuppressionFile",
+    "TrafficTally",
     "Unsubscribe",
     "WebhookEndpoint",
     "WebhookPayload",

@@ -158,6 +158,26 @@ Message.add_index(
 """What has gone wrong lately, however much went wrong before."""
 Message.add_index(
     Message.workspace,
+    Message.smtp_account_name,
+    Message.created_at,
+    Message.id,
+    Message.status,
+    where=peewee.SQL("smtp_account_name IS NOT NULL"),
+    name="messages_by_account",
+)
+Message.add_index(
+    Message.workspace,
+    Message.error_class,
+    Message.created_at,
+    Message.id,
+    Message.smtp_account_name,
+    Message.status,
+    where=peewee.SQL("error_class IS NOT NULL"),
+    name="messages_by_class",
+)
+"""A message is in neither until it was tried: accepting costs nothing for them."""
+Message.add_index(
+    Message.workspace,
     Message.to_email,
     Message.created_at,
     Message.id,

@@ -59,3 +59,9 @@ Suppression.add_index(
     Suppression.workspace, Suppression.email, Suppression.id, name="suppressions_of_email"
 )
 """All that ever was about one address."""
+Suppression.add_index(
+    peewee.SQL(
+        "CREATE INDEX suppressions_of_domain ON suppressions"
+        " (workspace_id, split_part(email, '@', 2), id)"
+    )
+)

@@ -49,3 +49,15 @@ Unsubscribe.add_index(
 )
 Unsubscribe.add_index(Unsubscribe.workspace, Unsubscribe.id, name="unsubscribes_by_workspace")
 """The list, newest first."""
+Unsubscribe.add_index(
+    Unsubscribe.workspace, Unsubscribe.email, Unsubscribe.id, name="unsubscribes_of_email"
+)
+Unsubscribe.add_index(
+    peewee.SQL(
+        "CREATE INDEX unsubscribes_of_domain ON unsubscribes"
+        " (workspace_id, split_part(email, '@', 2), id)"
+    )
+)
+Unsubscribe.add_index(
+    Unsubscribe.workspace, Unsubscribe.topic, Unsubscribe.id, name="unsubscribes_of_topic"
+)
