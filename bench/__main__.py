@@ -4,6 +4,8 @@ python -m bench                        everything but the long sections, three t
 python -m bench --long                 with 200,000 messages and a million rows as well
 python -m bench drain                  one section
 python -m bench drain 50000 --repeat 1
+python -m bench console --keep         the pages over 5,000,000 messages, which stay
+python -m bench console --only "log q" those of its cases that have this in their names
 python -m bench --markdown             the table as docs/benchmarks.md has it
 python -m bench --from FILE --markdown the same from an earlier run
 """
@@ -16,6 +18,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench import console
 from bench import stack as stacks
 from bench.report import ROOT, Report, machine
 from bench.sections import SECTIONS
@@ -31,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         report = Report.from_json(options.report.read_text(encoding="utf-8"))
         print(report.as_markdown() if options.markdown else report.as_text())
         return 0
+    console.settings = console.Settings(
+        keep_in=RESULTS / "library" if options.keep else None, only=options.only, results=RESULTS
+    )
     # So that SIGTERM unwinds the `with` blocks, which end what they started, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     report = Report(machine(sink="smtp-sink" if stacks.find_postfix("smtp-sink") else "our own"))
@@ -114,6 +120,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--long", action="store_true", help="the long sections as well")
     parser.add_argument("--repeat", type=int, default=3, metavar="N")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--keep", action="store_true", help="keep the tables of `console`")
+    parser.add_argument("--only", default="", metavar="TEXT", help="cases of `console`")
     parser.add_argument("--from", dest="report", type=Path, metavar="FILE", help="an earlier run")
     return parser.parse_args(argv)
 

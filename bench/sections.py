@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from bench import console as pages
 from bench import http_blast, reports
 from bench.blast import blast
 from bench.fill import SHORT_TEXT, fill
@@ -196,6 +197,14 @@ def report(stack: Stack, count: int) -> Figures:
     yield Figure("applied by one worker", count / (ended_at - begun_at), "events/s")
 
 
+def console(stack: Stack, count: int) -> Figures:
+    """Every page of the console and every list of the API, over so many messages; in this process,
+    and in tables of its own, which may be kept.
+    """
+    for outcome in pages.measure(count):
+        yield Figure(f"{outcome.group}: {outcome.name}, p95", outcome.p95, "ms", "<= 50")
+
+
 def _add_endpoint(stack: Stack) -> str:
     """Add an endpoint for Postmark; returns the path of its address."""
     login = {"username": reports.USER, "password": reports.PASSWORD}
@@ -234,6 +243,7 @@ SECTIONS: dict[str, Section] = {
     "drain-long": Section(drain, 200_000, is_long=True),
     "accept-million": Section(accept, MILLION, is_long=True),
     "memory": Section(memory, 200_000, is_long=True),
+    "console": Section(console, 5 * MILLION, is_long=True),
 }
 
 

@@ -103,13 +103,14 @@ class Stack:
         dsn = cleanup.enter_context(postgres.running(home))
         redis_url = cleanup.enter_context(valkey.running(home))
         self.web_addr = Addr("127.0.0.1", free_port())
-        self._env = child_environment(
+        self.environment = {
             **SETTINGS,
-            POSTGRES_DSN=dsn,
-            REDIS_URL=redis_url,
-            MAILD_HOME=str(home),
-            APP_ADDR=str(self.web_addr),
-        )
+            "POSTGRES_DSN": dsn,
+            "REDIS_URL": redis_url,
+            "MAILD_HOME": str(home),
+            "APP_ADDR": str(self.web_addr),
+        }
+        self._env = child_environment(**self.environment)
         migrate = self.start("migrate", (sys.executable, "-m", "maild", "migrate"))
         if migrate.wait(READY_SECONDS):
             raise Failed(f"maild migrate failed:{self.log_tail('migrate')}")
@@ -238,9 +239,16 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Stack]:
-    """PostgreSQL and Valkey with the schema, and whatever is started on them meanwhile."""
-    with homes.temporary() as home, contextlib.ExitStack() as cleanup:
+def running(keep_in: Path | None = None) -> Iterator[Stack]:
+    """PostgreSQL and Valkey with the schema, and whatever is started on them meanwhile.
+
+    `keep_in` is a folder that is taken as it is, and left there at the end.
+    """
+    with contextlib.ExitStack() as cleanup:
+        if keep_in is None:
+            home = cleanup.enter_context(homes.temporary())
+        else:
+            homes.make(home := keep_in)
         yield Stack(home, cleanup)
 
 
