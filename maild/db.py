@@ -7,6 +7,7 @@ enters `connection()` once, and everything inside uses that one.
 import select
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -48,9 +49,10 @@ def init(dsn: str, *, pool_size: int, application: str) -> None:
         timeout=5,
         application_name=f"maild {application}",
         connect_timeout=5,
-        # Only `execute_prepared` prepares, and never for planning anew.
+        # Only `execute_prepared` prepares, and never for planning anew. What JIT compiles would
+        # have been done by then.
         options="-c timezone=UTC -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
-        " -c plan_cache_mode=force_generic_plan",
+        " -c plan_cache_mode=force_generic_plan -c jit=off",
         keepalives_idle=30,
         keepalives_interval=10,
         keepalives_count=3,
@@ -58,18 +60,31 @@ def init(dsn: str, *, pool_size: int, application: str) -> None:
     )
 
 
+_limit_ms: ContextVar[int] = ContextVar("limit_ms", default=0)
+_limits: "WeakKeyDictionary[Any, int]" = WeakKeyDictionary()
+"""What each connection of the pool was told last."""
+
+
+def limit_statements(milliseconds: int) -> None:
+    """From the next `connection()` of this thread on, no statement runs for longer; 0: as long as
+    it takes. Whoever begins something new in a thread says which.
+    """
+    _limit_ms.set(milliseconds)
+
+
 @contextmanager
 def connection() -> Iterator[None]:
     """One pooled connection for this thread; inside another `connection()` of it, that one.
 
     Raises Unavailable where Postgres cannot be reached, goes away in the middle, takes no writes,
-    or keeps us waiting for a lock.
+    keeps us waiting for a lock, or needs longer than `limit_statements` allows.
     """
     if not database.is_closed():
         yield
         return
     try:
         database.connect()
+        _tell_limit()
         yield
     except (peewee.PeeweeException, MaxConnectionsExceeded) as error:
         if not is_away(error):
@@ -121,7 +136,17 @@ _AWAY = (
 )
 
 
+def _tell_limit() -> None:
+    """Let the server know where this connection has served somebody with another limit."""
+    connection, limit_ms = database.connection(), _limit_ms.get()
+    if _limits.get(connection, 0) != limit_ms:
+        database.execute_sql("SELECT set_config('statement_timeout', %s, false)", (str(limit_ms),))
+        _limits[connection] = limit_ms
+
+
 def _why(error: Exception) -> str:
+    if "statement timeout" in str(error):
+        return "This took too long, and was cut off. Ask for less of it, or try again."
     if "lock timeout" in str(error) or "deadlock" in str(error):
         return "The database is busy with something that holds a lock. Try again."
     if isinstance(error, peewee.InternalError):

@@ -17,6 +17,7 @@
     |   +-- IdempotencyConflict  409  idempotency_conflict
     +-- RateLimited              429  rate_limited
     +-- Unavailable              503  unavailable
+    |   +-- SearchTooLong        503  unavailable
     +-- ConfigError              a setting is missing or wrong; the process does not start
     +-- MigrationPending         the database is older than the code; the process does not start
     +-- IllegalTransition        a message was asked to make a move that its states do not have
@@ -173,6 +174,10 @@ class Unavailable(MaildError):
     status = 503
     code = "unavailable"
     title = "Temporarily unavailable"
+
+
+class SearchTooLong(Unavailable):
+    """A search was cut off. The page that it was for is shown all the same, and says so."""
 
 
 class ConfigError(MaildError):

@@ -1,5 +1,6 @@
 """The web application: wiring only."""
 
+import gc
 import re
 import secrets
 import time
@@ -37,7 +38,12 @@ def create_app() -> Flask:
         raise SystemExit(f"maild: {error}") from None
     queue.start_ringer()
     api_key_uses.start()
-    return build_app()
+    app = build_app()
+    # What is there by now stays. To go through it takes longer than most requests, and would happen
+    # in the middle of one.
+    gc.collect()
+    gc.freeze()
+    return app
 
 
 def build_app() -> Flask:

@@ -14,39 +14,47 @@ from maild.services import (
     acceptance,
     conservation,
     freezes,
+    jobs,
     lifetimes,
     locks,
+    log_blocks,
     mailed_links,
     periodic_jobs,
     processes,
+    provider_checks,
     providers,
     report_watch,
     rescues,
+    rollups,
     sessions,
     soft_bounces,
+    suppression_files,
     webhook_endpoints,
     workers,
 )
 from maild.services.messages import DELIVER
+
+INDEX_SECONDS = 2.0
+"""Of each sweep: the rest is for the mail."""
 
 logger = log.get(__name__)
 
 
 def run(settings: config.Settings) -> None:
     """Sweep until SIGTERM or SIGINT. Raises MigrationPending, Unavailable at the start."""
-    processes.start(settings, name="scheduler", pool_size=3)
+    processes.start(settings, name="scheduler", pool_size=4)
     processes.require_schema()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     logger.info("scheduler.ready", every_seconds=settings.sweep_seconds)
-    jobs = [
+    threads = [
         threading.Thread(target=_repeat, args=(job, settings.sweep_seconds, stopping))
-        for job in (sweep, take_stock)
+        for job in (sweep, take_stock, index_log)
     ]
-    for thread in jobs:
+    for thread in threads:
         thread.start()
-    for thread in jobs:
+    for thread in threads:
         thread.join()
     logger.info("scheduler.stopped")
 
@@ -84,14 +92,26 @@ def take_stock() -> None:
     """Once a minute, count everything; beside the sweep, which must not wait for it."""
     with db.connection():
         if periodic_jobs.take_slot("stock-taking", seconds=60):
+            _run(rollups.fold)
             _run(providers.prune_tallies)
+            _run(provider_checks.prune)
             _run(acceptance.prune)
             _run(webhook_endpoints.prune)
             _run(soft_bounces.prune)
+            _run(suppression_files.prune)
             _run(sessions.prune)
             _run(mailed_links.prune)
+            _run(jobs.prune)
             _run(report_watch.check)
             _run(conservation.check)
+
+
+def index_log() -> None:
+    """Make the log searchable, as it grows; beside the others, for after an upgrade it takes a
+    while.
+    """
+    with db.connection():
+        log_blocks.build(seconds=INDEX_SECONDS)
 
 
 def _run(job: Callable[[], object]) -> int:

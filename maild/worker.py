@@ -1,5 +1,6 @@
-"""The worker process: the delivery engine, the loop that reads what providers report, a Huey
-consumer that listens for the doorbell, and the heartbeat that renews the worker's lease.
+"""The worker process: the delivery engine, the loops that read what providers report, check SMTP
+accounts and do jobs, a Huey consumer that listens for the doorbell, and the heartbeat that renews
+the worker's lease.
 
 The engine looks for due messages every few seconds without being rung for: retries that have come
 due, and everything while Redis is away. SIGTERM, SIGINT and SIGHUP end the process gracefully:
@@ -14,15 +15,27 @@ from collections.abc import Callable
 
 from maild import config, db, log, marks, queue, tasks
 from maild.errors import Unavailable
-from maild.services import aside, processes, recorder, report_loop, rescues, sending, workers
+from maild.services import (
+    aside,
+    check_loop,
+    job_loop,
+    processes,
+    recorder,
+    report_loop,
+    rescues,
+    sending,
+    workers,
+)
 from maild.services.workers import Lease
 
 GRACE_SECONDS = 25
 BEATS_PER_LEASE = 6
 SIGNAL_SECONDS = 0.2
 """How soon a signal is noticed."""
-POOL_SIZE = aside.DATABASE_THREADS + 5
-"""The engine's threads, the heartbeat, the mending, the recorder, the reports, and one to spare."""
+LOOPS = {"reports": report_loop, "checks": check_loop, "jobs": job_loop}
+"""What goes on beside the engine, each in a thread of its own."""
+POOL_SIZE = aside.DATABASE_THREADS + 4 + len(LOOPS)
+"""The engine's threads, the heartbeat, the mending, the recorder, the loops, and one to spare."""
 
 logger = log.get(__name__)
 
@@ -33,6 +46,8 @@ def run(settings: config.Settings) -> None:
     processes.require_schema()
     assert tasks.delivery  # importing them registered them
     assert tasks.reports
+    assert tasks.checks
+    assert tasks.jobs
     with db.connection():
         lease = workers.enter()
     consumer = queue.consumer(threads=1)
@@ -48,18 +63,19 @@ def run(settings: config.Settings) -> None:
     engine = threading.Thread(
         target=lambda: sending.work(lease, recorder.current()), name="engine", daemon=True
     )
-    reports = threading.Thread(
-        target=lambda: report_loop.work(lease.stopping), name="reports", daemon=True
-    )
+    loops = [
+        threading.Thread(target=loop.work, args=(lease.stopping,), name=name, daemon=True)
+        for name, loop in LOOPS.items()
+    ]
     consumer.start()
     stop_requested = _catch_signals()  # after Huey, whose own ideas of SIGINT and SIGHUP lose mail
-    engine.start()
-    reports.start()
+    for thread in (engine, *loops):
+        thread.start()
     logger.info("worker.ready", worker_id=str(lease.worker_id))
     while not stop_requested():
         lease.stopping.wait(SIGNAL_SECONDS)
         consumer.check_worker_health()
-    _stop(lease, [engine, mend, reports, *(thread for _, thread in consumer.worker_threads)])
+    _stop(lease, [engine, mend, *loops, *(thread for _, thread in consumer.worker_threads)])
     gone.set()
     heartbeat.join()
     with contextlib.suppress(Unavailable), db.connection():
@@ -80,7 +96,8 @@ def _stop(lease: Lease, threads: list[threading.Thread]) -> None:
     """Begin nothing new, finish what is in flight, write it down; GRACE_SECONDS for all of it."""
     lease.stopping.set()
     sending.wake()
-    report_loop.wake()
+    for loop in LOOPS.values():
+        loop.wake()
     deadline = time.monotonic() + GRACE_SECONDS
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))

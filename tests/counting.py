@@ -6,8 +6,8 @@ import peewee
 import pytest
 
 
-def count_statements(action: Callable[[], object]) -> int:
-    """How many statements an action sends."""
+def list_statements(action: Callable[[], object]) -> list[str]:
+    """The statements that an action sends, without their values."""
     seen: list[str] = []
     genuine = peewee.Database.execute_sql
 
@@ -18,4 +18,9 @@ def count_statements(action: Callable[[], object]) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(peewee.Database, "execute_sql", execute_sql)
         action()
-    return len(seen)
+    return seen
+
+
+def count_statements(action: Callable[[], object]) -> int:
+    """How many statements an action sends."""
+    return len(list_statements(action))

@@ -25,6 +25,13 @@ HIDDEN = (ZEBRA, EMAIL, OTHER_EMAIL, str(SERIAL), *IDS.values())
 ROWS = {
     "policies": {"version": 1, "on_limit": "reject"},
     "suppressions": {"email": EMAIL, "class": "manual"},
+    "suppression_files": {"class": "manual"},
+    "jobs": {
+        "kind": "messages.retry",
+        "status": "done",
+        "finished_at": datetime(2020, 1, 1, tzinfo=UTC),
+    },
+    "job_items": {"job_id": SERIAL},
     "unsubscribes": {"email": EMAIL},
     "freezes": {"kind": "recipient_domain", "target": f"{ZEBRA}.example"},
     "smtp_accounts": {"security": "none", "host": "192.0.2.1"},
@@ -32,9 +39,12 @@ ROWS = {
     "attempts": {"status": "sent"},
     "message_bodies": {"body_text": ZEBRA},
     "breakers": {"state": "closed"},
+    "rollups": {"grain": "minute", "kind": "sent", "stream": "marketing"},
+    "traffic_tallies": {"kind": "sent", "stream": "marketing"},
     "webhook_secrets": {"kind": "signing", "endpoint_id": SERIAL},
     "webhook_payloads": {"status": "read", "endpoint_id": SERIAL},
     "people": {"email": EMAIL},
+    "log_blocks": {"terms": ZEBRA},
     "members": {"role": "admin", "person_id": SERIAL},
     "invitations": {"email": OTHER_EMAIL, "role": "viewer"},
     "sessions": {"person_id": SERIAL, "token_hash": b"s" * 32},
@@ -125,8 +135,9 @@ def fill_workspace_a():
     for table in (*first, *others):
         fill(table, workspace_id=WORKSPACE_A)
     for table in set(list_tables("message_id")) - set(list_tables("workspace_id")):
-        for message_id in IDS.values():
-            fill(table, message_id=message_id)
+        for number, message_id in enumerate(IDS.values()):
+            numbered = {"id": SERIAL + number} if table == "job_items" else {}
+            fill(table, message_id=message_id, **numbered)
     for table in list_tables("account_id"):
         fill(table, account_id=SERIAL)
     for table in set(list_tables("person_id")) - set(list_tables("workspace_id")):
@@ -187,6 +198,7 @@ VARYING = [
     (r"\d+ (s|ms) ago|just now", "AGO"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC", "TIME"),
     (r'"ms":\s*[\d.]+', '"ms": 0'),
+    (r'"oldest_due_seconds":\s*[\d.]+', '"oldest_due_seconds": 0'),
 ]
 """What differs between two answers that say the same."""
 

@@ -11,6 +11,8 @@ import pytest
 from maild.config import Settings, child_environment
 from tests.conftest import free_ports
 
+MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
+
 
 def maild(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `maild` to its end."""
@@ -84,10 +86,9 @@ def test_a_process_refuses_to_start_on_a_pending_migration(
         assert dsn != stack["POSTGRES_DSN"]
         done = python(*arguments, **{**stack, "POSTGRES_DSN": dsn})
         assert done.returncode == 1
-        assert (
-            "lacks migrations: 0001_initial, 0002_delivery, 0003_safety, 0004_feedback,"
-            " 0005_people. Run: maild migrate" in done.stderr
-        )
+        names = ", ".join(sorted(path.stem for path in MIGRATIONS.glob("[0-9]*.py")))
+        assert "0001_initial, 0002_delivery" in names
+        assert f"lacks migrations: {names}. Run: maild migrate" in done.stderr
     finally:
         with admin.cursor() as cursor:
             cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")

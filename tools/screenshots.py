@@ -50,7 +50,14 @@ PUBLIC = {
     "unsubscribe-unknown": "/u/nothing",
     "not-found-outside": "/nothing",
 }
-MAIL = {"dashboard": "/dashboard", "overview": "/ui", "logs": "/ui/logs"}
+MAIL = {
+    "dashboard": "/dashboard",
+    "overview": "/ui",
+    "logs": "/ui/logs",
+    "suppressions": "/ui/suppressions",
+    "suppressions-import": "/ui/suppressions/import",
+    "unsubscribes": "/ui/unsubscribes",
+}
 SETTINGS = {
     name: f"/ui/settings/{name}"
     for name in ("profile", "security", "workspace", "members", "invitations", "api-keys", "audit")
@@ -59,6 +66,14 @@ OTHERS = {
     "logs-failed": "/ui/logs?status=failed&range=24h",
     "logs-nothing": "/ui/logs?q=nothing-like-it",
     "logs-error": "/ui/logs?to_email=ann",
+    "dead-letters": "/ui/webhooks",
+    "reports": "/ui/webhooks?state=any",
+    "providers": "/ui/providers",
+    "provider-new": "/ui/providers/new?preset=ses",
+    "provider-environment": "/ui/providers/0",
+    "freezes": "/ui/freezes",
+    "freezes-ended": "/ui/freezes?state=ended",
+    "freeze-new": "/ui/freezes/new",
     "audit-nothing": "/ui/settings/audit?action=member.removed",
     "audit-checked": "/ui/settings/audit/check",
     "new-workspace": "/workspaces/new",
@@ -167,6 +182,7 @@ def take_all(browser: Browser, found: Found, album: Album) -> None:
             if role == "admin":
                 site.take(tab, MAIL | SETTINGS | OTHERS)
                 _take_messages(site, tab)
+                _take_provider(site, tab)
                 _take_open(site, tab)
             else:
                 site.take(tab, {"dashboard": "/dashboard", **SETTINGS}, suffix=f"-{role}")
@@ -270,6 +286,20 @@ def _take_messages(site: Site, tab: Page) -> None:
         if link.count():
             tab.goto(link.get_attribute("href") or "")
             site.album.take(tab, f"message-{status}")
+
+
+def _take_provider(site: Site, tab: Page) -> None:
+    """The pages of the SMTP account that mail takes first, and of a webhook endpoint of it."""
+    tab.goto("/ui/providers")
+    tab.locator(".provider-card h2 a").first.click()
+    links = tab.get_by_label("Pages of this account").get_by_role("link").all()
+    paths = {link.inner_text(): link.get_attribute("href") or "" for link in links}
+    site.take(tab, {f"provider-{name.lower().replace(' ', '-')}": paths[name] for name in paths})
+    tab.goto(paths["Webhooks"])
+    endpoint = tab.locator("tbody th a").first
+    if endpoint.count():
+        endpoint.click()
+        site.album.take(tab, "webhook-endpoint")
 
 
 def _take_open(site: Site, tab: Page) -> None:

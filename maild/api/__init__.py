@@ -3,8 +3,10 @@
 from flask import Flask
 
 from maild.api import (
+    analytics,
     api_keys,
     audit,
+    bundles,
     endpoint,
     freezes,
     health,
@@ -22,8 +24,10 @@ from maild.api import (
 
 __all__ = [
     "BLUEPRINTS",
+    "analytics",
     "api_keys",
     "audit",
+    "bundles",
     "freezes",
     "interventions",
     "messages",

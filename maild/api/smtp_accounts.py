@@ -8,7 +8,7 @@ from maild.api.endpoint import endpoint
 from maild.models import SmtpAccount
 from maild.services import account_health, smtp_accounts
 from maild.services.account_health import AccountHealth
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 
 
 @endpoint(

@@ -1,8 +1,5 @@
 """/v1/suppressions: who must not be mailed, why, and what that has stopped; files in and out."""
 
-import csv
-import io
-from collections.abc import Iterator
 from typing import Any
 
 from flask import Response
@@ -12,19 +9,16 @@ from maild.api.auth import ADMINS, READERS, Caller
 from maild.api.endpoint import endpoint
 from maild.api.query import parse_address, parse_cursor, parse_serial_cursor
 from maild.domain import serial_cursor
-from maild.domain.csv_safety import neutralise
 from maild.domain.states import Stream
 from maild.domain.suppression import SuppressionState
 from maild.models import Suppression
-from maild.services import suppression_imports, suppression_lists, suppressions
+from maild.services import (
+    suppression_exports,
+    suppression_imports,
+    suppression_lists,
+    suppressions,
+)
 from maild.services.suppression_lists import Filter
-
-EXPORTED = (
-    "email", "reason", "class", "stream", "expires_at", "source", "created_by", "created_at",
-    "message_id", "state", "id",
-)  # fmt: skip
-"""The columns of a file; an import reads the first five again."""
-PORTION_CHARS = 64 * 1024
 
 
 @endpoint(
@@ -187,29 +181,12 @@ def import_suppressions(
 def export_suppressions(caller: Caller, query: schemas.SuppressionFilter) -> Response:
     workspace_id = caller.workspace_id(query.workspace_id)
     rows = suppression_lists.export(workspace_id, filter_=_filter(query))
-    # RFC 4180: CRLF, and quotes where they are needed.
-    response = Response(_lines(rows), content_type="text/csv; charset=utf-8; header=present")
+    response = Response(
+        suppression_exports.write_suppressions(rows),
+        content_type="text/csv; charset=utf-8; header=present",
+    )
     response.headers["Content-Disposition"] = 'attachment; filename="suppressions.csv"'
     return response
-
-
-def _lines(rows: Iterator[Suppression]) -> Iterator[str]:
-    line = io.StringIO(newline="")
-    writer = csv.writer(line)
-    writer.writerow(EXPORTED)
-    for row in rows:
-        fields = _fields(row)
-        fields["class"] = fields["class_"]
-        writer.writerow([neutralise(_cell(fields[name])) for name in EXPORTED])
-        if line.tell() > PORTION_CHARS:
-            yield line.getvalue()
-            line.seek(0)
-            line.truncate()
-    yield line.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 def _filter(query: schemas.SuppressionFilter, *, email: str | None = None) -> Filter:

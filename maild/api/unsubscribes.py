@@ -1,5 +1,5 @@
 """/v1/unsubscribes: record that people opted out, list it, and record that they came back. What
-they do themselves, by the links in their mail, is in `web/unsubscribes`.
+they do themselves, by the links in their mail, is in `web/unsubscribe_links`.
 """
 
 from typing import Any
@@ -10,8 +10,8 @@ from maild.api.endpoint import endpoint
 from maild.api.query import parse_address, parse_serial_cursor
 from maild.domain import serial_cursor
 from maild.models import Unsubscribe
-from maild.services import unsubscribes
-from maild.services.unsubscribes import State
+from maild.services import unsubscribe_lists, unsubscribes
+from maild.services.unsubscribe_lists import Filter, State
 
 
 @endpoint(
@@ -46,12 +46,14 @@ def add_unsubscribe(caller: Caller, body: schemas.UnsubscribeIn) -> schemas.Unsu
 )
 def list_unsubscribes(caller: Caller, query: schemas.UnsubscribeQuery) -> schemas.UnsubscribePage:
     workspace_id = caller.workspace_id(query.workspace_id)
-    page = unsubscribes.list_page(
+    page = unsubscribe_lists.list_page(
         workspace_id,
-        email=parse_address("email", query.email),
-        topic=query.topic,
-        source=query.source,
-        state=query.state,
+        filter_=Filter(
+            email=parse_address("email", query.email),
+            topic=query.topic,
+            source=query.source,
+            state=query.state,
+        ),
         limit=query.limit,
         older_than=parse_serial_cursor(query.cursor),
     )

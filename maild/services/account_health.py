@@ -12,9 +12,9 @@ from typing import Any
 
 from maild import config
 from maild.db import database
-from maild.domain.breaker import State
+from maild.domain.breaker import CANARY_MESSAGES, State
 from maild.domain.freeze import FreezeKind
-from maild.errors import SmtpValidationFailed
+from maild.errors import NotFound, SmtpValidationFailed
 from maild.models import Freeze, SmtpAccount
 from maild.models.smtp_account import DEFAULT_ACCOUNT, ENVIRONMENT
 from maild.services import freezes, smtp_accounts, workspaces
@@ -50,6 +50,14 @@ class BreakerState:
     error_class: str | None = None
     opened_at: datetime | None = None
     retry_at: datetime | None = None
+    passed_count: int = 0
+    """Messages that have passed since it is half open, of the `needed_count` that have to."""
+    slowed_to: float | None = None
+    """Messages a second, after throttling at `slowed_at`."""
+    slowed_at: datetime | None = None
+    may_try: bool = False
+    """It is open, and its wait is over: the next message tries it."""
+    needed_count: int = CANARY_MESSAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,9 @@ _READ = """
 SELECT i.id, b.state, b.reason, b.error_class, b.opened_at, b.retry_at, b.last_fault_at,
     coalesce(t.tries, 0), coalesce(t.faults, 0),
     coalesce(greatest(b.last_fault_at, b.slowed_at, t.last_at) > now() - interval '10 minutes',
-        false)
+        false),
+    coalesce(b.passed_count, 0), b.slowed_to, b.slowed_at,
+    coalesce(b.state = 'open' AND b.retry_at <= now(), false)
 FROM unnest(%s::int[]) AS i (id)
 LEFT JOIN breakers b ON b.account_id = i.id
 LEFT JOIN LATERAL (
@@ -98,6 +108,32 @@ def list_all(workspace_id: int) -> list[AccountHealth]:
     found = {row[0]: row for row in rows}
     frozen = _list_frozen(workspace_id)
     return [_health(account, found[account.id], frozen.get(account.name)) for account in accounts]
+
+
+def get(workspace_id: int, account_id: int) -> AccountHealth:
+    """One account, as `list_all` tells it; ENVIRONMENT is that of the environment.
+
+    Raises NotFound.
+    """
+    for found in list_all(workspace_id):
+        if found.account.id == account_id:
+            return found
+    raise NotFound(smtp_accounts.NO_SUCH)
+
+
+def in_line(accounts: Sequence[AccountHealth]) -> list[AccountHealth]:
+    """The accounts in the order in which mail takes them: the first choice, then the others. That
+    of the environment comes last where it is not the first choice, for then nothing takes it.
+    """
+    return sorted(
+        accounts,
+        key=lambda one: (
+            not one.account.is_active,
+            one.account.id == ENVIRONMENT,
+            one.account.priority,
+            one.account.id,
+        ),
+    )
 
 
 def validate(workspace_id: int, *, name: str) -> ProbeReport:
@@ -171,10 +207,10 @@ def _list_frozen(workspace_id: int) -> dict[str, Freeze]:
 def _health(account: SmtpAccount, row: Sequence[Any], freeze: Freeze | None) -> AccountHealth:
     """The account with what `_READ` tells of it."""
     _, state, reason, error_class, opened_at, retry_at = row[:6]
-    last_fault_at, try_count, fault_count, is_degraded = row[6:]
+    last_fault_at, try_count, fault_count, is_degraded = row[6:10]
     breaker = BreakerState()
     if state is not None:
-        breaker = BreakerState(State(state), reason, error_class, opened_at, retry_at)
+        breaker = BreakerState(State(state), reason, error_class, opened_at, retry_at, *row[10:])
     if account.paused_at is not None:
         word = Word.PAUSED
     elif freeze is not None:

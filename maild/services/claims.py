@@ -94,20 +94,13 @@ WITH RECURSIVE lane AS (
             > (lane.priority, lane.workspace_id, lane.pinned_account)
         ORDER BY priority, workspace_id, pinned_account, next_attempt_at LIMIT 1) AS next
 )
-SELECT priority, workspace_id, pinned_account, extract(epoch FROM now() - next_attempt_at)::float8
-FROM lane WHERE next_attempt_at <= now() LIMIT %s
+SELECT priority, workspace_id, pinned_account FROM lane WHERE next_attempt_at <= now() LIMIT %s
 """
 
 
 def list_due_lanes() -> list[Lane]:
     """The lanes in which something is due."""
-    return [Lane(*row[:3]) for row in database.execute_sql(_LIST_LANES, (LANES_MAX,)).fetchall()]
-
-
-def find_oldest_due_seconds(workspace_id: int) -> float | None:
-    """How long the oldest due message of a workspace has waited; None where nothing is due."""
-    rows = database.execute_sql(_LIST_LANES, (LANES_MAX,)).fetchall()
-    return max((row[3] for row in rows if row[1] == workspace_id), default=None)
+    return [Lane(*row) for row in database.execute_sql(_LIST_LANES, (LANES_MAX,)).fetchall()]
 
 
 # The rules of the lane are read once, and each message is looked up by itself: suppressions and

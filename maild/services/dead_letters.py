@@ -42,6 +42,7 @@ BYTES_MAX = 8 * 1024 * 1024
 """So many bytes of payloads are replayed in one call, for which others wait; one at least."""
 EVENTS_MAX = 2_000
 """And about so many events."""
+TOO_MUCH = "this is more than one replay does: replay the rest next"
 _REPLAYABLE = frozenset({ReportStatus.DEAD_LETTER, ReportStatus.IGNORED})
 """What was ignored may say more to a newer version."""
 
@@ -190,6 +191,35 @@ def dismiss(
     ]
 
 
+def restore(workspace_id: int, event_ids: Sequence[str], *, by: Actor) -> int:
+    """Take a dismissal back: what was dismissed is a dead letter again; returns how many were.
+
+    What has been replayed meanwhile, or was never dismissed, stays as it is. Raises InvalidFields,
+    NotFound (the workspace).
+    """
+    with database.atomic():
+        workspaces.require(workspace_id)
+        wanted = [number for number in _check_ids(event_ids).values() if number]
+        # Only what was dismissed is ignored in spite of an error.
+        dismissed = [
+            row.id
+            for row in _lock(workspace_id, wanted)
+            if row.status is ReportStatus.IGNORED and row.last_error is not None
+        ]
+        if dismissed:
+            ProviderEvent.update(status=ReportStatus.DEAD_LETTER, updated_at=peewee.fn.now()).where(
+                ProviderEvent.id << dismissed
+            ).execute()
+            audit.record(
+                workspace_id,
+                by,
+                action="provider_events.restored",
+                target="provider events",
+                after={"restored": len(dismissed), "event_ids": dismissed[:AUDITED_IDS_MAX]},
+            )
+    return len(dismissed)
+
+
 def _dismissed(text: str, row: ProviderEvent | None) -> Outcome:
     if row is None:
         return _missing(text)
@@ -198,8 +228,22 @@ def _dismissed(text: str, row: ProviderEvent | None) -> Outcome:
     return Outcome(text, OutcomeStatus.DISMISSED, row.attempt_count)
 
 
+def why_no_replay(status: ReportStatus) -> str | None:
+    """Why an event is not replayed; None where it is."""
+    return None if status in _REPLAYABLE else _is_none(status)
+
+
+def why_no_dismissal(status: ReportStatus) -> str | None:
+    """Why an event is not dismissed; None where it is."""
+    return None if status is ReportStatus.DEAD_LETTER else _is_none(status)
+
+
+def _is_none(status: ReportStatus) -> str:
+    return f"it is {status.value}, and not a dead letter"
+
+
 def _skipped(row: ProviderEvent) -> Outcome:
-    why = f"it is {row.status.value}, and not a dead letter"
+    why = _is_none(row.status)
     return Outcome(str(row.id), OutcomeStatus.SKIPPED, row.attempt_count, why)
 
 
@@ -291,8 +335,7 @@ def _replay(rows: Sequence[ProviderEvent]) -> dict[int, Outcome]:
 
 
 def _too_much(row: ProviderEvent) -> Outcome:
-    why = "this is more than one replay does: replay the rest next"
-    return Outcome(str(row.id), OutcomeStatus.SKIPPED, row.attempt_count, why)
+    return Outcome(str(row.id), OutcomeStatus.SKIPPED, row.attempt_count, TOO_MUCH)
 
 
 def _read(payload: WebhookPayload) -> list[payload_events.Row] | str:

@@ -6,16 +6,17 @@ COUNT_MAX messages are looked at. It changes nothing.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from maild.db import database
 from maild.domain.breaker import State
 from maild.domain.freeze import FreezeKind
 from maild.domain.states import PRIORITY, Stream
+from maild.errors import FieldError, InvalidFields, summarise
 from maild.models import Freeze
 from maild.models.smtp_account import DEFAULT_ACCOUNT, ENVIRONMENT
-from maild.services import providers
+from maild.services import freeze_targets, providers
 from maild.services.freezes import use_indexes
 from maild.services.providers import Account, Candidate, Wish
 
@@ -58,6 +59,31 @@ def measure(workspace_id: int, freezes: Sequence[Freeze]) -> dict[int, Backlog]:
     return {
         freeze.id: _backlog(freeze, held[freeze.id], due, ways, speed=speed) for freeze in freezes
     }
+
+
+def foresee(workspace_id: int, *, kind: FreezeKind, target: str | None) -> tuple[int, bool]:
+    """How many due messages a freeze would hold if it began now, and whether more may be.
+
+    `target` may be in any form. Raises InvalidFields, NotFound (the account or key).
+    """
+    try:
+        normal = freeze_targets.normalise(kind, target)
+    except ValueError as error:
+        errors = [FieldError("target", str(error))]
+        raise InvalidFields(summarise(errors), errors=errors) from error
+    if normal is not None:
+        freeze_targets.require(workspace_id, kind, normal)
+    freeze = Freeze(workspace=workspace_id, kind=kind, target=normal)
+    with database.atomic():
+        use_indexes()
+        due = _count_due(workspace_id, [freeze])
+    route = providers.list_ways([(workspace_id, "")])[workspace_id, ""]
+    if kind is FreezeKind.SMTP_ACCOUNT:
+        route = [
+            replace(one, is_paused=True) if one.account.name == normal else one for one in route
+        ]
+    count, is_more = _due_of(freeze, due, route)
+    return min(count, COUNT_MAX), is_more or count > COUNT_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """What the target of a freeze may be, and the one form in which claims compare it with messages."""
 
 import re
+from collections.abc import Sequence
 
 from maild.db import database
 from maild.domain import submission
 from maild.domain.freeze import FreezeKind
 from maild.domain.states import Stream
 from maild.errors import NotFound
-from maild.models import ApiKey, SmtpAccount
+from maild.models import ApiKey, Freeze, SmtpAccount
 from maild.models.smtp_account import DEFAULT_ACCOUNT
 from maild.services import addresses
 
@@ -54,6 +55,21 @@ def _lower_case(text: str) -> str:
     """As Postgres does it where messages are compared, beyond ASCII too."""
     row = database.execute_sql('SELECT lower(%s::text COLLATE "pg_c_utf8")', (text,)).fetchone()
     return str(row[0])
+
+
+def list_key_names(workspace_id: int, freezes: Sequence[Freeze]) -> dict[int, str]:
+    """The names of the API keys that these freezes stop, by the ids of the freezes."""
+    targets = {
+        freeze.id: int(str(freeze.target))
+        for freeze in freezes
+        if freeze.kind is FreezeKind.API_KEY
+    }
+    if not targets:
+        return {}
+    query = ApiKey.select(ApiKey.id, ApiKey.name)
+    rows = query.where(ApiKey.workspace == workspace_id, ApiKey.id << list(targets.values()))
+    names = {row.id: row.name for row in rows}
+    return {one: names[key_id] for one, key_id in targets.items() if key_id in names}
 
 
 def require(workspace_id: int, kind: FreezeKind, target: str) -> None:

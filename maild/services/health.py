@@ -1,20 +1,18 @@
 """Whether the parts of maild are well: what /readyz, the console and `maild doctor` ask."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import peewee
 
 from maild import db, queue
 from maild.db import database
-from maild.domain.states import PRIORITY
 from maild.errors import MaildError, Unavailable
-from maild.services import claims, conservation, migrations, workers
+from maild.services import conservation, lanes, migrations, workers
+from maild.services.lanes import StreamDepth
 
-DEPTH_MAX = 10_000
-"""The queue's depth is counted no further than this: the answer must not cost more as the queue
-grows.
-"""
+DEPTH_MAX = lanes.COUNT_MAX
+"""The queue's depth is counted no further than this."""
 
 CONSERVATION_STALE_SECONDS = 300
 """A count that should be made every minute, and is older than this, was not made."""
@@ -55,29 +53,19 @@ def check_conservation() -> Check:
     return _run("conservation", _check_conservation)
 
 
-# The streams by their priorities: so the index of queued mail finds the workspace's part of it.
-_DEPTH = """
-SELECT
-    (SELECT count(*) FROM (SELECT FROM messages
-        WHERE status = 'queued' AND priority = ANY(%(priorities)s) AND workspace_id = %(workspace)s
-            AND next_attempt_at <= now() LIMIT %(max)s) due),
-    (SELECT count(*) FROM (SELECT FROM messages
-        WHERE status = 'queued' AND priority = ANY(%(priorities)s) AND workspace_id = %(workspace)s
-            AND next_attempt_at > now() LIMIT %(max)s) later),
-    (SELECT count(*) FROM (SELECT FROM messages
-        WHERE status = 'sending' AND workspace_id = %(workspace)s LIMIT %(max)s) held)
-"""
-
-
 def measure_queue(workspace_id: int) -> QueueDepth:
     """How much of the workspace's mail waits, and how long the oldest due message has."""
-    parameters = {
-        "workspace": workspace_id,
-        "priorities": sorted(PRIORITY.values()),
-        "max": DEPTH_MAX,
-    }
-    due, later, sending = database.execute_sql(_DEPTH, parameters).fetchone()
-    return QueueDepth(due, later, sending, claims.find_oldest_due_seconds(workspace_id))
+    return sum_up(lanes.measure(workspace_id, count_max=DEPTH_MAX))
+
+
+def sum_up(streams: Sequence[StreamDepth]) -> QueueDepth:
+    """The streams together."""
+    return QueueDepth(
+        min(sum(one.due_count for one in streams), DEPTH_MAX),
+        min(sum(one.later_count for one in streams), DEPTH_MAX),
+        min(sum(one.sending_count for one in streams), DEPTH_MAX),
+        max((one.oldest_due_seconds or 0.0 for one in streams if one.due_count), default=None),
+    )
 
 
 def _run(name: str, check: Callable[[], str | None]) -> Check:

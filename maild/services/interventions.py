@@ -1,29 +1,26 @@
 """What a person does to messages by hand: retry, cancel, hold, release, resolve.
 
 Every move is guarded: of two people at once one wins, and the other is told. Messages come and go
-in bulk, without a query for each. What a person may not override is checked again here: whoever
-asked not to be mailed stays unmailed, however often somebody presses "retry".
+in bulk, without a query for each. What each verb does, and which messages it leaves alone, is in
+`verbs`; many at once are a job (`bulk_messages`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, NamedTuple
-
-import peewee
+from typing import Any
 
 from maild import queue
 from maild.db import database
-from maild.domain import ids, submission
+from maild.domain import ids
 from maild.domain.actor import Actor
-from maild.domain.freeze import FreezeKind
-from maild.domain.policy import matching
-from maild.domain.states import EventType, Status, Stream
+from maild.domain.states import Status
 from maild.errors import FieldError, InvalidFields, summarise
-from maild.models import Freeze, Message, Suppression, Unsubscribe
-from maild.services import audit, message_log, policies, transitions, workspaces
+from maild.models import Message
+from maild.services import audit, message_log, transitions, verbs, workspaces
 from maild.services.messages import DELIVER
 from maild.services.transitions import Move
+from maild.services.verbs import RETRIABLE, TOO_LATE, Found, Verb, WhyNot
 
 IDS_MAX = 500
 FILTER_MAX = 10_000
@@ -32,14 +29,10 @@ SAMPLES = 10
 OUTCOMES_MAX = 500
 CHUNK = 1_000
 """Messages moved in one transaction."""
-REASON_MAX_CHARS = 500
 AUDITED_IDS_MAX = 100
 """So many of the messages' ids the audit log keeps with an action; their timelines tell all."""
 
 NOT_FOUND = "not found"
-TOO_LATE = "has changed meanwhile: somebody else was quicker"
-
-_RETRIABLE = (Status.FAILED, Status.UNKNOWN)
 
 
 class Source(StrEnum):
@@ -112,49 +105,6 @@ class RetryResult:
         return self.result.outcomes[: SAMPLES if self.is_dry_run else OUTCOMES_MAX]
 
 
-class _Found(NamedTuple):
-    """A message as these verbs look at it."""
-
-    id: Any
-    status: Status
-    stream: Stream
-    from_email: str
-    to_email: str
-    seconds_to_schedule: float
-    suppression: str | None
-    unsubscribe: int | None
-    freeze: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Who:
-    """Whose doing it is, in which workspace, and why."""
-
-    workspace_id: int
-    actor: Actor
-    reason: str | None
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """As the messages' events keep it."""
-        told = {"by": self.actor.name}
-        return told if self.reason is None else {**told, "reason": self.reason}
-
-
-@dataclass(frozen=True, slots=True)
-class _Verb:
-    """How one kind of intervention treats a message that it finds.
-
-    `why_not` gives the words for one that must be left alone; `move` the move for the others.
-    """
-
-    done: OutcomeStatus
-    who: _Who
-    why_not: Callable[[_Found], str | None]
-    move: Callable[[_Found], Move]
-    rings: bool = False
-
-
 def retry(
     workspace_id: int,
     *,
@@ -173,7 +123,7 @@ def retry(
     """
     if sum(given is not None for given in (message_ids, limit, filter_)) != 1:
         raise _invalid("message_ids", "give exactly one of message_ids, limit and filter")
-    verb = _retrying(_who(workspace_id, by, reason))
+    verb = verbs.retrying(verbs.who(workspace_id, by, reason))
     if message_ids is not None:
         texts, found = _find_by_ids(workspace_id, message_ids)
         source, is_truncated = Source.IDS, False
@@ -195,30 +145,13 @@ def cancel(
     workspace_id: int, message_ids: Sequence[str], *, by: Actor, reason: str | None = None
 ) -> Result:
     """Withdraw messages that wait or are held. Raises InvalidFields, NotFound (the workspace)."""
-    who = _who(workspace_id, by, reason)
-    verb = _Verb(
-        OutcomeStatus.CANCELLED,
-        who,
-        lambda m: None if m.status in {Status.QUEUED, Status.HELD} else _too_late_to_stop(m),
-        lambda m: _move(who, m, Status.CANCELLED, EventType.CANCELLED),
-    )
+    verb = verbs.cancelling(verbs.who(workspace_id, by, reason))
     return _carry_out(*_find_by_ids(workspace_id, message_ids), verb)
 
 
 def hold(workspace_id: int, message_ids: Sequence[str], *, by: Actor, reason: str) -> Result:
     """Keep waiting messages back until they are released. Raises as `cancel`."""
-    who = _who(workspace_id, by, reason)
-
-    def move(m: _Found) -> Move:
-        held = _move(who, m, Status.HELD, EventType.HELD)
-        return replace(held, hold_reason=reason)
-
-    def why_not(m: _Found) -> str | None:
-        if m.status is Status.HELD:
-            return "is held already"
-        return None if m.status is Status.QUEUED else _too_late_to_stop(m)
-
-    verb = _Verb(OutcomeStatus.HELD, who, why_not, move)
+    verb = verbs.holding(verbs.who(workspace_id, by, reason))
     return _carry_out(*_find_by_ids(workspace_id, message_ids), verb)
 
 
@@ -228,19 +161,7 @@ def release(
     """Let held messages go: at once, or at the time for which they are scheduled. Raises as
     `cancel`.
     """
-    who = _who(workspace_id, by, reason)
-
-    def why_not(m: _Found) -> str | None:
-        if m.status is not Status.HELD:
-            return f"is {m.status.value}, not held"
-        # The next claim would only hold it again.
-        return f"a freeze is in force, lift it first: {m.freeze}" if m.freeze else None
-
-    def move(m: _Found) -> Move:
-        released = _move(who, m, Status.QUEUED, EventType.RELEASED)
-        return replace(released, next_attempt_in=m.seconds_to_schedule)
-
-    verb = _Verb(OutcomeStatus.RELEASED, who, why_not, move, rings=True)
+    verb = verbs.releasing(verbs.who(workspace_id, by, reason))
     return _carry_out(*_find_by_ids(workspace_id, message_ids), verb)
 
 
@@ -250,65 +171,20 @@ def resolve(
     """Say what became of messages whose outcome is unknown: sent, or not, and then queued again
     as by `retry`. Raises as `cancel`.
     """
-    who = _who(workspace_id, by, reason)
-    if was_sent:
-        verb = _Verb(
-            OutcomeStatus.RESOLVED,
-            who,
-            lambda m: None,
-            lambda m: _move(who, m, Status.SENT, EventType.ASSUMED_SENT),
-        )
-    else:
-        verb = replace(_retrying(who), done=OutcomeStatus.RESOLVED)
-    safe = verb.why_not
+    who = verbs.who(workspace_id, by, reason)
+    way = verbs.assuming_sent(who) if was_sent else verbs.retrying(who)
 
-    def why_not(m: _Found) -> str | None:
+    def why_not(m: Found) -> WhyNot | None:
         if m.status is not Status.UNKNOWN:
-            return f"is {m.status.value}: only an unknown outcome can be resolved"
-        return safe(m)
+            return WhyNot(f"is {m.status.value}: only an unknown outcome can be resolved")
+        return way.why_not(m)
 
-    verb = replace(verb, why_not=why_not)
+    verb = replace(way, done=OutcomeStatus.RESOLVED.value, why_not=why_not)
     return _carry_out(*_find_by_ids(workspace_id, message_ids), verb)
 
 
-def _retrying(who: _Who) -> _Verb:
-    rules = policies.get(who.workspace_id)
-
-    def why_not(m: _Found) -> str | None:
-        if m.status not in _RETRIABLE:
-            return f"is {m.status.value}: only failed and unknown messages can be retried"
-        if m.suppression is not None:
-            return f"the recipient is suppressed: {m.suppression}"
-        if m.unsubscribe is not None:
-            return "the recipient has unsubscribed"
-        sender, recipient = (text.rpartition("@")[2] for text in (m.from_email, m.to_email))
-        if matching(recipient, rules.blocked_recipient_domains):
-            return f"mail to {recipient} is blocked"
-        allowed = rules.allowed_from_domains
-        if allowed and not matching(sender, allowed):
-            return f"the policy does not allow mail from {sender}"
-        return None
-
-    def move(m: _Found) -> Move:
-        again = _move(who, m, Status.QUEUED, EventType.RETRIED)
-        lifetime = rules.stream(m.stream).lifetime_seconds
-        return replace(again, next_attempt_in=0.0, lifetime_seconds=lifetime)
-
-    return _Verb(OutcomeStatus.RETRIED, who, why_not, move, rings=True)
-
-
-def _move(who: _Who, m: _Found, new: Status, event: EventType) -> Move:
-    return Move(m.id, who.workspace_id, old=m.status, new=new, event=event, data=who.told)
-
-
-def _too_late_to_stop(m: _Found) -> str:
-    if m.status is Status.SENDING:
-        return "is being sent right now"
-    return f"is {m.status.value} already"
-
-
 def _carry_out(
-    texts: Sequence[str], found: dict[str, _Found], verb: _Verb, *, dry_run: bool = False
+    texts: Sequence[str], found: dict[str, Found], verb: Verb, *, dry_run: bool = False
 ) -> Result:
     """Make the moves that the verb allows, and tell of each message of the request."""
     errors = {text: verb.why_not(m) for text, m in found.items()}
@@ -319,15 +195,15 @@ def _carry_out(
         if text not in found:
             outcomes.append(Outcome(text, OutcomeStatus.FAILED, NOT_FOUND))
         elif error := errors[text]:
-            outcomes.append(Outcome(text, OutcomeStatus.SKIPPED, error))
+            outcomes.append(Outcome(text, OutcomeStatus.SKIPPED, str(error)))
         elif found[text].id in gone:
-            outcomes.append(Outcome(text, verb.done))
+            outcomes.append(Outcome(text, OutcomeStatus(verb.done)))
         else:
             outcomes.append(Outcome(text, OutcomeStatus.SKIPPED, TOO_LATE))
     return Result(outcomes)
 
 
-def _apply(moves: list[Move], verb: _Verb) -> set[Any]:
+def _apply(moves: list[Move], verb: Verb) -> set[Any]:
     gone: set[Any] = set()
     for start in range(0, len(moves), CHUNK):
         with database.atomic():
@@ -340,7 +216,7 @@ def _apply(moves: list[Move], verb: _Verb) -> set[Any]:
     return gone
 
 
-def _find_by_ids(workspace_id: int, texts: Sequence[str]) -> tuple[list[str], dict[str, _Found]]:
+def _find_by_ids(workspace_id: int, texts: Sequence[str]) -> tuple[list[str], dict[str, Found]]:
     """The request without repetitions, and what is there of it. Raises InvalidFields, NotFound
     (the workspace).
     """
@@ -349,121 +225,39 @@ def _find_by_ids(workspace_id: int, texts: Sequence[str]) -> tuple[list[str], di
     wanted = list(dict.fromkeys(texts))
     parsed = {text: ids.parse_id(text) for text in wanted}
     known = [message_id for message_id in parsed.values() if message_id]
-    query = _select().where(Message.workspace == workspace_id, Message.id << known)
-    rows = {row.id: row for row in _rows(query)} if known else {}
+    query = verbs.select().where(Message.workspace == workspace_id, Message.id << known)
+    rows = {row.id: row for row in verbs.rows(query)} if known else {}
     if not rows:
         workspaces.require(workspace_id)
     return wanted, {text: rows[i] for text, i in parsed.items() if i in rows}
 
 
-def _find_newest(workspace_id: int, filter_: message_log.Filter, *, limit: int) -> list[_Found]:
-    if filter_.status is not None and filter_.status not in _RETRIABLE:
+def _find_newest(workspace_id: int, filter_: message_log.Filter, *, limit: int) -> list[Found]:
+    if filter_.status is not None and filter_.status not in RETRIABLE:
         raise _invalid("filter.status", "must be failed or unknown")
     query = (
-        _select()
-        .where(*message_log.conditions(workspace_id, filter_), Message.status << _RETRIABLE)
+        verbs.select()
+        .where(*message_log.conditions(workspace_id, filter_), Message.status << RETRIABLE)
         .order_by(Message.created_at.desc(), Message.id.desc())
         .limit(limit)
     )
     with message_log.bounded():
-        rows = _rows(query)
+        rows = verbs.rows(query)
         if not rows:
             workspaces.require(workspace_id)
     return rows
 
 
-def _select() -> Any:
-    due_at = peewee.fn.greatest(Message.scheduled_at, Message.not_before)
-    wait = peewee.fn.extract(peewee.NodeList((peewee.SQL("epoch FROM"), due_at - peewee.fn.now())))
-    now = peewee.fn.now()
-
-    def lower(field: Any) -> Any:
-        """As suppressions and unsubscribes are kept: beyond ASCII too."""
-        return peewee.fn.lower(field.collate("pg_c_utf8"))
-
-    suppression = (
-        Suppression.select(Suppression.reason)
-        .where(
-            Suppression.workspace == Message.workspace,
-            Suppression.email == lower(Message.to_email),
-            Suppression.stream.is_null() | (Suppression.stream == Message.stream),
-            Suppression.removed_at.is_null(),
-            Suppression.expires_at.is_null() | (Suppression.expires_at > now),
-        )
-        .limit(1)
-    )
-    unsubscribe = (
-        Unsubscribe.select(Unsubscribe.id)
-        .where(
-            Unsubscribe.workspace == Message.workspace,
-            Unsubscribe.email == lower(Message.to_email),
-            Unsubscribe.stream.is_null() | (Unsubscribe.stream == Message.stream),
-            Unsubscribe.topic.is_null() | (Unsubscribe.topic == Message.topic),
-            Unsubscribe.removed_at.is_null(),
-        )
-        .limit(1)
-    )
-    own = {
-        FreezeKind.STREAM: Message.stream,
-        FreezeKind.API_KEY: Message.api_key_id.cast("text"),
-        FreezeKind.FROM_EMAIL: lower(Message.from_email),
-        FreezeKind.RECIPIENT_DOMAIN: peewee.fn.split_part(Message.to_email, "@", -1),
-    }
-    is_frozen = Freeze.kind == FreezeKind.WORKSPACE
-    for kind, target in own.items():
-        is_frozen |= (Freeze.kind == kind) & (Freeze.target == target)
-    freeze = (
-        Freeze.select(Freeze.reason)
-        .where(
-            Freeze.workspace == Message.workspace,
-            is_frozen,
-            Freeze.lifted_at.is_null(),
-            Freeze.expires_at > now,
-        )
-        .limit(1)
-    )
-    return Message.select(
-        Message.id,
-        Message.status,
-        Message.stream,
-        Message.from_email,
-        Message.to_email,
-        peewee.fn.greatest(0, peewee.fn.coalesce(wait, 0)),
-        suppression,
-        unsubscribe.alias("unsubscribe_id"),  # "id" would be read as a message's
-        freeze,
-    )
-
-
-def _rows(query: Any) -> list[_Found]:
-    return [
-        _Found(r[0], Status(r[1]), Stream(r[2]), r[3], r[4], float(r[5]), r[6], r[7], r[8])
-        for r in query.tuples()
-    ]
-
-
-def _audit(verb: _Verb, moved: set[Any]) -> None:
+def _audit(verb: Verb, moved: set[Any]) -> None:
     shown = sorted(map(str, moved))[:AUDITED_IDS_MAX]
     audit.record(
         verb.who.workspace_id,
         verb.who.actor,
-        action=f"messages.{verb.done.value}",
+        action=f"messages.{verb.done}",
         target="messages",
         after={"count": len(moved), "message_ids": shown},
         reason=verb.who.reason,
     )
-
-
-def _who(workspace_id: int, by: Actor, reason: str | None) -> _Who:
-    """Raises InvalidFields, for the reason."""
-    if reason is not None and not reason.strip():
-        raise _invalid("reason", "must not be empty")
-    problems: Iterable[submission.Complaint] = submission.check_line(
-        "reason", reason or "", max_chars=REASON_MAX_CHARS
-    )
-    for name, message in problems:
-        raise _invalid(name, message)
-    return _Who(workspace_id, by, reason)
 
 
 def _invalid(field: str, message: str) -> InvalidFields:

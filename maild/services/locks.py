@@ -11,6 +11,7 @@ _ACCEPTING = _NAMESPACE + 1  # with a workspace's id
 MIGRATE = 1
 SWEEP = 2
 REPORTS = 3
+LOG_BLOCKS = 10
 
 
 @contextmanager

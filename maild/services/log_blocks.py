@@ -24,13 +24,18 @@ from maild.services import locks
 
 BLOCK_ROWS = 256
 """More make fewer blocks and longer reading of each."""
-SETTLED_SECONDS = 5
+SETTLED_SECONDS = 30
+"""What is younger is in no block. A message's time is that of the facts it was decided by, which
+are read a moment before the transaction that writes it begins.
+"""
+HEAD_SECONDS = 10
+"""More than that moment: `acceptance.STALE_SECONDS`, and the time to send the contents."""
 TERMS_MAX_BYTES = 900_000
 """PostgreSQL's tsvector holds a mebibyte."""
 
 # Only maild's own write messages; a dump may last for hours.
 _SETTLED = """
-SELECT least(now() - %s * interval '1 second', min(xact_start) - interval '1 second')
+SELECT least(now() - %s * interval '1 second', min(xact_start) - %s * interval '1 second')
 FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend'
     AND application_name LIKE 'maild %%' AND pid <> pg_backend_pid()
@@ -134,7 +139,7 @@ def build(*, seconds: float) -> int:
         if not is_ours:
             return 0
         # Before the rows are read: what has been committed by then is seen, the rest is younger.
-        [settled] = database.execute_sql(_SETTLED, (SETTLED_SECONDS,)).fetchone()
+        [settled] = database.execute_sql(_SETTLED, (SETTLED_SECONDS, HEAD_SECONDS)).fetchone()
         built = 0
         values = {"settled": settled, "rows": BLOCK_ROWS, "lowest": _LOWEST}
         for workspace_id, at, id_ in database.execute_sql(_READY, values).fetchall():

@@ -23,7 +23,7 @@ from maild.services import log_blocks
 from maild.services.log_blocks import Stretch
 
 TIMEOUT_MS = 2_000
-"""A search ends after this, found or not; and so does each of its statements."""
+"""A page's search ends after this, found or not; and so does each of its statements."""
 LOOK_ROWS = 2_000
 LOOK_INDEXED_ROWS = 4_000
 """The same along an index that leaves out most of them."""
@@ -66,7 +66,7 @@ class Search:
     `conditions` are all that a row must fulfil, `terms` the query that its block does (None: none
     but the indexes help), `changing` those of the conditions that have an index. The search goes
     from behind `start` on, backwards or forwards in time, and not beyond `stop`; None is where the
-    log ends.
+    log ends. It is given up after `timeout_ms`.
     """
 
     workspace_id: int
@@ -76,6 +76,7 @@ class Search:
     start: Cursor | None
     stop: Cursor | None
     is_newest_first: bool
+    timeout_ms: int
 
 
 def too_long() -> SearchTooLong:
@@ -113,7 +114,7 @@ def find(search: Search, *, limit: int) -> list[Message]:
 
 def _walk(search: Search, edge: Cursor, *, limit: int) -> list[Message]:
     """What the blocks beyond `edge` hold."""
-    ends_at = time.monotonic() + TIMEOUT_MS / 1000
+    ends_at = time.monotonic() + search.timeout_ms / 1000
     rows: list[Message] = []
     while stretches := _list_beyond(search, edge):
         rows += _read(search, edge, stretches, limit=limit - len(rows))

@@ -20,7 +20,7 @@ def make_offer(parcel: Parcel, server: Capabilities, *, return_path: str | None)
 
     Its bounces go to an address of its own made of `return_path`, without one to its sender.
     """
-    content = _content(parcel)
+    content = compose(parcel, way_out=_way_out(parcel.claim))
     recipient = to_wire(parcel.claim.to_email)
     message = build(
         content,
@@ -33,7 +33,8 @@ def make_offer(parcel: Parcel, server: Capabilities, *, return_path: str | None)
     return Offer(mail_from, recipient, message, parcel)
 
 
-def _content(parcel: Parcel) -> Content:
+def compose(parcel: Parcel, *, way_out: tuple[tuple[str, str], ...]) -> Content:
+    """What its bytes are built from; `way_out` are the fields by which its recipient leaves."""
     claim, stored = parcel.claim, parcel.content
     from_email = to_wire(claim.from_email)
     return Content(
@@ -48,7 +49,7 @@ def _content(parcel: Parcel) -> Content:
         body_text=stored.body_text,
         body_html=stored.body_html,
         headers=_own_headers(parcel),
-        literal_headers=_way_out(claim),
+        literal_headers=way_out,
         attachments=tuple(Attachment(*attachment) for attachment in parcel.attachments),
     )
 

@@ -176,6 +176,7 @@ def list_attachments(message: Message) -> list[MessageAttachment]:
             MessageAttachment.position,
             MessageAttachment.filename,
             MessageAttachment.content_type,
+            MessageAttachment.content_id,
             peewee.fn.octet_length(MessageAttachment.content).alias("size_bytes"),
         )
         .where(MessageAttachment.message == (message.submission_id or message.id))

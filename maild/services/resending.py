@@ -87,7 +87,7 @@ def resend(
 def _copy_all(
     workspace_id: int, found: list[Message], *, by: Actor, reason: str | None
 ) -> dict[uuid.UUID | None, Outcome]:
-    copies = _find_copies(found)
+    copies = find_copies(found)
     contents = _contents(
         [m for m in found if m.status not in _NOT_ENDED and m.id not in copies],
     )
@@ -164,14 +164,18 @@ def _find(workspace_id: int, message_ids: list[uuid.UUID]) -> list[Message]:
     return found
 
 
-def _find_copies(found: list[Message]) -> dict[uuid.UUID | None, str]:
+def find_copies(found: Sequence[Message]) -> dict[uuid.UUID, str]:
     """The ids of the copies that were made of these before."""
     if not found:
         return {}
     events = Event.select(Event.message, Event.data).where(
         Event.message << [message.id for message in found], Event.type == EventType.RESENT
     )
-    return {event.message_id: event.data["new_message_id"] for event in events}
+    return {
+        event.message_id: event.data["new_message_id"]
+        for event in events
+        if event.message_id is not None
+    }
 
 
 def _contents(olds: list[Message]) -> dict[uuid.UUID, NewMessage]:

@@ -2,21 +2,15 @@
 a message goes through. How well they do is in `account_health`.
 """
 
-import ipaddress
-import re
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import peewee
 
 from maild import config, log, queue
 from maild.db import database
-from maild.domain import networks, submission
 from maild.domain.actor import Actor
-from maild.domain.address import to_wire
-from maild.domain.bounce_mail import verp
 from maild.domain.breaker import State
 from maild.domain.states import PRIORITY, EventType
 from maild.errors import Conflict, FieldError, InvalidFields, NotFound, summarise
@@ -24,44 +18,18 @@ from maild.models import AccountTally, Breaker, Event, SmtpAccount, WebhookEndpo
 from maild.models.smtp_account import DEFAULT_ACCOUNT, ENVIRONMENT
 from maild.services import addresses, audit, locks, secrets, workspaces
 from maild.services.messages import DELIVER
+from maild.services.smtp_account_fields import NewSmtpAccount, check, check_reason, guard
 from maild.transports.smtp import Server
 
-SECURITY = ("auto", "starttls", "tls", "none")
-NAME_MAX_CHARS = submission.ACCOUNT_MAX_CHARS
-REASON_MAX_CHARS = 500
 ACCOUNTS_MAX = 50
 """Of a workspace."""
-CONNECTIONS_DEFAULT, CONNECTIONS_MAX = 10, 1_000
-PER_SECOND_MAX = 1_000_000
-PRIORITY_DEFAULT, PRIORITY_MAX = 100, 1_000
 PINNED_MAX = 10_000
 """Messages that wait for one account are counted so far."""
-
-_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,253}[A-Za-z0-9.])?")
+PRIORITY_STEP = 10
+"""Between two priorities that `move` writes."""
+NO_SUCH = "There is no such SMTP account in this workspace."
 
 logger = log.get(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class NewSmtpAccount:
-    """An SMTP account as a person describes it. `username` and `password` come together or not
-    at all.
-
-    `max_connections` and `max_per_second` are of all workers together; `priority` is the order of
-    fail-over, lower first. Bounces go to addresses made of `return_path`, one for each message.
-    """
-
-    name: str
-    host: str
-    port: int
-    from_email: str
-    security: str = "auto"
-    username: str | None = None
-    password: str | None = None
-    max_connections: int = CONNECTIONS_DEFAULT
-    max_per_second: float | None = None
-    priority: int = PRIORITY_DEFAULT
-    return_path: str | None = None
 
 
 def save(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccount:
@@ -69,7 +37,72 @@ def save(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccoun
     Whether it is active or paused stays. Raises InvalidFields, NotFound, and Conflict where there
     are ACCOUNTS_MAX already.
     """
-    _check(account)
+    check(account)
+    with database.atomic():
+        take_turns(workspace_id)
+        old = _find(workspace_id, account.name)
+        if old is None:
+            _check_count(workspace_id)
+        return _store(workspace_id, account, old=old, by=by)
+
+
+def add(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccount:
+    """Add the account; as `save`, but that it never replaces one: a name that is taken raises
+    InvalidFields.
+    """
+    check(account)
+    with database.atomic():
+        take_turns(workspace_id)
+        if _find(workspace_id, account.name) is not None:
+            errors = [FieldError("name", "is taken by another account of this workspace")]
+            raise InvalidFields(summarise(errors), errors=errors)
+        _check_count(workspace_id)
+        return _store(workspace_id, account, old=None, by=by)
+
+
+def change(
+    workspace_id: int,
+    account_id: int,
+    account: NewSmtpAccount,
+    *,
+    version: str,
+    by: Actor,
+    keeps_password: bool = False,
+) -> SmtpAccount:
+    """Change what is said of an account, as it was at `version` (`version_of`); its name stays.
+
+    With `keeps_password` the stored one goes on being used, unless it would go to another server
+    or over a line that may be in the clear: whoever may not see it must not have it sent to them.
+    Raises InvalidFields, NotFound, and Conflict where somebody else has changed it meanwhile.
+    """
+    with database.atomic():
+        take_turns(workspace_id)
+        old = get(workspace_id, account_id)
+        if version_of(old) != version:
+            raise Conflict(
+                f"Somebody else has changed “{old.name}” since this page was made. Nothing was"
+                " saved. Compare the two, and save again."
+            )
+        named = replace(account, name=old.name)
+        check(named, stored=old if keeps_password else None)
+        return _store(workspace_id, named, old=old, by=by, keeps_password=keeps_password)
+
+
+def version_of(row: SmtpAccount) -> str:
+    """What is another one after each change of what is said of the account."""
+    return str(row.updated_at.isoformat())
+
+
+def _store(
+    workspace_id: int,
+    account: NewSmtpAccount,
+    *,
+    old: SmtpAccount | None,
+    by: Actor,
+    keeps_password: bool = False,
+) -> SmtpAccount:
+    """Write the account down in the place of the old one, and tell it."""
+    kept = old.password_encrypted if old and keeps_password and account.username else None
     values = {
         "host": account.host,
         "port": account.port,
@@ -80,28 +113,23 @@ def save(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccoun
         "max_per_second": account.max_per_second,
         "priority": account.priority,
         "return_path": _normal(account.return_path),
+        "password_encrypted": kept,
     }
-    with database.atomic():
-        _lock(workspace_id)
-        old = _find(workspace_id, account.name)
-        if old is None:
-            _check_count(workspace_id)
-        row: SmtpAccount = (
-            SmtpAccount.insert(
-                workspace=workspace_id, name=account.name, password_encrypted=None, **values
-            )
-            .on_conflict(
-                conflict_target=[SmtpAccount.workspace, SmtpAccount.name],
-                update={**values, "password_encrypted": None, "updated_at": peewee.fn.now()},
-            )
-            .returning(SmtpAccount)
-            .execute()[0]
+    row: SmtpAccount = (
+        SmtpAccount.insert(workspace=workspace_id, name=account.name, **values)
+        .on_conflict(
+            conflict_target=[SmtpAccount.workspace, SmtpAccount.name],
+            update={**values, "updated_at": peewee.fn.now()},
         )
-        if account.password:
-            row.password_encrypted = secrets.encrypt(account.password, place=_place(row))
-            row.save(only=[SmtpAccount.password_encrypted])
-        _try_now(row)
-        _record(row, by, "saved", before=_told(old) if old else None, after=_told(row, old=old))
+        .returning(SmtpAccount)
+        .execute()[0]
+    )
+    if account.password and kept is None:
+        row.password_encrypted = secrets.encrypt(account.password, place=_place(row))
+        row.save(only=[SmtpAccount.password_encrypted])
+    _try_now(row)
+    told = _told(row, old=None if kept is not None else old)
+    _record(row, by, "saved", before=_told(old) if old else None, after=told)
     return row
 
 
@@ -131,19 +159,21 @@ def list_all(workspace_id: int) -> list[SmtpAccount]:
     return accounts
 
 
-def activate(workspace_id: int, *, name: str, by: Actor) -> None:
-    """Send the workspace's mail through this account from now on. Raises NotFound.
+def activate(workspace_id: int, *, name: str, by: Actor) -> str:
+    """Send the workspace's mail through this account from now on; returns the name of the one that
+    it took before. Raises NotFound.
 
     DEFAULT_ACCOUNT goes back to the account of the environment.
     """
     with database.atomic():
-        _lock(workspace_id)
+        take_turns(workspace_id)
         row = None if name == DEFAULT_ACCOUNT else find(workspace_id, name=name)
         old: SmtpAccount | None = SmtpAccount.get_or_none(
             SmtpAccount.workspace == workspace_id, SmtpAccount.is_active
         )
+        before = old.name if old else DEFAULT_ACCOUNT
         if old == row:
-            return
+            return before
         if old:
             SmtpAccount.update(is_active=False).where(SmtpAccount.id == old.id).execute()
         if row:
@@ -154,9 +184,43 @@ def activate(workspace_id: int, *, name: str, by: Actor) -> None:
             by,
             action="smtp_account.activated",
             target=_target(name),
-            before={"active": old.name if old else DEFAULT_ACCOUNT},
+            before={"active": before},
             after={"active": name},
         )
+    return before
+
+
+def move(workspace_id: int, account_id: int, *, place: int, by: Actor) -> int:
+    """Give an account another place among those that mail takes while the first choice is out of
+    use: 1 is the next in line, and beyond the last is the last. Returns the place it had.
+
+    Priorities are written anew, PRIORITY_STEP apart. Raises NotFound, and Conflict for the active
+    one, which goes before all of them.
+    """
+    with database.atomic():
+        take_turns(workspace_id)
+        row = get(workspace_id, account_id)
+        if row.is_active:
+            raise Conflict(f"“{row.name}” is active: it goes before all others anyway.")
+        others = SmtpAccount.select().where(
+            SmtpAccount.workspace == workspace_id, ~SmtpAccount.is_active
+        )
+        line = list(others.order_by(SmtpAccount.priority, SmtpAccount.id))
+        names = [one.name for one in line]
+        before = line.index(row)
+        line.insert(min(max(place, 1), len(line)) - 1, line.pop(before))
+        if names != [one.name for one in line]:
+            for number, one in enumerate(line, start=1):
+                _prioritise(one, number * PRIORITY_STEP)
+            after = {"order": [one.name for one in line]}
+            _record(row, by, "moved", before={"order": names}, after=after)
+    return before + 1
+
+
+def _prioritise(row: SmtpAccount, priority: int) -> None:
+    if row.priority != priority:
+        values = {"priority": priority, "updated_at": peewee.fn.now()}
+        SmtpAccount.update(**values).where(SmtpAccount.id == row.id).execute()
 
 
 def pause(workspace_id: int, *, name: str, reason: str, by: Actor) -> SmtpAccount:
@@ -164,7 +228,7 @@ def pause(workspace_id: int, *, name: str, reason: str, by: Actor) -> SmtpAccoun
 
     One that is paused already keeps its reason. Raises InvalidFields, NotFound.
     """
-    errors = _check_reason(reason)
+    errors = check_reason(reason)
     if name == DEFAULT_ACCOUNT:
         errors.append(FieldError("name", "is the account of the environment: it cannot be paused"))
     if errors:
@@ -184,7 +248,7 @@ def pause(workspace_id: int, *, name: str, reason: str, by: Actor) -> SmtpAccoun
 
 def resume(workspace_id: int, *, name: str, reason: str | None = None, by: Actor) -> SmtpAccount:
     """Let mail through a paused account again. Raises InvalidFields, NotFound."""
-    errors = _check_reason(reason) if reason is not None else []
+    errors = check_reason(reason) if reason is not None else []
     if errors:
         raise InvalidFields(summarise(errors), errors=errors)
     with database.atomic():
@@ -212,14 +276,14 @@ def delete(workspace_id: int, *, name: str, by: Actor) -> None:
     with database.atomic():
         statement, parameters = locks.accepting_in_turn(workspace_id)
         database.execute_sql(statement, parameters)  # nobody asks for it just now
-        _lock(workspace_id)
+        take_turns(workspace_id)
         row = find(workspace_id, name=name)
         if row.is_active:
             raise Conflict(
                 f"{name!r} carries the workspace's mail. Activate another account first"
                 f" ({DEFAULT_ACCOUNT!r} is that of the environment), then delete this one."
             )
-        if waiting := _count_pinned(row):
+        if waiting := count_pinned(row):
             count = f"{waiting} or more" if waiting == PINNED_MAX else str(waiting)
             raise Conflict(
                 f"Queued messages must go through {name!r}, as their senders asked: {count}."
@@ -242,6 +306,23 @@ def _delete_endpoints(row: SmtpAccount) -> int:
     return int(WebhookEndpoint.delete().where(*own).execute())
 
 
+def get(workspace_id: int, account_id: int) -> SmtpAccount:
+    """The workspace's account of this id. Raises NotFound."""
+    row: SmtpAccount | None = SmtpAccount.get_or_none(
+        SmtpAccount.workspace == workspace_id, SmtpAccount.id == account_id
+    )
+    if row is None:
+        raise NotFound(NO_SUCH)
+    return row
+
+
+def name_of(workspace_id: int, account_id: int) -> str:
+    """The name of an account of the workspace, or of the environment's. Raises NotFound."""
+    if account_id == ENVIRONMENT:
+        return DEFAULT_ACCOUNT
+    return str(get(workspace_id, account_id).name)
+
+
 def find(workspace_id: int, *, name: str) -> SmtpAccount:
     """The workspace's account of this name. Raises NotFound."""
     row = _find(workspace_id, name)
@@ -258,7 +339,7 @@ SELECT count(*)::int FROM (
 """
 
 
-def _count_pinned(row: SmtpAccount) -> int:
+def count_pinned(row: SmtpAccount) -> int:
     """How many queued messages may go through this account alone; PINNED_MAX are counted."""
     values = (list(PRIORITY.values()), row.workspace_id, row.name, PINNED_MAX)
     return int(database.execute_sql(_PINNED, values).fetchone()[0])
@@ -307,7 +388,7 @@ def server_of(row: SmtpAccount) -> Server:
         username=row.username,
         password=password,
         local_hostname=config.current().smtp_hostname,
-        guard=_guard(),
+        guard=guard(),
     )
 
 
@@ -331,7 +412,7 @@ def _switch(
     if event is EventType.RESUMED:
         _try_now(row)
     if switched:
-        data = {"smtp_account": name, **({"reason": reason} if reason else {})}
+        data = {"smtp_account": name, "by": by.name, **({"reason": reason} if reason else {})}
         Event.insert(workspace=workspace_id, type=event.value, data=data).execute()
         word = event.value.rpartition(".")[2]
         _record(row, by, word, reason=reason)
@@ -346,7 +427,7 @@ def _try_now(row: SmtpAccount) -> None:
     ).execute()
 
 
-def _lock(workspace_id: int) -> None:
+def take_turns(workspace_id: int) -> None:
     """Two that change the workspace's accounts: the second waits here. Raises NotFound."""
     # Not FOR UPDATE: that would keep everybody waiting who stores a message of the workspace.
     rows = (
@@ -391,100 +472,3 @@ def _record(row: SmtpAccount, by: Actor, what: str, **told: Any) -> None:
 def _place(row: SmtpAccount) -> str:
     """Where the password is stored: the additional authenticated data of its ciphertext."""
     return secrets.place_of(row.workspace_id, "smtp_accounts", row.id, "password")
-
-
-def _guard() -> networks.Guard:
-    """Where the hosts that workspaces name may lead to."""
-    return networks.Guard(config.current().allowed_private_networks)
-
-
-def _is_ip_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _check(account: NewSmtpAccount) -> None:
-    errors = []
-    if not (account.name.strip() and account.name.isprintable()):
-        errors.append(FieldError("name", "must be printable characters, and not spaces alone"))
-    elif account.name == DEFAULT_ACCOUNT:
-        errors.append(FieldError("name", "is what the account of the environment is called"))
-    elif len(account.name) > NAME_MAX_CHARS:
-        errors.append(FieldError("name", f"is longer than {NAME_MAX_CHARS} characters"))
-    errors += _check_host(account.host)
-    if not 1 <= account.port <= 65_535:
-        errors.append(FieldError("port", "must be a port from 1 to 65535"))
-    if account.security not in SECURITY:
-        errors.append(FieldError("security", "must be one of " + ", ".join(SECURITY)))
-    if bool(account.username) != bool(account.password):
-        errors.append(FieldError("password", "username and password must be given together"))
-    for name in ("username", "password"):
-        if any(c in (getattr(account, name) or "") for c in "\r\n\0"):
-            errors.append(FieldError(name, "must not contain a line break or NUL"))
-    errors += _check_limits(account)
-    try:
-        addresses.parse(account.from_email)
-    except ValueError as error:
-        errors.append(FieldError("from_email", str(error)))
-    if account.return_path is not None:
-        errors += _check_return_path(account.return_path)
-    if errors:
-        raise InvalidFields(summarise(errors), errors=errors)
-
-
-def _check_host(host: str) -> list[FieldError]:
-    """What can be said before a name is looked up; the dial looks at what it leads to."""
-    if not (_HOST_NAME.fullmatch(host) or _is_ip_address(host)):
-        return [FieldError("host", "must be a host name or an IP address")]
-    objection = _guard().objection_to_host(host)
-    if objection:
-        message = (
-            f"is {objection}, and must be public. Name a public host, or have whoever runs this"
-            " instance add the network to ALLOWED_PRIVATE_NETWORKS"
-        )
-        return [FieldError("host", message)]
-    address = networks.literal(host)
-    if address is not None and not _is_ip_address(host):
-        return [FieldError("host", f"must be written as an IP address is: {address}")]
-    return []
-
-
-def _check_return_path(return_path: str) -> list[FieldError]:
-    """Each message has an address made of it, which must fit, and suit servers without SMTPUTF8."""
-    try:
-        wire = to_wire(addresses.parse(return_path).text)
-    except ValueError as error:
-        return [FieldError("return_path", str(error))]
-    if not wire.isascii():
-        return [FieldError("return_path", "must be ASCII before the @")]
-    try:
-        fits = len(verp.address(wire, uuid.UUID(int=0))) <= addresses.MAX_CHARS
-    except ValueError:
-        fits = False
-    if not fits:
-        message = "leaves no room for a message's id before the @, where 37 characters are the most"
-        return [FieldError("return_path", message)]
-    return []
-
-
-def _check_limits(account: NewSmtpAccount) -> list[FieldError]:
-    errors = []
-    if not 1 <= account.max_connections <= CONNECTIONS_MAX:
-        errors.append(FieldError("max_connections", f"must be from 1 to {CONNECTIONS_MAX}"))
-    rate = account.max_per_second
-    if rate is not None and not 0 < rate <= PER_SECOND_MAX:
-        message = f"must be more than 0, and {PER_SECOND_MAX} at most; leave it out for no limit"
-        errors.append(FieldError("max_per_second", message))
-    if not 0 <= account.priority <= PRIORITY_MAX:
-        errors.append(FieldError("priority", f"must be from 0 to {PRIORITY_MAX}"))
-    return errors
-
-
-def _check_reason(reason: str) -> list[FieldError]:
-    if not reason.strip():
-        return [FieldError("reason", "must not be empty")]
-    complaints = submission.check_line("reason", reason, max_chars=REASON_MAX_CHARS)
-    return [FieldError(name, message) for name, message in complaints]

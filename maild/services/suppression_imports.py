@@ -5,7 +5,7 @@ words of those that are in force.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,8 @@ from maild.db import database
 from maild.domain import submission, suppression_csv
 from maild.domain.actor import Actor
 from maild.domain.suppression import SuppressionClass
-from maild.domain.suppression_csv import BadLine, Line, Reader, UnreadableFile
+from maild.domain.suppression_csv import BadLine, Line, Reader
+from maild.domain.suppression_layout import Layout, UnreadableFile
 from maild.errors import FieldError, InvalidFields
 from maild.services import addresses, audit, suppressions, workspaces
 
@@ -73,10 +74,10 @@ _ADD = _of_wanted("""
         SET expires_at = excluded.expires_at
         WHERE s.expires_at IS NOT NULL
             AND (excluded.expires_at IS NULL OR excluded.expires_at > s.expires_at)
-    RETURNING xmax = 0 AS is_new
+    RETURNING id, xmax = 0 AS is_new
 )
 SELECT (SELECT count(*) FROM wanted),
-    count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new)
+    coalesce(array_agg(id) FILTER (WHERE is_new), '{}'), count(*) FILTER (WHERE NOT is_new)
 FROM written
 """)
 
@@ -116,30 +117,26 @@ def import_csv(
     default_reason: str | None = None,
     class_: SuppressionClass = SuppressionClass.MANUAL,
     dry_run: bool = False,
+    layout: Layout | None = None,
     by: Actor,
 ) -> Imported:
     """Suppress what the file names, and tell of each line. `default_reason` and `class_` are for
-    lines that give none.
+    lines that give none; `layout` says what its columns are, where the file does not.
 
     Raises InvalidFields (the file cannot be read as a whole, or is too long), NotFound (the
     workspace); nothing is imported then.
     """
-    _check_reason(default_reason)
+    check_reason(default_reason)
     workspaces.require(workspace_id)
     result = Imported()
-    rows = list(_read(text, result, reason=default_reason or DEFAULT_REASON, class_=class_))
-    values = {
-        "workspace": workspace_id,
-        "rows": json.dumps(rows),
-        "source": suppressions.IMPORT,
-        "by": by.name,
-        "why": suppressions.FOLLOWED,
-    }
+    reason = default_reason or DEFAULT_REASON
+    rows = list(read(text, result, reason=reason, class_=class_, layout=layout))
     with database.atomic():
-        if not dry_run:
-            database.execute_sql(_RETIRE, values)
-        [counts] = database.execute_sql(_FORESEE if dry_run else _ADD, values).fetchall()
-        distinct, result.imported_count, result.extended_count = counts
+        if dry_run:
+            distinct, result.imported_count, result.extended_count = foresee(workspace_id, rows)
+        else:
+            distinct, ids, result.extended_count = put(workspace_id, rows, by=by)
+            result.imported_count = len(ids)
         result.existing_count = distinct - result.imported_count
         result.duplicate_count = len(rows) - distinct
         if not dry_run:
@@ -154,13 +151,63 @@ def import_csv(
     return result
 
 
-def _read(
-    text: str, result: Imported, *, reason: str, class_: SuppressionClass
+def foresee(workspace_id: int, rows: Sequence[dict[str, Any]]) -> tuple[int, int, int]:
+    """How many different suppressions these rows of `read` are, how many of them would be new, and
+    how many would last longer.
+    """
+    values = {"workspace": workspace_id, "rows": json.dumps(rows)}
+    [counts] = database.execute_sql(_FORESEE, values).fetchall()
+    return counts  # type: ignore[no-any-return]
+
+
+def put(
+    workspace_id: int, rows: Sequence[dict[str, Any]], *, by: Actor
+) -> tuple[int, list[int], int]:
+    """Suppress what these rows of `read` say, in the caller's transaction. Returns how many
+    different suppressions they are, the ids of the new ones, and how many last longer now.
+    """
+    values = {
+        "workspace": workspace_id,
+        "rows": json.dumps(rows),
+        "source": suppressions.IMPORT,
+        "by": by.name,
+        "why": suppressions.FOLLOWED,
+    }
+    database.execute_sql(_RETIRE, values)
+    [counts] = database.execute_sql(_ADD, values).fetchall()
+    return counts  # type: ignore[no-any-return]
+
+
+def read(
+    text: str,
+    result: Imported,
+    *,
+    reason: str,
+    class_: SuppressionClass,
+    layout: Layout | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The good lines as the statements read them. Counts all, and keeps the first bad ones."""
+    """The good lines as the statements read them. Counts all in `result`, and keeps the first bad
+    ones there. Raises InvalidFields where the file as a whole cannot be read.
+    """
+    for one in read_all(text, result, reason=reason, class_=class_, layout=layout):
+        if not isinstance(one, BadLine):
+            yield one
+        elif len(result.rejections) < REJECTIONS_SHOWN:
+            result.rejections.append(one)
+
+
+def read_all(
+    text: str,
+    result: Imported,
+    *,
+    reason: str,
+    class_: SuppressionClass,
+    layout: Layout | None = None,
+) -> Iterator[dict[str, Any] | BadLine]:
+    """As `read`, with the bad lines in their places, all of them."""
     now = clock.now()
     try:
-        reader = Reader(text)
+        reader = Reader(text, layout)
         result.ignored_columns = reader.ignored_columns
         for line in reader:
             result.row_count += 1
@@ -175,8 +222,7 @@ def _read(
                 except _BadCell as error:
                     bad = BadLine(line.number, str(error))
             result.rejected_count += 1
-            if len(result.rejections) < REJECTIONS_SHOWN:
-                result.rejections.append(bad)
+            yield bad
     except UnreadableFile as error:
         raise _invalid("csv", str(error)) from None
 
@@ -210,7 +256,8 @@ def _row(line: Line, *, now: Any, reason: str, class_: SuppressionClass) -> dict
     }
 
 
-def _check_reason(reason: str | None) -> None:
+def check_reason(reason: str | None) -> None:
+    """Raises InvalidFields where it cannot be the reason of lines that give none."""
     if reason is None:
         return
     if not reason.strip():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from peewee import fn
@@ -12,9 +13,10 @@ from maild.domain.cursor import Cursor
 from maild.domain.states import Stream
 from maild.domain.suppression import SuppressionClass, SuppressionState
 from maild.models import Message, Suppression
-from maild.services import message_log, suppressions, workspaces
+from maild.services import email_search, message_log, suppressions, workspaces
 
 EXPORT_BATCH = 1_000
+HISTORY_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,18 @@ class Filter:
     """
 
     email: str | None = None
+    email_start: str | None = None
+    """The beginning of one."""
+    domain: str | None = None
     source: str | None = None
     class_: SuppressionClass | None = None
     stream: Stream | None = None
     is_for_all_streams: bool = False
     state: SuppressionState | None = SuppressionState.IN_FORCE
     """None: all of them."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """When it was added; the latter is exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,14 @@ def list_page(
             workspaces.require(workspace_id)
     shown = rows[:limit]
     return Page(shown, older=shown[-1].id if len(rows) > limit else None)
+
+
+def list_history(workspace_id: int, email: str) -> list[Suppression]:
+    """The newest HISTORY_MAX of all that there ever was of an address in normal form."""
+    query = Suppression.select().where(
+        Suppression.workspace == workspace_id, email_search.is_exactly(Suppression.email, email)
+    )
+    return list(query.order_by(Suppression.id.desc()).limit(HISTORY_MAX))
 
 
 def find_in_force(workspace_id: int, email: str, *, stream: Stream) -> Suppression | None:
@@ -138,6 +154,10 @@ def _conditions(workspace_id: int, f: Filter) -> list[Any]:
         found.append(
             Suppression.email == suppressions.lower_case(suppressions.normal_form(f.email))
         )
+    if f.email_start is not None:
+        found.append(email_search.starts_with(Suppression.email, f.email_start))
+    if f.domain is not None:
+        found.append(email_search.is_of_domain(Suppression.email, f.domain))
     exact = {
         Suppression.source: f.source,
         Suppression.class_: f.class_,
@@ -148,4 +168,8 @@ def _conditions(workspace_id: int, f: Filter) -> list[Any]:
         found.append(Suppression.stream.is_null())
     if f.state is not None:
         found.append(suppressions.in_state(f.state))
+    if f.since is not None:
+        found.append(Suppression.created_at >= f.since)
+    if f.until is not None:
+        found.append(Suppression.created_at < f.until)
     return found

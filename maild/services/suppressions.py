@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from peewee import SQL, fn
+from peewee import SQL, IntegrityError, fn
 
 from maild import clock
 from maild.db import database
@@ -22,7 +22,7 @@ from maild.domain import submission
 from maild.domain.actor import SYSTEM, Actor
 from maild.domain.states import Stream
 from maild.domain.suppression import SuppressionClass, SuppressionState, later_end
-from maild.errors import FieldError, InvalidFields, NotFound, summarise
+from maild.errors import Conflict, FieldError, InvalidFields, NotFound, summarise
 from maild.models import Message, SoftBounce, Suppression
 from maild.services import addresses, audit, workspaces
 
@@ -32,9 +32,12 @@ BLOCKED_COUNT_MAX = 10_000
 BLOCKED_SHOWN = 100
 """The newest of them, told by their ids: as many as one call sends again."""
 API = "api"
+CONSOLE = "console"
 IMPORT = "import"
 SMTP_REPLY = "smtp_reply"
-"""Sources: a person's or program's call, their file, a server's words about an address."""
+"""Sources: a program's call, a person's hand, their file, a server's words about an address."""
+RESTORE_MINUTES = 10
+"""How long a removal can be taken back; later on, the address is added anew."""
 _WORDS = ("reason", "source", "class_", "created_by", "message_id")
 # NUL, and what turns the direction of all that follows (Unicode TR 9, 2).
 _NO_TEXT = dict.fromkeys([0, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], " ")
@@ -113,6 +116,14 @@ class Removal:
     remaining: list[Suppression]
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The row in force, and whether it is a new one."""
+
+    suppression: Suppression
+    is_new: bool
+
+
 def add(
     workspace_id: int,
     email: str,
@@ -125,9 +136,35 @@ def add(
     message_id: uuid.UUID | None = None,
     by: Actor = SYSTEM,
 ) -> Suppression:
+    """As `suppress`, for whoever needs no more than the row in force."""
+    return suppress(
+        workspace_id,
+        email,
+        reason=reason,
+        source=source,
+        stream=stream,
+        class_=class_,
+        expires_at=expires_at,
+        message_id=message_id,
+        by=by,
+    ).suppression
+
+
+def suppress(
+    workspace_id: int,
+    email: str,
+    *,
+    reason: str,
+    source: str,
+    stream: Stream | None = None,
+    class_: SuppressionClass = SuppressionClass.MANUAL,
+    expires_at: datetime | None = None,
+    message_id: uuid.UUID | None = None,
+    by: Actor = SYSTEM,
+) -> Added:
     """Stop all mail to an address, or that of one stream; in force as soon as it is committed.
 
-    Returns the row in force. An address that is suppressed already keeps its row, and the later of
+    An address that is suppressed already keeps its row, and the later of
     the two ends. Its words stay too, but for those of maild itself: they give way to a person's,
     and to those of a longer suppression. Raises InvalidFields, NotFound (the workspace).
     """
@@ -157,7 +194,7 @@ def add(
                 after=_facts(row),
                 reason=reason,
             )
-    return row
+    return Added(row, is_new=before is None)
 
 
 def add_many(rows: Sequence[Bounced], *, source: str = SMTP_REPLY) -> set[tuple[int, str]]:
@@ -191,12 +228,19 @@ def add_many(rows: Sequence[Bounced], *, source: str = SMTP_REPLY) -> set[tuple[
 
 
 def remove(
-    workspace_id: int, email: str, *, reason: str, stream: Stream | None = None, by: Actor
+    workspace_id: int,
+    email: str,
+    *,
+    reason: str,
+    stream: Stream | None = None,
+    suppression_id: int | None = None,
+    by: Actor,
 ) -> Removal:
     """End the suppression of an address: that of one stream, or that of all of them, which are two
     different ones. Mail to it goes out again, unless something else `remaining` stops it.
 
-    Raises InvalidFields, and NotFound where none is in force.
+    With `suppression_id` only where it is that one which is in force, and not one that came after
+    it. Raises InvalidFields, and NotFound where none is in force.
     """
     normal = _check(email, reason=reason)
     with database.atomic():
@@ -205,7 +249,7 @@ def remove(
             SoftBounce.workspace == workspace_id, SoftBounce.email == lower_case(normal)
         ).execute()
         found = _find_current(workspace_id, lower_case(normal), stream)
-        if found is None or found[1]:
+        if found is None or found[1] or found[0].id != (suppression_id or found[0].id):
             of = f"for the stream {stream.value}" if stream else "for all streams"
             raise NotFound(f"No suppression of that address {of} is in force.")
         before = _facts(found[0])
@@ -235,6 +279,48 @@ def remove(
             reason=reason,
         )
     return removal
+
+
+def restore(workspace_id: int, suppression_id: int, *, by: Actor) -> Suppression:
+    """Take a removal back, as if it had not been: for RESTORE_MINUTES after it.
+
+    Raises NotFound, and Conflict where it is too late, or the address is suppressed anew already.
+    """
+    with database.atomic():
+        get(workspace_id, suppression_id)
+        try:
+            with database.atomic():
+                rows = list(
+                    Suppression.update(removed_at=None, removed_by=None, removal_reason=None)
+                    .where(
+                        Suppression.id == suppression_id,
+                        Suppression.workspace == workspace_id,
+                        in_state(SuppressionState.REMOVED),
+                        Suppression.removed_at
+                        > fn.now() - SQL("%s * interval '1 minute'", (RESTORE_MINUTES,)),
+                        Suppression.expires_at.is_null() | (Suppression.expires_at > fn.now()),
+                    )
+                    .returning(Suppression)
+                    .execute()
+                )
+        except IntegrityError:
+            raise Conflict(
+                "The address has been suppressed anew since. Nothing was changed."
+            ) from None
+        if not rows:
+            raise Conflict(
+                f"That cannot be taken back any more: a removal can be for {RESTORE_MINUTES}"
+                " minutes. Suppress the address again instead."
+            )
+        row: Suppression = rows[0]
+        audit.record(
+            workspace_id,
+            by,
+            action="suppression.restored",
+            target=_target(row),
+            after=_facts(row),
+        )
+    return row
 
 
 def get(workspace_id: int, suppression_id: int) -> Suppression:
@@ -334,6 +420,12 @@ def is_blocked_by(row: Suppression) -> Any:
 def _check(email: str, *, reason: str, expires_at: datetime | None = None) -> str:
     """The address in normal form. Raises InvalidFields."""
     normal = normal_form(email)
+    check_words(reason=reason, expires_at=expires_at)
+    return normal
+
+
+def check_words(*, reason: str, expires_at: datetime | None = None) -> None:
+    """Raises InvalidFields where these cannot be those of a suppression."""
     problems = list(submission.check_line("reason", reason, max_chars=REASON_MAX_CHARS))
     if not reason.strip():
         problems.append(("reason", "must not be empty"))
@@ -341,7 +433,6 @@ def _check(email: str, *, reason: str, expires_at: datetime | None = None) -> st
         problems.append(("expires_at", "must be in the future"))
     if problems:
         raise _invalid(*problems)
-    return normal
 
 
 def normal_form(email: str) -> str:

@@ -1,7 +1,7 @@
 """The links by which people leave: what marketing mail carries, and what a link means.
 
 In charge of the token and of the two header fields (RFC 2369, RFC 8058). What a person does with a
-link is `unsubscribes`; the pages are `web/unsubscribes`.
+link is `unsubscribes`; the pages are `web/unsubscribe_links`.
 
 A token is url-safe base64 of `version (1 byte) | key id (4 bytes) | AES-SIV`, over the message's
 id, the address and the topic. It is a capability: whoever holds it may do what the recipient may,

@@ -1,8 +1,9 @@
 """Unsubscribes: what people do not want to hear of any more. Claims and the last check before DATA
 look at them, as at suppressions.
 
-In charge of adding, taking back and listing them, and of what a person does by a link. What a link
-is, `unsubscribe_links` knows.
+In charge of adding and taking back, and of what a person does by a link. What a link is,
+`unsubscribe_links` knows; how somebody stands, `unsubscribe_standings`; lists are in
+`unsubscribe_lists`.
 """
 
 import json
@@ -10,7 +11,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 import peewee
@@ -20,10 +20,11 @@ from maild.domain import submission
 from maild.domain.actor import SYSTEM, Actor
 from maild.domain.states import EventType, Stream
 from maild.domain.suppression import normalise_topic
-from maild.errors import FieldError, InvalidFields, NotFound, summarise
+from maild.errors import Conflict, FieldError, InvalidFields, NotFound, summarise
 from maild.models import Message, Unsubscribe
 from maild.services import addresses, audit, workspaces
 from maild.services.unsubscribe_links import Link
+from maild.services.unsubscribe_standings import BY_LINK, about, lower_case, same
 
 REASON_MAX_CHARS = 500
 BLOCKED_COUNT_MAX = 10_000
@@ -31,19 +32,13 @@ BLOCKED_COUNT_MAX = 10_000
 BLOCKED_SHOWN = 100
 """The newest of them, told by their ids: as many as one call sends again."""
 REMAINING_SHOWN = 100
+RESTORE_MINUTES = 10
+"""How long a removal can be taken back; later on, it is recorded anew."""
 AUDITED_MAX = 100
 """As many addresses stand in one entry of the audit log."""
 
-ONE_CLICK, PAGE, API = "one_click", "page", "api"
-"""Sources: the recipient's mail program, the page behind the link, and /v1."""
-BY_LINK = (ONE_CLICK, PAGE)
-
-
-class State(StrEnum):
-    """Whether an unsubscribe holds."""
-
-    IN_FORCE = "in_force"
-    REMOVED = "removed"
+API, CONSOLE = "api", "console"
+"""Sources beside those of a link: /v1, and a person's hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +56,11 @@ class Removal:
     remaining: list[Unsubscribe]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Unsubscribes, newest first; `older` is the id to go on from, where there are more."""
+class Added(NamedTuple):
+    """The row in force, and whether it is a new one."""
 
-    unsubscribes: list[Unsubscribe]
-    older: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the holder of a link hears of, as far as marketing goes.
-
-    `is_undoable`: all that keeps it from them was done by a link, and a link can take it back.
-    `has_important`: nothing of it stops transactional mail.
-    """
-
-    is_out_of_topic: bool
-    is_out_of_all: bool
-    is_undoable: bool
-    has_important: bool
+    unsubscribe: Unsubscribe
+    is_new: bool
 
 
 def add(
@@ -94,6 +74,30 @@ def add(
     message_id: uuid.UUID | None = None,
     by: Actor,
 ) -> Unsubscribe:
+    """As `opt_out`, for whoever needs no more than the row in force."""
+    return opt_out(
+        workspace_id,
+        email,
+        topic=topic,
+        stream=stream,
+        reason=reason,
+        source=source,
+        message_id=message_id,
+        by=by,
+    ).unsubscribe
+
+
+def opt_out(
+    workspace_id: int,
+    email: str,
+    *,
+    topic: str | None = None,
+    stream: Stream | None = None,
+    reason: str | None = None,
+    source: str,
+    message_id: uuid.UUID | None = None,
+    by: Actor,
+) -> Added:
     """Let an address hear no more of a topic, or of all; in one stream, or in both. In force as
     soon as it is committed.
 
@@ -102,7 +106,7 @@ def add(
     `message_id` is of the message that led to it. Raises InvalidFields, NotFound (the workspace).
     """
     address, topic = _check(email, topic, reason)
-    row, _ = _record(
+    return _record(
         workspace_id,
         address,
         topic=topic,
@@ -112,7 +116,6 @@ def add(
         message_id=message_id,
         by=by,
     )
-    return row
 
 
 class Left(NamedTuple):
@@ -176,20 +179,24 @@ def remove(
     topic: str | None = None,
     stream: Stream | None = None,
     reason: str,
+    unsubscribe_id: int | None = None,
     by: Actor,
 ) -> Removal:
     """Take back exactly this unsubscribe, because the person has asked for it: `reason` says how.
     Others of the address stay, and what it has stopped stays stopped.
 
-    Raises InvalidFields, NotFound.
+    With `unsubscribe_id` only where it is that one which is in force, and not one that came after
+    it. Raises InvalidFields, NotFound.
     """
     address, topic = _check(email, topic, reason)
+    these = [] if unsubscribe_id is None else [Unsubscribe.id == unsubscribe_id]
     with database.atomic():
         rows = _end(
+            *these,
             Unsubscribe.workspace == workspace_id,
-            Unsubscribe.email == _lower(address),
-            _same(Unsubscribe.stream, stream),
-            _same(Unsubscribe.topic, topic),
+            Unsubscribe.email == lower_case(address),
+            same(Unsubscribe.stream, stream),
+            same(Unsubscribe.topic, topic),
             by=by,
             reason=reason,
         )
@@ -205,33 +212,52 @@ def remove(
     return removal
 
 
-def list_page(
-    workspace_id: int,
-    *,
-    email: str | None = None,
-    topic: str | None = None,
-    source: str | None = None,
-    state: State | None = None,
-    limit: int = 50,
-    older_than: int | None = None,
-) -> Page:
-    """One page. `email` is in normal form. Raises NotFound, for the workspace."""
-    query = Unsubscribe.select().where(Unsubscribe.workspace == workspace_id)
-    if email is not None:
-        query = query.where(Unsubscribe.email == _lower(email))
-    if topic is not None:
-        query = query.where(Unsubscribe.topic == normalise_topic(topic))
-    if source is not None:
-        query = query.where(Unsubscribe.source == source)
-    if state is not None:
-        query = query.where(Unsubscribe.removed_at.is_null(state is State.IN_FORCE))
-    if older_than is not None:
-        query = query.where(Unsubscribe.id < older_than)
-    rows = list(query.order_by(Unsubscribe.id.desc()).limit(limit + 1))
-    if not rows:
-        workspaces.require(workspace_id)
-    has_more, rows = len(rows) > limit, rows[:limit]
-    return Page(rows, older=rows[-1].id if has_more else None)
+def restore(workspace_id: int, unsubscribe_id: int, *, by: Actor) -> Unsubscribe:
+    """Take a removal back, as if it had not been: for RESTORE_MINUTES after it.
+
+    Raises NotFound, and Conflict where it is too late, or the person has left anew already.
+    """
+    with database.atomic():
+        get(workspace_id, unsubscribe_id)
+        recent = peewee.fn.now() - peewee.SQL("%s * interval '1 minute'", (RESTORE_MINUTES,))
+        try:
+            with database.atomic():
+                rows = list(
+                    Unsubscribe.update(removed_at=None, removed_by=None, removal_reason=None)
+                    .where(
+                        Unsubscribe.id == unsubscribe_id,
+                        Unsubscribe.workspace == workspace_id,
+                        Unsubscribe.removed_at > recent,
+                    )
+                    .returning(Unsubscribe)
+                    .execute()
+                )
+        except peewee.IntegrityError:
+            raise Conflict("They have unsubscribed anew since. Nothing was changed.") from None
+        if not rows:
+            raise Conflict(
+                f"That cannot be taken back any more: a removal can be for {RESTORE_MINUTES}"
+                " minutes. Record the unsubscribe again instead."
+            )
+        row: Unsubscribe = rows[0]
+        audit.record(
+            workspace_id,
+            by,
+            action="unsubscribe.restored",
+            target=_target(row),
+            after=_facts(row),
+        )
+    return row
+
+
+def get(workspace_id: int, unsubscribe_id: int) -> Unsubscribe:
+    """One unsubscribe, in whatever state. Raises NotFound, also for another workspace's."""
+    row: Unsubscribe | None = Unsubscribe.get_or_none(
+        Unsubscribe.id == unsubscribe_id, Unsubscribe.workspace == workspace_id
+    )
+    if row is None:
+        raise NotFound("There is no such unsubscribe.")
+    return row
 
 
 def leave(link: Link, *, everything: bool, source: str, by: Actor) -> None:
@@ -258,7 +284,7 @@ def come_back(link: Link, *, by: Actor) -> None:
     reason = "subscribed again by the link"
     with database.atomic():
         rows = _end(
-            *_about(link),
+            *about(link),
             Unsubscribe.stream == Stream.MARKETING,
             Unsubscribe.source.in_(BY_LINK),
             by=by,
@@ -271,32 +297,6 @@ def come_back(link: Link, *, by: Actor) -> None:
             _audit_removal(row, by=by, reason=reason)
 
 
-def get_standing(link: Link) -> Standing:
-    """What the holder of a link has opted out of, however it was done."""
-    rows = list(
-        Unsubscribe.select(Unsubscribe.stream, Unsubscribe.topic, Unsubscribe.source).where(
-            *_about(link),
-            Unsubscribe.stream.is_null() | (Unsubscribe.stream == Stream.MARKETING),
-        )
-    )
-    return Standing(
-        is_out_of_topic=bool(rows),
-        is_out_of_all=any(row.topic is None for row in rows),
-        is_undoable=all(row.source in BY_LINK and row.stream is not None for row in rows),
-        has_important=all(row.stream is not None for row in rows),
-    )
-
-
-def find_sender(link: Link) -> str | None:
-    """Who sent the message of a link; None where it is not kept any more."""
-    row = (
-        Message.select(Message.from_email)
-        .where(Message.id == link.message_id, Message.workspace == link.workspace_id)
-        .first()
-    )
-    return row.from_email if row else None
-
-
 def _record(
     workspace_id: int,
     email: str,
@@ -307,8 +307,7 @@ def _record(
     source: str,
     message_id: uuid.UUID | None,
     by: Actor,
-) -> tuple[Unsubscribe, bool]:
-    """The row in force, and whether it is new."""
+) -> Added:
     try:
         with database.atomic():
             row, is_new = _insert(
@@ -328,7 +327,7 @@ def _record(
             elif row.source in BY_LINK and source not in BY_LINK:
                 row = _take_over(row, source=source, reason=reason, by=by)
             else:
-                return row, False
+                return Added(row, is_new=False)
             audit.record(
                 workspace_id,
                 by,
@@ -340,7 +339,7 @@ def _record(
             )
     except peewee.IntegrityError as error:
         raise NotFound(f"There is no workspace {workspace_id}.") from error
-    return row, is_new
+    return Added(row, is_new)
 
 
 # Lower case beyond ASCII too, whatever the locale of the database, as for suppressions. The update
@@ -406,16 +405,6 @@ def _end(*conditions: peewee.Expression, by: Actor, reason: str) -> list[Unsubsc
     )
 
 
-def _about(link: Link) -> tuple[peewee.Expression, ...]:
-    """What is in force and keeps the link's topic from its holder."""
-    return (
-        Unsubscribe.workspace == link.workspace_id,
-        Unsubscribe.email == _lower(link.email),
-        Unsubscribe.removed_at.is_null(),
-        Unsubscribe.topic.is_null() | _same(Unsubscribe.topic, link.topic),
-    )
-
-
 def _describe(row: Unsubscribe) -> Removal:
     blocked: Any = Message.select(Message.id).where(
         Message.unsubscribe == row.id, Message.workspace == row.workspace_id
@@ -469,14 +458,6 @@ def _facts(row: Unsubscribe) -> dict[str, Any]:
 
 def _target(row: Unsubscribe) -> str:
     return f"unsubscribe:{row.email}"
-
-
-def _lower(email: str) -> peewee.SQL:
-    return peewee.SQL('lower(%s COLLATE "pg_c_utf8")', (email,))
-
-
-def _same(field: peewee.Field, value: object) -> peewee.Expression:
-    return field.is_null() if value is None else field == value
 
 
 def _check(email: str, topic: str | None, reason: str | None) -> tuple[str, str | None]:

@@ -7,7 +7,7 @@ nor of noticing that a provider falls silent (`report_watch`).
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -136,6 +136,14 @@ def add(
     return row
 
 
+def list_of_account(workspace_id: int, name: str) -> list[WebhookEndpoint]:
+    """The endpoints that report on the mail of one SMTP account, the oldest first."""
+    query = WebhookEndpoint.select().where(
+        WebhookEndpoint.workspace == workspace_id, WebhookEndpoint.smtp_account_name == name
+    )
+    return list(query.order_by(WebhookEndpoint.id))
+
+
 def list_all(workspace_id: int) -> list[WebhookEndpoint]:
     """All endpoints of a workspace, the oldest first. Raises NotFound."""
     query = WebhookEndpoint.select().where(WebhookEndpoint.workspace == workspace_id)
@@ -252,13 +260,21 @@ def find_url(endpoint: WebhookEndpoint) -> str | None:
         return None
 
 
-def setup_of(endpoint: WebhookEndpoint, valid: Iterable[WebhookSecret]) -> list[str]:
-    """What to do at the provider now, in plain sentences. Raises DecryptionError."""
+def setup_of(
+    endpoint: WebhookEndpoint,
+    valid: Iterable[WebhookSecret],
+    *,
+    ways: Mapping[str, str] = webhook_setup.BY_API,
+) -> list[str]:
+    """What to do at the provider now, in plain sentences, for who calls the API, or for who has a
+    page before them (`webhook_setup.BY_PAGE`). Raises DecryptionError.
+    """
     return webhook_setup.steps(
         endpoint.provider,
         url=url_of(endpoint),
         topic_arn=endpoint.topic_arn,
         has_basic_auth=any(secret.kind == Kind.BASIC_AUTH for secret in valid),
+        ways=ways,
     )
 
 

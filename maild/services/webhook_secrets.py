@@ -140,6 +140,12 @@ def values_of(endpoint: WebhookEndpoint) -> dict[Kind, tuple[str, ...]]:
     return {kind: tuple(values) for kind, values in found.items()}
 
 
+def secret_is(provider: str) -> str:
+    """What a provider's signing secret is and where it shows it; empty for one that has none."""
+    module = webhooks.PROVIDERS.get(provider)
+    return "" if module is None else str(module.SECRET_IS)
+
+
 def parse_given(
     provider: str, *, signing: str | None, basic_auth: tuple[str, str] | None
 ) -> tuple[dict[Kind, str], list[FieldError]]:

@@ -14,6 +14,7 @@ them decides when to try again.
 import ssl
 
 from maild.domain.smtp_reply import ErrorClass, Reply, Stage
+from maild.transports.smtp_certificate import Certificate
 from maild.transports.smtp_dialogue import Connection
 from maild.transports.smtp_offer import Offer, Outcome, Owner
 from maild.transports.smtp_server import Capabilities, ConnectFailed, Security, Server, Timeouts
@@ -21,6 +22,7 @@ from maild.transports.smtp_session import ProbeReport, Step, open_session, probe
 
 __all__ = [
     "Capabilities",
+    "Certificate",
     "ConnectFailed",
     "Connection",
     "ErrorClass",

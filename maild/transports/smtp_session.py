@@ -6,12 +6,14 @@ to sign in (`smtp_auth`), nor of the bytes (`smtp_wire`).
 """
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from time import monotonic
 
 from maild.domain.smtp_reply import ErrorClass, Reply, Stage, classify
 from maild.transports import smtp_auth
+from maild.transports.smtp_certificate import Certificate, certificate_of
 from maild.transports.smtp_replies import WireError
 from maild.transports.smtp_server import Capabilities, ConnectFailed, Server, Timeouts
 from maild.transports.smtp_wire import Wire, connect, resolve
@@ -36,6 +38,7 @@ class ProbeReport:
 
     `valid`: mail could be handed over. `tls` is the protocol's version and the cipher, None in the
     clear. `auth` is the mechanism that signed us in. `capabilities` are the lines of the last EHLO.
+    `error_class` says what kind of trouble it was where mail could not be handed over.
     """
 
     steps: list[Step]
@@ -43,6 +46,12 @@ class ProbeReport:
     tls: tuple[str, str] | None
     auth: str | None
     capabilities: list[str]
+    certificate: Certificate | None = None
+    error_class: ErrorClass | None = None
+
+
+def _ignore(_: Step) -> None:
+    """Who has no use for the steps as they are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +86,17 @@ async def probe(
     *,
     timeouts: Timeouts = Timeouts(),  # noqa: B008 # frozen
     ssl_context: ssl.SSLContext | None = None,
+    on_step: Callable[[Step], None] = _ignore,
 ) -> ProbeReport:
-    """Try a server up to QUIT. Its trouble is in the report, never an exception."""
-    opening = _Opening(server, timeouts, ssl_context)
+    """Try a server up to QUIT. Its trouble is in the report, never an exception. `on_step` is told
+    each step as it ends.
+    """
+    opening = _Opening(server, timeouts, ssl_context, on_step)
     try:
         session = await opening.run()
     except ConnectFailed as failure:
         opening.take(failure.stage, failure.text, ok=False)
-        return opening.report(valid=False)
+        return replace(opening.report(valid=False), error_class=failure.error_class)
     try:
         # RFC 5321 4.1.1.10
         opening.take(Stage.QUIT, str(await session.wire.ask("QUIT", timeouts.quit)))
@@ -103,12 +115,18 @@ class _Opening:
     _offer_lines: list[str]
     _auth: str | None = None
     _tls: tuple[str, str] | None = None
+    _certificate: Certificate | None = None
 
     def __init__(
-        self, server: Server, timeouts: Timeouts, ssl_context: ssl.SSLContext | None
+        self,
+        server: Server,
+        timeouts: Timeouts,
+        ssl_context: ssl.SSLContext | None,
+        on_step: Callable[[Step], None] = _ignore,
     ) -> None:
         self._server = server
         self._timeouts = timeouts
+        self._on_step = on_step
         self._ssl_context = ssl_context or _default_context()
         self._offer_lines = []
         self._steps: list[Step] = []
@@ -129,12 +147,15 @@ class _Opening:
 
     def take(self, stage: Stage, text: str, *, ok: bool = True) -> None:
         """Note a step that has ended, and how long it took."""
-        now = monotonic()
-        self._steps.append(Step(stage, ok, text, round((now - self._since) * 1000, 3)))
-        self._since = now
+        step = Step(stage, ok, text, round((monotonic() - self._since) * 1000, 3))
+        self._steps.append(step)
+        self._on_step(step)
+        self._since = monotonic()  # what is done with the step is no part of the next one
 
     def report(self, *, valid: bool) -> ProbeReport:
-        return ProbeReport(self._steps, valid, self._tls, self._auth, self._offer_lines)
+        return ProbeReport(
+            self._steps, valid, self._tls, self._auth, self._offer_lines, self._certificate
+        )
 
     async def _open(self) -> Wire:
         security = self._server.security
@@ -196,6 +217,7 @@ class _Opening:
         await wire.start_tls(self._ssl_context, self._server.host, self._timeouts.command)
         cipher, version, _ = wire.transport.get_extra_info("cipher")
         self._tls = (version, cipher)
+        self._certificate = certificate_of(wire.transport.get_extra_info("peercert"))
         self.take(Stage.TLS, f"{version}, {cipher}")
 
     async def _sign_in(self, wire: Wire) -> None:

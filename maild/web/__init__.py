@@ -9,27 +9,42 @@ from maild.web import (
     api_keys,
     assets,
     audit,
+    bulk,
     cookies,
     dashboard,
+    dead_letters,
     email_checks,
     filters,
+    freeze_bar,
+    freezes,
     headers,
     home,
     invitations,
+    jobs,
     joining,
     logs,
     members,
+    message_actions,
     messages,
     overview,
     password_resets,
     profile,
+    provider_checks,
+    provider_forms,
+    provider_tests,
+    providers,
+    saved_views,
     security,
     settings,
     sign_in,
     sign_up,
     styleguide,
+    suppression_imports,
+    suppressions,
     throttle,
+    unsubscribe_links,
     unsubscribes,
+    webhook_endpoints,
     workspaces,
 )
 
@@ -43,7 +58,21 @@ GUARDED = (
     dashboard,
     overview,
     logs,
+    saved_views,
     messages,
+    message_actions,
+    dead_letters,
+    bulk,
+    jobs,
+    freezes,
+    providers,
+    provider_forms,
+    provider_checks,
+    provider_tests,
+    webhook_endpoints,
+    suppressions,
+    suppression_imports,
+    unsubscribes,
     settings,
     profile,
     security,
@@ -68,12 +97,13 @@ def register(app: Flask, *, without_csrf: tuple[Blueprint, ...]) -> None:
     cookies.configure(app)
     assets.register(app)
     filters.register(app)
+    freeze_bar.register(app)
     access.register(app, {noun.blueprint.name for noun in GUARDED})
     throttle.register(app)
     csrf = CSRFProtect(app)
-    for blueprint in (*without_csrf, unsubscribes.blueprint):
+    for blueprint in (*without_csrf, unsubscribe_links.blueprint):
         csrf.exempt(blueprint)
     app.after_request(headers.add)
-    for noun in (*GUARDED, unsubscribes):
+    for noun in (*GUARDED, unsubscribe_links):
         app.register_blueprint(noun.blueprint)
     access.check_declared(app)

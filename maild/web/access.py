@@ -38,6 +38,11 @@ ADMIN_NEEDED = "Only an admin of this workspace can do this."
 OPERATOR_NEEDED = "You are a viewer here: you see everything, and change nothing."
 """What stands beside a button that is out of reach."""
 
+READ_MS = 2_000
+"""No statement of a page, or of what the API reads, runs for longer. One that changes something
+takes as long as it takes: being cut off helps nobody.
+"""
+
 _guarded: set[str] = set()
 
 
@@ -71,6 +76,22 @@ def allow(roles: Roles) -> Callable[[View], View]:
     return mark
 
 
+def takes_file(max_bytes: int) -> Callable[[View], View]:
+    """Let a view take a form with a file, larger than forms may be otherwise."""
+
+    def mark(view: View) -> View:
+        view.max_bytes = max_bytes  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def find_max_bytes() -> int | None:
+    """How large the form of the present view may be, where that is more than for others."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    return getattr(view, "max_bytes", None)
+
+
 def register(app: Flask, blueprints: set[str]) -> None:
     """Guard these blueprints, and tell templates who is there."""
     _guarded.update(blueprints)
@@ -79,6 +100,7 @@ def register(app: Flask, blueprints: set[str]) -> None:
     manager.session_protection = None  # sessions are ours, and end on the server
     manager.user_loader(_load)
     app.before_request(guard)
+    app.teardown_request(lambda error: db.limit_statements(0))
     app.context_processor(_describe)
 
 
@@ -96,6 +118,7 @@ def guard() -> BaseResponse | None:
 
     Raises Forbidden, Conflict, SignInNeeded, Unavailable.
     """
+    db.limit_statements(READ_MS if request.method in _SAFE else 0)
     _refuse_other_names()
     if request.endpoint is None or request.blueprint not in _guarded:
         return None
@@ -114,6 +137,8 @@ def guard() -> BaseResponse | None:
         return None
     if visitor.workspace is None:
         return render.go_to(url_for("dashboard.index"))
+    # Before anything reads the form, and for people who are signed in only.
+    request.max_content_length = find_max_bytes() or request.max_content_length
     return _admit(visitor.workspace, need)
 
 
@@ -242,7 +267,7 @@ def _refuse_other_names() -> None:
     """The keys of development are known to everybody, and whoever comes may sign up: a page from
     elsewhere, whose name resolves to this machine (DNS rebinding), must get at neither.
     """
-    if _is_private() and not _is_named_locally() and request.blueprint != "unsubscribes":
+    if _is_private() and not _is_named_locally() and request.blueprint != "unsubscribe_links":
         raise Forbidden(
             "In development maild answers only to the names 127.0.0.1, localhost and [::1]."
             f" Use http://{config.current().addr} instead."

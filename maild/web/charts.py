@@ -18,6 +18,8 @@ _NICE = (2, 4, 6, 8, 10, 12, 16, 20, 24, 30, 40, 50, 60, 80, 100)
 """
 _BAR_SHARE = 0.78
 """Of a column's width; the rest is the gap to the next."""
+_DENSE_MIN = 100
+"""From so many columns on there is no room for gaps."""
 _BAR_MIN_HEIGHT = 1.5
 """What is not zero is seen, however small beside the rest."""
 
@@ -28,12 +30,14 @@ _SPARK_MARGIN = 2
 @dataclass(frozen=True, slots=True)
 class Series:
     """One kind of thing that is counted: `values` has a number for each label of the chart, and
-    `tone` is a class of components.css (`ok`, `warn`, `bad`, `info`, `unsure`, `neutral`).
+    `tone` is a class of components.css (`ok`, `warn`, `bad`, `info`, `unsure`, `neutral`). `url` is
+    where its total is looked into, if there is such a place.
     """
 
     name: str
     tone: str
     values: Sequence[int]
+    url: str | None = None
 
     @property
     def total(self) -> int:
@@ -76,8 +80,20 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A line over the columns, through their middles: `points` for <polyline>, one unit a column
+    across and in pixels down.
+    """
+
+    series: Series
+    points: str
+
+
+@dataclass(frozen=True, slots=True)
 class Columns:
-    """Stacked columns. `summary` says in words what the picture shows."""
+    """Stacked columns, perhaps with a line over them. `summary` says in words what the picture
+    shows. `series` has all that is counted, that of the line first.
+    """
 
     title: str
     series: tuple[Series, ...]
@@ -86,12 +102,18 @@ class Columns:
     marks: tuple[Mark, ...]
     summary: str
     total: int
+    line: Line | None = None
     plot_bottom: int = _HEAD + PLOT_HEIGHT
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to draw."""
         return self.total == 0
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the columns stand so close that nothing fits between them."""
+        return len(self.columns) >= _DENSE_MIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,29 +128,37 @@ class Sparkline:
 
 
 def columns(
-    title: str, labels: Sequence[str], series: Sequence[Series], *, marks_max: int = 6
+    title: str,
+    labels: Sequence[str],
+    series: Sequence[Series],
+    *,
+    line: Series | None = None,
+    marks_max: int = 6,
 ) -> Columns:
-    """Stacked columns over time: a column for each label, oldest first.
+    """Stacked columns over time: a column for each label, oldest first. `line` is drawn over them:
+    what is not a part of the same whole.
 
     `title` says what is counted and over what time ("Messages an hour, last 24 hours"). At most
     `marks_max` labels are written below the columns; all of them are in the titles and the table.
     """
-    for one in series:
+    lines = (line,) if line else ()
+    for one in (*lines, *series):
         if len(one.values) != len(labels):
             raise ValueError(f"{one.name}: {len(one.values)} values for {len(labels)} labels")
     totals = [sum(one.values[place] for one in series) for place in range(len(labels))]
-    top = nice_top(max(totals, default=0))
+    top = nice_top(max((*totals, *(line.values if line else ())), default=0))
     return Columns(
         title=title,
-        series=tuple(series),
-        columns=tuple(_column(labels, series, place, top) for place in range(len(labels))),
+        series=(*lines, *series),
+        columns=tuple(_column(labels, lines, series, place, top) for place in range(len(labels))),
         scale=tuple(
             Mark(f"{number:,}", round(_HEAD + PLOT_HEIGHT * (1 - number / top), 1))
             for number in (top, top // 2, 0)
         ),
         marks=_marks(labels, marks_max),
-        summary=_summary(title, labels, series, totals),
-        total=sum(totals),
+        summary=_summary(title, labels, (*lines, *series), totals),
+        total=sum(totals) + sum(one.total for one in lines),
+        line=_line(line, top) if line else None,
     )
 
 
@@ -161,28 +191,41 @@ def nice_top(highest: int) -> int:
     return next(step * unit for step in _NICE if step * unit >= highest)
 
 
-def _column(labels: Sequence[str], series: Sequence[Series], place: int, top: int) -> Column:
+def _column(
+    labels: Sequence[str],
+    lines: Sequence[Series],
+    series: Sequence[Series],
+    place: int,
+    top: int,
+) -> Column:
     width = 100 / len(labels)
-    values = tuple(one.values[place] for one in series)
+    share = 1.0 if len(labels) >= _DENSE_MIN else _BAR_SHARE
     bars, y = [], float(_HEAD + PLOT_HEIGHT)
-    for one, value in zip(series, values, strict=True):
-        if value:
+    for one in series:
+        if value := one.values[place]:
             height = max(PLOT_HEIGHT * value / top, _BAR_MIN_HEIGHT)
             y -= height
             bars.append(Bar(one.tone, round(y, 1), round(height, 1)))
-    counts = ", ".join(
-        f"{value:,} {one.name}" for one, value in zip(series, values, strict=True) if value
-    )
+    counted = [(one.name, one.values[place]) for one in (*lines, *series)]
+    counts = ", ".join(f"{value:,} {name}" for name, value in counted if value)
     return Column(
         label=labels[place],
         title=f"{labels[place]}: {counts or 'nothing'}",
-        values=values,
+        values=tuple(value for _, value in counted),
         x=round(place * width, 3),
         width=round(width, 3),
-        bar_x=round(place * width + width * (1 - _BAR_SHARE) / 2, 3),
-        bar_width=round(width * _BAR_SHARE, 3),
+        bar_x=round(place * width + width * (1 - share) / 2, 3),
+        bar_width=round(width * share, 3),
         bars=tuple(bars),
     )
+
+
+def _line(series: Series, top: int) -> Line:
+    points = (
+        f"{place + 0.5},{round(_HEAD + PLOT_HEIGHT * (1 - value / top), 1)}"
+        for place, value in enumerate(series.values)
+    )
+    return Line(series, " ".join(points))
 
 
 def _marks(labels: Sequence[str], marks_max: int) -> tuple[Mark, ...]:
@@ -201,8 +244,10 @@ def _marks(labels: Sequence[str], marks_max: int) -> tuple[Mark, ...]:
 def _summary(
     title: str, labels: Sequence[str], series: Sequence[Series], totals: Sequence[int]
 ) -> str:
-    if not any(totals):
+    if not any(one.total for one in series):
         return f"{title}: nothing"
     counts = ", ".join(f"{one.total:,} {one.name}" for one in series)
     highest = max(totals)
+    if not highest:
+        return f"{title}: {counts}"
     return f"{title}: {counts}. Most at {labels[totals.index(highest)]}: {highest:,}"

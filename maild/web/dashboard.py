@@ -67,13 +67,13 @@ class Way:
 
 WAYS: dict[str, Way] = {
     "api_key_created": Way("api_keys.index", "API keys"),
-    "smtp_account_configured": Way(call="POST /v1/smtp-accounts"),
-    "active_smtp_provider_selected": Way(call="POST /v1/smtp-accounts/activate"),
+    "smtp_account_configured": Way("provider_forms.new", "Add an account"),
+    "active_smtp_provider_selected": Way("providers.index", "Providers"),
     "message_flow_verified": Way("overview.index", "How to send", is_for_admins=False),
-    "webhook_flow_verified": Way(call="POST /v1/webhooks/endpoints"),
+    "webhook_flow_verified": Way("webhook_endpoints.of_active", "Webhooks"),
     "workspace_policy_reviewed": Way(call="POST /v1/workspaces/policy"),
     "colleague_invited": Way("invitations.index", "Invitations"),
-    "provider_failover_ready": Way(call="POST /v1/smtp-accounts"),
+    "provider_failover_ready": Way("provider_forms.new", "Add an account"),
 }
 """By the ids of the steps (`services/onboarding.py`)."""
 
@@ -147,15 +147,15 @@ def _figures(glance: Glance) -> list[Figure]:
             "bad",
         ),
         (glance.unknown_count, "unknown outcome", "unknown outcomes", "unknown", "unsure"),
-        (glance.dead_letter_count, "dead letter", "dead letters", "overview", "warn"),
+        (glance.dead_letter_count, "dead letter", "dead letters", "dead_letters", "warn"),
         (
             glance.broken_count,
             "SMTP account out of use",
             "SMTP accounts out of use",
-            "queued",
+            "providers",
             "bad",
         ),
-        (glance.freeze_count, "freeze in force", "freezes in force", "held", "warn"),
+        (glance.freeze_count, "freeze in force", "freezes in force", "freezes", "warn"),
         (
             glance.due_count,
             f"message {due}",
@@ -180,6 +180,11 @@ def _figures(glance: Glance) -> list[Figure]:
 
 def _places() -> dict[str, str]:
     """The pages that the dashboard leads to, each of whichever workspace is shown then."""
-    statuses = ("unknown", "failed", "held", "queued")
+    statuses = ("unknown", "queued")
     logs = {status: url_for("logs.index", status=status) for status in statuses}
-    return {**logs, "overview": url_for("overview.index"), "audit": url_for("audit.index")}
+    pages = ("overview", "dead_letters", "freezes", "providers", "audit")
+    return {
+        **logs,
+        "failed": url_for("logs.index", status="failed", range="1h"),
+        **{page: url_for(f"{page}.index") for page in pages},
+    }

@@ -25,6 +25,10 @@ _STALE_FORM = (
     "It was made for another session than yours is now. Nothing was changed. Go back, reload the"
     " page, and send it again."
 )
+_TOO_LARGE = (
+    "Here a file may have up to {} MB. Nothing of it was taken. Go back, split it into smaller"
+    " files, and send one after the other."
+)
 _CRASH = (
     "Something failed inside maild. Try again; if it stays, the log tells more under the id of this"
     " request, which stands below."
@@ -56,9 +60,7 @@ def answer(error: Exception) -> BaseResponse:
         response = Response(problem.detail, status=problem.status, mimetype="text/plain")
     else:
         response = make_response(
-            render_template(
-                "errors/error.html", problem=problem, previous=render.previous_path()
-            ),
+            render_template("errors/error.html", problem=problem, previous=render.previous_path()),
             problem.status,
         )
     response.headers.update(problem.headers)
@@ -82,6 +84,8 @@ def _problem(error: Exception) -> _Problem:
         return _Problem(400, "The form is too old", _STALE_FORM)
     if isinstance(error, HTTPException) and error.code is not None:
         title, detail = _WORDS.get(error.code, (error.name, error.description or error.name))
+        if error.code == 413 and (max_bytes := access.find_max_bytes()):
+            title, detail = "The file is too large", _TOO_LARGE.format(max_bytes // 1024 // 1024)
         headers = {}
         if isinstance(error, MethodNotAllowed):
             headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))  # RFC 9110 15.5.6

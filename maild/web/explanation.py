@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from maild.domain.policy import Check, Checked, Verdict
-from maild.domain.states import AttemptStatus, Status
+from maild.domain.states import AttemptStatus, EventType, Status
 from maild.domain.suppression import SuppressionClass
 from maild.models import Attempt, Event, Freeze, Message, Suppression, Unsubscribe
 from maild.services.decisions import Grounds, Record
@@ -309,7 +309,7 @@ def _after_unsubscribe(unsubscribe: Unsubscribe) -> str:
 
 
 def _failed(message: Message, case: Case) -> Explanation:
-    if message.error_class != _POLICY:
+    if message.error_class != _POLICY or _is_refused_by_provider(case):
         return _ended(message, case)
     return Explanation(
         "The workspace's policy has come to forbid it, so it was not sent.",
@@ -318,6 +318,14 @@ def _failed(message: Message, case: Case) -> Explanation:
         else "Nothing more happens by itself. To send it, change the policy, then retry it.",
         reply=message.last_error,
     )
+
+
+def _is_refused_by_provider(case: Case) -> bool:
+    """Whether a provider's policy is meant: the word is the same for that of the workspace, which
+    a claim finds, and no attempt.
+    """
+    failures = [event for event in case.events if event.type == EventType.FAILED]
+    return bool(failures) and "attempt_no" in failures[-1].data and "check" not in failures[-1].data
 
 
 def excuse(message: Message, attempts: Sequence[Attempt]) -> list[str]:

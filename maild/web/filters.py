@@ -31,6 +31,7 @@ def register(app: Flask) -> None:
         size=size,
         milliseconds=milliseconds,
         span=span,
+        percent=percent,
         trouble=trouble,
     )
     app.jinja_env.globals.update(
@@ -102,6 +103,15 @@ def span(seconds: float) -> str:
         if count or (unit == "s" and not parts):
             parts.append(f"{count} {unit}")
     return " ".join(parts[:2])
+
+
+def percent(share: float) -> str:
+    """A share of 1: `98.2 %`. Never 100 % of what is not all, nor 0 % of what is something."""
+    if share in (0, 1):
+        return f"{share:.0%}".replace("%", " %")
+    if share < 0.001:
+        return "under 0.1 %"
+    return "over 99.9 %" if share > 0.999 else f"{share * 100:.1f} %"
 
 
 def trouble(message: Message) -> str | None:

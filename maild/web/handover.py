@@ -108,7 +108,7 @@ def _dead_letters(came: Came) -> Line:
         came.workspace_id,
         icon="alert",
         tone="warn",
-        place="overview",
+        place="dead_letters",
         note="Reports of providers that could not be read or applied.",
     )
 
@@ -121,7 +121,7 @@ def _ending(freeze: Ending) -> Line:
         freeze.workspace_id,
         icon="clock",
         tone="warn",
-        place="held",
+        place="freezes",
         note=f"{held} {freeze.created_by} started it: {freeze.reason}".strip(),
     )
 
@@ -134,7 +134,7 @@ def _freeze(one: Happening) -> Line:
         one.event.workspace_id,
         icon="check" if is_over else "pause",
         tone="neutral" if is_over else "warn",
-        place=None if is_over else "held",
+        place=None if is_over else "freezes",
         note=_note(one),
     )
 
@@ -146,7 +146,7 @@ def _trouble(one: Happening) -> Line:
         text = _OVER[event.type].format(event.data.get("smtp_account", "?"))
     is_breaker = event.type == EventType.BREAKER_OPENED
     # The account of the environment belongs to no workspace: there is nowhere to go for it.
-    place = None if event.workspace_id is None else "queued" if is_breaker else "overview"
+    place = None if event.workspace_id is None else "providers" if is_breaker else "overview"
     return Line(
         text,
         event.created_at,

@@ -1,6 +1,7 @@
 """The log's filter bar: from the query string to a Filter, or to what is wrong with each field."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from maild.web import filter_form
 MORE_FIELDS = (
     "to_email",
     "from_email",
+    "subject",
     "tag",
     "error_class",
     "smtp_account",
@@ -40,10 +42,33 @@ CHOICES = {
 }
 """For each choice of the bar's template, the values and their words."""
 
+_LABELS = {
+    "q": "Search",
+    "status": "Status",
+    "stream": "Stream",
+    "range": "Time",
+    "to_email": "Recipient",
+    "from_email": "Sender",
+    "subject": "Subject",
+    "tag": "Tag",
+    "error_class": "Error class",
+    "smtp_account": "SMTP account",
+    "since": "Since",
+    "until": "Until",
+}
 _TEXT_MAX_CHARS = 320
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 E = TypeVar("E", Status, Stream)
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A part of the filter that is in use, in words; `query` asks for the same without it."""
+
+    label: str
+    value: str
+    query: str
 
 
 class FilterForm(filter_form.FilterForm[Filter]):
@@ -53,6 +78,33 @@ class FilterForm(filter_form.FilterForm[Filter]):
     def has_details(self) -> bool:
         """Whether a field is in use that would be hidden while "More filters" is closed."""
         return any(self.values[name] for name in MORE_FIELDS)
+
+
+def chips(form: FilterForm) -> list[Chip]:
+    """What the filter asks for, part by part."""
+    return [
+        Chip(_LABELS[name], _say(name, value), form.query(**{name: ""}))
+        for name, value in form.values.items()
+        if value
+    ]
+
+
+def say(form: FilterForm) -> str:
+    """All of the filter in a line: `status failed, last 24 hours`; empty where nothing is asked."""
+    parts = [
+        RANGES[value][0].lower()
+        if name == "range" and value in RANGES
+        else f"{_LABELS[name].lower()} {value}"
+        for name, value in form.values.items()
+        if value
+    ]
+    return ", ".join(parts)
+
+
+def _say(name: str, value: str) -> str:
+    if name == "range" and value in RANGES:
+        return RANGES[value][0]
+    return f"{value.replace('T', ' ')} UTC" if name in {"since", "until"} else value
 
 
 def read(args: "MultiDict[str, str]", *, now: datetime) -> FilterForm:
@@ -72,6 +124,7 @@ def read(args: "MultiDict[str, str]", *, now: datetime) -> FilterForm:
         stream=reader.word("stream", Stream),
         to_email=reader.address("to_email"),
         from_email=reader.address("from_email"),
+        subject=reader.text("subject"),
         q=reader.text("q"),
         tag=reader.text("tag"),
         smtp_account=reader.text("smtp_account"),

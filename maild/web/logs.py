@@ -2,25 +2,32 @@
 
 import uuid
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, render_template, request, url_for
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
 from maild import clock, db
 from maild.domain import cursor as cursors
 from maild.domain import ids
 from maild.domain.cursor import Cursor
+from maild.domain.role import READERS
 from maild.domain.smtp_reply import ErrorClass
 from maild.domain.states import UNFINISHED, Status
-from maild.errors import FieldError, InvalidRequest, NotFound
+from maild.errors import FieldError, InvalidFields, InvalidRequest, NotFound, SearchTooLong
 from maild.models import Message
-from maild.services import message_log, messages, smtp_accounts
+from maild.services import bulk_messages, log_exports, message_log, messages, smtp_accounts
 from maild.services.message_log import Page
-from maild.web import access, log_filter, render
+from maild.services.saved_views import NAME_MAX_CHARS
+from maild.web import access, bulk_words, log_filter, render, saved_views
 from maild.web.log_filter import FilterForm
 
 PAGE_ROWS = 50
-TAIL_ROWS = 100
+TAIL_ROWS = 500
+"""Of one answer. A tail that is behind asks again after 250 ms: some 1,000 a second come along."""
+WAITING_MAX = 1_000
+"""While the tail is paused, so many new messages are counted."""
 WATCH_MAX = 100
 
 blueprint = Blueprint("logs", __name__, url_prefix="/ui/logs")
@@ -37,6 +44,8 @@ class Live:
     after: Cursor | None = None
     seen: str | None = None
     is_behind: bool = False
+    waiting_count: int | None = None
+    """How many have come since the tail was paused; None where it runs."""
 
 
 @blueprint.get("")
@@ -46,7 +55,12 @@ def index() -> BaseResponse:
     form = log_filter.read(request.args, now=clock.now())
     if message := _find_named(form):
         return render.go_to(url_for("messages.show", message_id=message.id))
-    page, live = (None, None) if form.errors else _read(form)
+    page, live, cut = None, None, None
+    if not form.errors:
+        try:
+            page, live = _read(form)
+        except SearchTooLong as error:
+            cut = error.detail
     if live and live.seen and render.has_seen(live.seen):
         return render.nothing_new()
     return render.page_or_partial(
@@ -56,11 +70,38 @@ def index() -> BaseResponse:
         form=form,
         page=page,
         live=live,
+        cut=cut,
         error_classes=[*ErrorClass, "interrupted"],
         account_names=_list_account_names(),
         has_cursor=_has_cursor(),
+        chips=log_filter.chips(form),
+        ways=saved_views.list_ways(access.current_workspace_id(), form),
+        name_max_chars=NAME_MAX_CHARS,
+        export_max=log_exports.ROWS_MAX,
+        actions=[(action, bulk_words.WORDS[action]) for action in bulk_messages.Action],
+        waiting_max=WAITING_MAX,
         **log_filter.CHOICES,
     )
+
+
+@blueprint.post("/export")
+@access.allow(READERS)
+def export() -> Response:
+    """What the filter finds, as a file. The audit log keeps who took it."""
+    form = log_filter.read(MultiDict(parse_qsl(request.form.get("query", ""))), now=clock.now())
+    if form.errors:
+        raise InvalidFields("The filter cannot be used. Mend it in the list, and export again.")
+    with db.connection():
+        lines = log_exports.write(
+            access.current_workspace_id(),
+            filter_=form.filter_,
+            by=access.actor(),
+            asked=form.query(),
+        )
+    response = Response(lines, content_type="text/csv; charset=utf-8; header=present")
+    name = f"messages-{clock.now():%Y-%m-%dT%H-%M-%S}Z.csv"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 @blueprint.get("/tail")
@@ -77,18 +118,38 @@ def tail() -> Response:
     if after is None:
         raise InvalidRequest("after: is required")
     workspace_id = access.current_workspace_id()
+    if "paused" in request.args:
+        return _count_waiting(form, after)
+    start = message_log.tail_start()
     rows = message_log.list_tail(workspace_id, filter_=form.filter_, after=after, limit=TAIL_ROWS)
     changed = message_log.list_changed(workspace_id, seen=_watched())
-    if not rows and not changed:
+    is_stale = not rows and message_log.is_stale(after, start)
+    if not rows and not changed and not is_stale:
         return render.nothing_new()
-    live = Live(
-        after=message_log.cursor_of(rows[0]) if rows else after, is_behind=len(rows) == TAIL_ROWS
-    )
+    if rows:
+        after = message_log.cursor_of(rows[0])
+    elif is_stale:
+        after = start
+    live = Live(after=after, is_behind=len(rows) == TAIL_ROWS)
     return Response(
         render_template(
-            "partials/log_tail.html", form=form, live=live, messages=rows, changed=changed
+            "partials/log_tail.html",
+            form=form,
+            live=live,
+            messages=rows,
+            changed=changed,
+            waiting_max=WAITING_MAX,
         )
     )
+
+
+def _count_waiting(form: FilterForm, after: Cursor) -> Response:
+    """The same poller, with how many it would bring."""
+    count = message_log.count_tail(
+        access.current_workspace_id(), filter_=form.filter_, after=after, limit=WAITING_MAX
+    )
+    live = Live(after=after, is_behind=count > TAIL_ROWS, waiting_count=count)
+    return render.page("partials/log_poller.html", form=form, live=live, waiting_max=WAITING_MAX)
 
 
 def _read(form: FilterForm) -> tuple[Page, Live | None]:

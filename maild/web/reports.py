@@ -80,14 +80,14 @@ _ON_ITS_WAY = frozenset({_T.QUEUED.value, _T.SENT.value, _T.DEFERRED.value})
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """What troubles the reports of an endpoint, and what one can do: `advice` ends with `call`, of
-    the API. `reason` is why the last request was refused.
+    """What troubles the reports of an endpoint, and what one can do: `advice` ends with the words
+    "the page of", which is that of the endpoint. `reason` is why the last request was refused.
     """
 
     title: str
     since: datetime
     advice: str
-    call: str
+    endpoint_id: int
     reason: str | None = None
     heard_at: datetime | None = None
     """When it reported last."""
@@ -187,9 +187,9 @@ def _refusing(one: Troubled, since: datetime) -> Attention:
         title=f"{_reports(one.provider)} on “{one.smtp_account}” are refused",
         since=since,
         advice="Nothing proves that they are real. Compare the secret or password that"
-        f" {_there(one.provider)} uses with that of webhook endpoint {one.endpoint_id}. If the two"
-        " agree, somebody else is trying; if not, save the right one with",
-        call="POST /v1/webhooks/endpoints/secrets",
+        f" {_there(one.provider)} uses with the one that is stored here. If the two agree, somebody"
+        " else is trying; if not, save the right one on the page of",
+        endpoint_id=one.endpoint_id,
         reason=one.last_refusal,
         heard_at=one.last_event_at,
     )
@@ -205,9 +205,9 @@ def _silent(one: Troubled) -> Attention:
     return Attention(
         title=title,
         since=one.silent_since or clock.now(),
-        advice=f"Mail goes out, and nothing is heard of it. {look}, to the address of webhook"
-        f" endpoint {one.endpoint_id}, which an admin sees with",
-        call="GET /v1/webhooks/endpoints",
+        advice=f"Mail goes out, and nothing is heard of it. {look}, to the address that an admin"
+        " sees on the page of",
+        endpoint_id=one.endpoint_id,
         heard_at=one.last_event_at,
     )
 

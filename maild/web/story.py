@@ -167,6 +167,7 @@ _DETAILS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "accepted": ("Accepted", lambda count: f"{count:,}"),
     "found": ("Found", lambda count: f"{count:,}"),
     "by": ("By", str),
+    "job_id": ("Job", str),
 }
 """What is told of an event's data beside its words, in this order: name and form. Anything else of
 it is for programs.
@@ -218,6 +219,13 @@ def tell(attempts: Sequence[Attempt], events: Sequence[Event]) -> list[Entry]:
             entries.append(_tell_event(event, is_told_by_attempt=number in numbers))
     entries += [_tell_attempt(attempt, outcomes.get(attempt.attempt_no)) for attempt in attempts]
     return sorted(entries, key=lambda entry: entry.at)
+
+
+def words_of(event: Event) -> str:
+    """What an event says, in a sentence without its full stop."""
+    if event.type not in set(EventType):
+        return str(event.type)
+    return _words(EventType(event.type), event.data)
 
 
 def _tell_event(event: Event, *, is_told_by_attempt: bool) -> Entry:

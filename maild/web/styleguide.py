@@ -216,4 +216,5 @@ def _chart(now: datetime) -> charts.Columns:
             Series("held", "warn", _HELD),
             Series("failed", "bad", _FAILED),
         ],
+        line=Series("accepted", "info", [count + 4 for count in _SENT]),
     )

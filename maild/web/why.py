@@ -33,6 +33,9 @@ class Line:
     words: str
     reason: str | None = None
     note: str | None = None
+    suppression_id: int | None = None
+    unsubscribe_id: int | None = None
+    """What its words are about, where it has a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,7 @@ def _suppression(checked: Checked, setting: _Setting, badge: Badge) -> Line:
         words.start(words.suppressed(known.get("class"))),
         known.get("reason"),
         ", ".join(named) or None,
+        suppression_id=None if row is None else row.id,
     )
 
 
@@ -183,7 +187,8 @@ def _unsubscribe(checked: Checked, setting: _Setting, badge: Badge) -> Line:
         text = words.unsubscribed(None, topic)
     else:
         text = "unsubscribed"
-    return Line(badge, words.start(text), note=note)
+    unsubscribe_id = None if row is None else row.id
+    return Line(badge, words.start(text), note=note, unsubscribe_id=unsubscribe_id)
 
 
 def _freeze(checked: Checked, setting: _Setting, badge: Badge) -> Line:

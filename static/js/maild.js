@@ -3,7 +3,7 @@
 (() => {
   "use strict";
 
-  const ROWS_MAX = 200; // a live table keeps this many rows
+  const ROWS_MAX = 500; // a live table keeps this many rows
   const WATCH_MAX = 100; // unfinished rows whose status is asked for again
   const TICK_MS = 1000;
   const TOAST_MS = 10000;
@@ -174,8 +174,23 @@
 
   function showLive() {
     for (const button of all("[data-live-toggle]")) button.setAttribute("aria-pressed", String(isPaused));
-    for (const word of all("[data-live-word]")) word.textContent = isPaused ? "Paused" : "Live";
+    const { waiting, behind } = one("#live")?.dataset ?? {};
+    const word = isPaused ? "Paused" : isChoosing() ? "Paused while you choose" : behind === undefined ? "Live" : "Catching up";
+    const text = isResting() && waiting !== undefined && waiting !== "0" ? `${word}, ${waiting} new` : word;
+    for (const place of all("[data-live-word]")) if (place.textContent !== text) place.textContent = text;
     document.documentElement.classList.toggle("is-paused", isPaused);
+    document.documentElement.classList.toggle("is-resting", isResting());
+  }
+
+  // Rows that somebody has ticked do not move away from under their hands.
+  const isChoosing = () => one("#log-rows input[name=id]:checked") !== null;
+  const isResting = () => isPaused || isChoosing();
+  const isTail = (element) => element.id === "live" && !element.getAttribute("hx-target");
+
+  function togglePause() {
+    if (!one("[data-live-toggle]")) return;
+    isPaused = !isPaused;
+    showLive();
   }
 
   const isPoll = (element) => (element.getAttribute("hx-trigger") || "").startsWith("every");
@@ -203,6 +218,9 @@
   document.addEventListener("htmx:configRequest", (event) => {
     const { formData, verb } = event.detail;
     if (verb !== "get") return;
+    // A tail that rests asks how many there are, and takes none of them.
+    if (isTail(event.detail.elt)) formData.delete("id"); // what is ticked among the rows
+    if (isTail(event.detail.elt) && isResting()) formData.set("paused", "1");
     for (const name of new Set(formData.keys())) {
       const values = formData.getAll(name).filter(Boolean); // the URL names what is asked for, no more
       formData.delete(name);
@@ -213,16 +231,35 @@
   document.addEventListener("htmx:beforeRequest", (event) => {
     const element = event.detail.elt;
     if (!isPoll(element)) return;
-    // Nor is what somebody has open there taken away.
-    const isInUse = event.detail.target.querySelector("dialog:modal, details.menu[open]");
-    if (document.hidden || isInUse || (isPaused && element.id === "live")) event.preventDefault();
+    // Nor is what somebody has open or has chosen there taken away.
+    const isInUse = event.detail.target.querySelector("dialog:modal, details.menu[open], input[name=id]:checked");
+    const isStill = isPaused && element.id === "live" && !isTail(element);
+    if (document.hidden || isInUse || isStill) event.preventDefault();
   });
 
-  document.addEventListener("htmx:afterSettle", () => {
-    trimRows();
-    showLive();
-    tick();
+  // Paused while the answer was on its way: it would bring rows, and is asked for again later.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { elt, requestConfig } = event.detail;
+    if (isTail(elt) && isResting() && !requestConfig.formData.has("paused")) event.detail.shouldSwap = false;
   });
+
+  // htmx says so for each of many rows that came at once: look at the page when all are there.
+  let isTidying = false;
+
+  function tidy() {
+    if (isTidying) return;
+    isTidying = true;
+    queueMicrotask(() => {
+      isTidying = false;
+      trimRows();
+      showChosen();
+      tick();
+    });
+  }
+
+  // After the swap, so that rows which are too many are never laid out; and when classes are as they stay.
+  document.addEventListener("htmx:afterSwap", tidy);
+  document.addEventListener("htmx:afterSettle", tidy);
 
   // --- Trouble with the server: say it once, and say when it is over ----------------------------
 
@@ -262,6 +299,8 @@
     "/": () => { const field = one("#q"); field?.focus(); field?.select(); },
     j: () => moveRow(1),
     k: () => moveRow(-1),
+    x: () => document.activeElement.closest("tr.message")?.querySelector("input[name=id]")?.click(),
+    " ": togglePause,
     o: () => { if (document.activeElement.matches("a.row-link")) document.activeElement.click(); },
     "?": () => { const help = one("#help"); if (help) openDialog(help); },
   };
@@ -278,7 +317,9 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || one("dialog:modal")) return;
     if (event.key === "Escape") escape(event);
-    if (event.target.matches("input, select, textarea")) return;
+    if (event.target.matches("input:not([type=checkbox]), select, textarea")) return;
+    // A space is for what has the focus, where that takes one.
+    if (event.key === " " && (event.target.matches("input, button, summary, pre, a:not(.row-link)") || !one("[data-live-toggle]"))) return;
     const isChord = event.timeStamp - chordAt < CHORD_MS;
     chordAt = event.key === "g" ? event.timeStamp : -Infinity;
     const act = isChord ? () => one(`[data-go="${CSS.escape(event.key)}"]`)?.click() : KEYS[event.key];
@@ -298,7 +339,7 @@
   document.addEventListener("click", (event) => {
     closeMenus(event.target.closest("details.menu"));
     const row = event.target.closest("tr.message");
-    if (row && !event.target.closest("a")) row.querySelector("a.row-link").click(); // a time, an error
+    if (row && !event.target.closest("a, input, .col-choose")) row.querySelector("a.row-link").click(); // a time, an error
     const summary = event.target.closest("details.opens > summary");
     if (summary) {
       event.preventDefault();
@@ -314,16 +355,36 @@
     if ("close" in button.dataset) button.closest("dialog").close();
     if ("drawerClose" in button.dataset) closeDrawer();
     if ("dismiss" in button.dataset) button.closest("[data-toast]").remove();
-    if ("liveToggle" in button.dataset) {
-      isPaused = !isPaused;
-      showLive();
+    if ("liveToggle" in button.dataset) togglePause();
+  });
+
+  // --- Choosing messages ------------------------------------------------------------------------
+
+  function showChosen() {
+    const boxes = all("#log-rows input[name=id]");
+    const count = boxes.filter((box) => box.checked).length;
+    for (const word of all("[data-chosen-words]")) {
+      word.textContent = count ? `the ${count} chosen message${count === 1 ? "" : "s"}` : "the chosen messages";
     }
+    for (const box of all("[data-choose-all]")) {
+      box.checked = count > 0 && count === boxes.length;
+      box.indeterminate = count > 0 && count < boxes.length;
+    }
+    showLive();
+  }
+
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-choose-all]")) {
+      // As many as one form takes.
+      for (const box of all("#log-rows input[name=id]").slice(0, ROWS_MAX)) box.checked = event.target.checked;
+      showChosen();
+    } else if (event.target.matches("#log-rows input[name=id]")) showChosen();
   });
 
   document.addEventListener("focusin", (event) => closeMenus(event.target.closest("details.menu")));
 
   showTheme();
-  showLive();
+  showChosen();
   for (const box of all("[data-toast]")) arm(box);
   if (one("[autofocus]")) one("[aria-invalid=true]")?.focus(); // a form goes on where it is wrong
   for (const dialog of all("details.opens[open] > dialog")) openDialog(dialog); // came back with errors

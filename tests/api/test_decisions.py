@@ -8,7 +8,7 @@ from maild.domain.actor import SYSTEM
 from maild.domain.freeze import FreezeKind
 from maild.models import Message
 from maild.services import freezes, policies, smtp_accounts, suppressions, unsubscribes
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 from tests.api.conftest import attachment
 from tests.conftest import WORKSPACE_A
 

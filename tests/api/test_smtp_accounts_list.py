@@ -7,7 +7,7 @@ from maild.domain.actor import SYSTEM
 from maild.domain.breaker import State
 from maild.models import Breaker
 from maild.services import smtp_accounts
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 
 
 def save(name, workspace_id=1):

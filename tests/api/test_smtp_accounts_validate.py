@@ -7,7 +7,7 @@ import pytest
 
 from maild.domain.actor import SYSTEM
 from maild.services import smtp_accounts
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 from tests.conftest import free_ports
 
 PASSWORD = "correct-horse-battery-staple"

@@ -101,7 +101,7 @@ def test_it_filters(api):
 def test_many_come_in_portions(api, monkeypatch):
     for n in range(30):
         add(f"user{n}@example.org")
-    monkeypatch.setattr("maild.api.suppressions.PORTION_CHARS", 200)
+    monkeypatch.setattr("maild.services.suppression_exports.PORTION_CHARS", 200)
     monkeypatch.setattr("maild.services.suppression_lists.EXPORT_BATCH", 7)
     response = api("GET", PATH)
     assert len(rows(response)) == 30

@@ -110,6 +110,8 @@ def by_json(*bodies):
 
 MARK = str(cursor.Cursor(datetime.now(UTC) + timedelta(days=1), uuid.UUID(int=2**128 - 1)))
 SERIAL_MARK = serial_cursor.write(SERIAL + 1)
+LONG_AGO = {"from": "2019-12-15T00:00:00Z", "to": "2020-01-15T00:00:00Z"}
+"""When everything of A's that is counted has happened."""
 
 FOREIGN = {
     "POST /v1/messages": by_json(MAIL, {**MAIL, "stream": "marketing"}),
@@ -135,6 +137,9 @@ FOREIGN = {
     "GET /v1/messages/timeline": [
         {"query": {"message_id": message_id}} for message_id in IDS.values()
     ],
+    "GET /v1/incidents/bundle": [
+        {"query": {"message_id": message_id}} for message_id in IDS.values()
+    ],
     "GET /v1/workspaces/policy": by_query({"version": 1}),
     "POST /v1/workspaces/policy": by_json({"on_limit": "defer", "version": 0}, {}),
     "GET /v1/workspaces/policy/versions": by_query({"cursor": SERIAL_MARK}),
@@ -155,6 +160,9 @@ FOREIGN = {
     "GET /v1/audit": by_query(
         {"actor": ZEBRA}, {"action": ZEBRA}, {"cursor": SERIAL_MARK}, {"to": TOMORROW}
     ),
+    "GET /v1/analytics/summary": by_query({"span": "7d"}, LONG_AGO),
+    "GET /v1/analytics/export.csv": by_query({"step": "day"}, LONG_AGO),
+    "GET /v1/billing/metering": by_query(LONG_AGO),
     "GET /v1/freezes": by_query({"state": "all"}, {"state": "all", "cursor": SERIAL_MARK}),
     "POST /v1/freezes": by_json(
         *({"kind": kind, "target": target, "reason": "r", "expires_at": TOMORROW}

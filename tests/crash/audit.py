@@ -25,6 +25,24 @@ because it is a promise.
 """
 DATABASE_AWAY = ("OperationalError", "server closed the connection", "AdminShutdown")
 """What such a line has where PostgreSQL was killed under it, which is no fault of maild's."""
+MISCOUNTED = """
+SELECT workspace_id, at, kind, stream, coalesce(c.count, 0), coalesce(t.count, 0)
+FROM (
+    SELECT workspace_id, at, kind, stream, sum(message_count) AS count FROM (
+        SELECT workspace_id, at, kind, stream, message_count FROM traffic_tallies
+        UNION ALL
+        SELECT workspace_id, at, kind, stream, message_count FROM rollups
+        WHERE grain = 'minute') AS counted
+    GROUP BY 1, 2, 3, 4) AS c
+FULL JOIN (
+    SELECT m.workspace_id, date_trunc('minute', e.created_at) AS at, traffic_kind(e.type) AS kind,
+        m.stream, count(*) AS count
+    FROM events e JOIN messages m ON m.id = e.message_id
+    WHERE traffic_kind(e.type) IS NOT NULL GROUP BY 1, 2, 3, 4) AS t
+USING (workspace_id, at, kind, stream)
+WHERE c.count IS DISTINCT FROM t.count
+"""
+"""Minutes in which more, or less, was counted than events tell."""
 FAULTS_IN_LOGS = ("crashed", "cannot_be_written", "Traceback", "conservation.broken")
 
 
@@ -128,6 +146,7 @@ def audit(
         if difference:
             report.violations.append(f"I19: workspace {workspace_id} misses {difference}")
     report.violations += [f"I24: {text}" for text in _told_twice(rig)]
+    report.violations += [f"I19: {text}" for text in _counted_wrongly(rig)]
     for line in complaints(rig):
         is_excused = any(word in line for word in DATABASE_AWAY)
         (report.notes if is_excused else report.violations).append(f"log: {line}")
@@ -240,6 +259,15 @@ def _told_twice(rig: Rig) -> list[str]:
             " 'message.outcome_unknown', 'message.outcome_learned', 'message.assumed_sent')"
             " GROUP BY 1, 2, 3 HAVING count(*) > 1"
         )
+    ]
+
+
+def _counted_wrongly(rig: Rig) -> list[str]:
+    """What was counted is what happened, to the minute: rollups are exact, or worth nothing."""
+    return [
+        f"{counted} {kind} of {stream} mail counted at {at:%H:%M} in workspace {workspace_id},"
+        f" and {told} told"
+        for workspace_id, at, kind, stream, counted, told in rig.query(MISCOUNTED)
     ]
 
 

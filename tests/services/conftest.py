@@ -12,7 +12,7 @@ from maild.config import Settings
 from maild.domain.actor import SYSTEM
 from maild.models import Message, SmtpAccount
 from maild.services import smtp_accounts
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, Inbox, free_ports
 from tests.services.helpers import reload

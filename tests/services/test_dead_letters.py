@@ -363,3 +363,33 @@ def test_what_is_too_much_for_one_replay_is_left_for_the_next(database, mended, 
     assert "replay the rest next" in first.outcomes[-1].error
     again(*events)
     assert {one(event).status for event in events} == {ReportStatus.REPLAYED}
+
+
+def test_a_dismissal_can_be_taken_back(database):
+    dead, other = report(b"nonsense", UNKNOWN)
+    dismiss(WORKSPACE_A, [str(dead.id)], reason="a test", by=EVE)
+    assert dead_letters.restore(WORKSPACE_A, [str(dead.id), str(other.id)], by=EVE) == 1
+    assert one(dead).status is ReportStatus.DEAD_LETTER
+    entry = AuditEntry.select().order_by(AuditEntry.seq.desc()).get()
+    assert entry.action == "provider_events.restored"
+    assert entry.after == {"restored": 1, "event_ids": [dead.id]}
+
+
+def test_what_was_never_dismissed_is_not_restored(database, mended):
+    ignored, applied = report(
+        {"type": "subscribed", "email": "ann@example.org"},
+        {"type": "spam", "email": "ann@example.org"},
+    )
+    [replayed] = report(UNKNOWN)
+    dismiss(WORKSPACE_A, [str(replayed.id)], reason="a test", by=EVE)
+    mended()
+    again(replayed)
+    [foreign] = report(b"nonsense", workspace_id=WORKSPACE_B)
+    dismiss(WORKSPACE_B, [str(foreign.id)], reason="a test", by=EVE)
+    before = AuditEntry.select().count()
+    ids = [str(event.id) for event in (ignored, applied, replayed, foreign)]
+    assert dead_letters.restore(WORKSPACE_A, [*ids, "x"], by=EVE) == 0
+    assert one(ignored).status is ReportStatus.IGNORED
+    assert one(replayed).status is ReportStatus.REPLAYED
+    assert one(foreign).status is ReportStatus.IGNORED
+    assert AuditEntry.select().count() == before

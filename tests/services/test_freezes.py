@@ -8,7 +8,7 @@ from maild.domain.states import EventType
 from maild.errors import Conflict, InvalidFields, NotFound
 from maild.models import Freeze
 from maild.services import freezes, smtp_accounts
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.freezing import BY, K, ahead, audited, make_key, start, told
 from tests.services.helpers import (

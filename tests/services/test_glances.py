@@ -16,7 +16,7 @@ from maild.services.glances import (
     STUCK_SECONDS,
     Word,
 )
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.counting import count_statements
 from tests.services.freezing import start

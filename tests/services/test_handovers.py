@@ -12,7 +12,7 @@ from maild.domain.states import EventType
 from maild.models import Event, Message, ProviderEvent, Workspace
 from maild.services import audit, freezes, handovers, policies, smtp_accounts
 from maild.services.handovers import COUNT_MAX, FIRST_LOOK, LISTED_MAX, LOOK_BACK_MAX
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.counting import count_statements
 from tests.services.freezing import ahead, hold, start

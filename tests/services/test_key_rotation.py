@@ -33,7 +33,7 @@ from maild.services import (
     webhook_secrets,
 )
 from maild.services.key_rotation import SOURCES, Summary
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 
 pytestmark = pytest.mark.usefixtures("database")

@@ -11,7 +11,7 @@ from maild.domain.states import Status
 from maild.models import ApiKey, Invitation, Message, ProviderEvent
 from maild.services import api_keys, onboarding, policies, smtp_accounts
 from maild.services.api_keys import NewApiKey
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.counting import count_statements
 from tests.services.helpers import ago

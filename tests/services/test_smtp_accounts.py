@@ -15,7 +15,7 @@ from maild.errors import Conflict, DecryptionError, InvalidFields, NotFound
 from maild.models import AccountTally, Breaker, Event, SmtpAccount
 from maild.services import account_health, smtp_accounts
 from maild.services.account_health import Word
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -152,9 +152,9 @@ def test_a_pause_and_its_end_are_each_told_once() -> None:
         (
             WORKSPACE_A,
             EventType.PAUSED.value,
-            {"smtp_account": "postal", "reason": "too many bounces"},
+            {"smtp_account": "postal", "by": "maild", "reason": "too many bounces"},
         ),
-        (WORKSPACE_A, EventType.RESUMED.value, {"smtp_account": "postal"}),
+        (WORKSPACE_A, EventType.RESUMED.value, {"smtp_account": "postal", "by": "maild"}),
     ]
     assert smtp_accounts.find(WORKSPACE_B, name="postal").paused_at is None
 

@@ -10,7 +10,7 @@ from maild.domain.actor import Actor
 from maild.errors import Conflict, InvalidFields, NotFound
 from maild.models import AuditEntry
 from maild.services import audit, smtp_accounts
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 
 pytestmark = pytest.mark.usefixtures("database")

@@ -16,7 +16,7 @@ from maild.errors import InvalidFields, SmtpValidationFailed
 from maild.models import Breaker, Message, SmtpAccount
 from maild.services import account_health, messages, sending, smtp_accounts
 from maild.services.recorder import Recorder
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, Inbox
 from tests.services.conftest import MakeAccount

@@ -33,6 +33,7 @@ from maild.services import (
     resending,
     suppression_imports,
     suppressions,
+    unsubscribe_standings,
     unsubscribes,
     workers,
 )
@@ -129,10 +130,10 @@ class Machine(RuleBasedStateMachine):
 
     @rule(email=EMAILS, topic=TOPICS, everything=st.booleans())
     def click(self, email: str, topic: str | None, everything: bool) -> None:
-        how = {"everything": everything, "source": unsubscribes.ONE_CLICK, "by": BY}
+        how = {"everything": everything, "source": unsubscribe_standings.ONE_CLICK, "by": BY}
         unsubscribes.leave(link_of(email, topic), **how)
         left = (email.lower(), Stream.MARKETING, None if everything else topic)
-        self.left.setdefault(left, unsubscribes.ONE_CLICK)
+        self.left.setdefault(left, unsubscribe_standings.ONE_CLICK)
 
     @rule(email=EMAILS, kind=st.sampled_from(REPORTS), number=st.integers(1, 3))
     def report(self, email: str, kind: str, number: int) -> None:
@@ -173,7 +174,7 @@ class Machine(RuleBasedStateMachine):
         unsubscribes.come_back(link_of(email, topic), by=BY)
         for of in {None, topic}:
             key = (email.lower(), Stream.MARKETING, of)
-            if self.left.get(key) == unsubscribes.ONE_CLICK:
+            if self.left.get(key) == unsubscribe_standings.ONE_CLICK:
                 del self.left[key]
 
     # What people do to messages

@@ -7,9 +7,9 @@ from maild.domain.actor import RECIPIENT, Actor
 from maild.domain.states import Stream
 from maild.errors import InvalidFields, NotFound
 from maild.models import AuditEntry, Event, Message, Unsubscribe
-from maild.services import unsubscribes
+from maild.services import unsubscribe_lists, unsubscribe_standings, unsubscribes
 from maild.services.unsubscribe_links import Link
-from maild.services.unsubscribes import State
+from maild.services.unsubscribe_lists import Filter, State
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.helpers import at_once, event_types
 
@@ -228,8 +228,8 @@ def test_it_tells_what_it_held_back_and_what_remains(add, accept):
 def test_it_lists_the_newest_first_in_pages(add):
     rows = [add(f"user{n}@example.org") for n in range(5)]
     add(workspace_id=WORKSPACE_B)
-    first = unsubscribes.list_page(WORKSPACE_A, limit=3)
-    second = unsubscribes.list_page(WORKSPACE_A, limit=3, older_than=first.older)
+    first = unsubscribe_lists.list_page(WORKSPACE_A, limit=3)
+    second = unsubscribe_lists.list_page(WORKSPACE_A, limit=3, older_than=first.older)
     found = [row.id for page in (first, second) for row in page.unsubscribes]
     assert found == [row.id for row in reversed(rows)]
     assert second.older is None
@@ -242,7 +242,7 @@ def test_it_filters(add):
     unsubscribes.remove(WORKSPACE_A, "eve@example.org", reason="asked", by=ADMIN)
 
     def emails(**filters):
-        page = unsubscribes.list_page(WORKSPACE_A, **filters)
+        page = unsubscribe_lists.list_page(WORKSPACE_A, filter_=Filter(**filters))
         return {row.email[:3] for row in page.unsubscribes}
 
     assert emails() == {"ann", "bob", "eve"}
@@ -252,7 +252,7 @@ def test_it_filters(add):
     assert emails(state=State.IN_FORCE) == {"ann", "bob"}
     assert emails(state=State.REMOVED) == {"eve"}
     with pytest.raises(NotFound):
-        unsubscribes.list_page(999)
+        unsubscribe_lists.list_page(999)
 
 
 # By link
@@ -323,7 +323,7 @@ def test_what_a_person_records_after_the_link_is_undone_by_no_link(link, add, so
         first.id, "api", "admin key", "she called",
     )  # fmt: skip
     assert (row.message_id, row.created_at) == (first.message_id, first.created_at)
-    assert not unsubscribes.get_standing(link).is_undoable
+    assert not unsubscribe_standings.get_standing(link).is_undoable
     come_back(link)
     assert in_force() == [("ann@example.org", MARKETING, "news")]
     assert audited() == ["unsubscribe.added"] * 2
@@ -373,13 +373,13 @@ def test_leaving_needs_no_message(link):
     Message.delete().execute()
     leave(link)
     assert len(in_force()) == 1
-    assert unsubscribes.find_sender(link) is None
+    assert unsubscribe_standings.find_sender(link) is None
 
 
 def test_the_sender_is_known_while_the_message_is_kept(link):
-    assert unsubscribes.find_sender(link) == "shop@example.com"
+    assert unsubscribe_standings.find_sender(link) == "shop@example.com"
     elsewhere = Link(WORKSPACE_B, link.message_id, link.email, None)
-    assert unsubscribes.find_sender(elsewhere) is None
+    assert unsubscribe_standings.find_sender(elsewhere) is None
 
 
 @pytest.mark.parametrize(
@@ -400,7 +400,7 @@ def test_the_sender_is_known_while_the_message_is_kept(link):
 def test_it_knows_where_a_person_stands(link, add, added, standing):
     for fields in added:
         add(**fields)
-    found = unsubscribes.get_standing(link)
+    found = unsubscribe_standings.get_standing(link)
     assert standing == (
         found.is_out_of_topic,
         found.is_out_of_all,

@@ -23,7 +23,7 @@ from maild.models import (
 )
 from maild.models.webhook_endpoint import GENERIC_ENDPOINT_ID
 from maild.services import smtp_accounts, webhook_endpoints, webhook_secrets
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 from maild.services.webhook_endpoints import Counts, State
 from maild.transports import webhooks
 from tests.conftest import WORKSPACE_A, WORKSPACE_B

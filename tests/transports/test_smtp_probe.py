@@ -1,19 +1,23 @@
 """Trying a server: each step is told, good or bad, and nothing is raised."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from maild.transports import smtp
 from maild.transports.smtp import Stage, Timeouts
+from maild.transports.smtp_certificate import NAMES_MAX, certificate_of
 
 
 @pytest.fixture
 def probe(server_at, loop):
     """`probe(port, ...)` gives the report."""
 
-    def run(port, *, timeouts=Timeouts(), ssl_context=None, **changes):  # noqa: B008 - frozen
+    def run(port, *, timeouts=Timeouts(), ssl_context=None, on_step=None, **changes):  # noqa: B008 - frozen
         server = server_at(port, **changes)
+        asked = {"on_step": on_step} if on_step else {}
         return loop.run_until_complete(
-            smtp.probe(server, timeouts=timeouts, ssl_context=ssl_context)
+            smtp.probe(server, timeouts=timeouts, ssl_context=ssl_context, **asked)
         )
 
     return run
@@ -42,6 +46,55 @@ def test_it_tells_each_step(smtpd, probe, certificates, authenticator):
     assert texts[Stage.TLS] == f"{version}, {cipher}"
     assert report.auth == "PLAIN"
     assert "8BITMIME" in report.capabilities
+
+
+def test_it_tells_whose_the_certificate_is_and_until_when(smtpd, probe, certificates):
+    server = smtpd(tls_context=certificates.server)
+    report = probe(server.port, security="starttls", ssl_context=certificates.client)
+    certificate = report.certificate
+    assert (certificate.subject, certificate.issuer) == ("localhost", "localhost")
+    assert (certificate.names, certificate.name_count) == (("localhost",), 1)
+    left = certificate.valid_until - datetime.now(UTC)
+    assert timedelta(hours=23) < left < timedelta(hours=25)
+
+
+def test_each_step_is_told_as_it_ends(smtpd, probe):
+    told = []
+    report = probe(smtpd().port, on_step=told.append)
+    assert told == report.steps
+
+
+def test_it_says_of_what_kind_the_trouble_is(probe, free_port, smtpd, authenticator):
+    assert probe(free_port).error_class == "connection"
+    server = smtpd(authenticator=authenticator, auth_require_tls=False)
+    assert probe(server.port, username="ann", password="x").error_class == "auth"
+    assert probe(server.port).error_class is None
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({"subject": ((("commonName", "a"),), (("organizationName", "B Ltd"),))}, "a, B Ltd"),
+        ({"subject": ((("organizationName", "a"),), (("commonName", "a"),))}, "a"),
+        ({"subject": ((("countryName", "DE"),),)}, "without a name"),
+        ({}, "without a name"),
+    ],
+)
+def test_a_certificate_is_named_by_what_it_has(found, words):
+    told = certificate_of({**found, "notAfter": "Jun  1 12:00:00 2030 GMT"})
+    assert told.subject == words
+    assert told.valid_until == datetime(2030, 6, 1, 12, tzinfo=UTC)
+
+
+def test_of_many_names_some_are_told():
+    names = tuple(("DNS", f"n{number}.example.com") for number in range(100))
+    told = certificate_of({"subjectAltName": names, "notAfter": "Jun  1 12:00:00 2030 GMT"})
+    assert (len(told.names), told.name_count) == (NAMES_MAX, 100)
+
+
+def test_without_a_certificate_there_is_nothing_to_tell(smtpd, probe):
+    assert probe(smtpd().port).certificate is None
+    assert certificate_of({}) is None
 
 
 def test_it_says_what_is_not_there(smtpd, probe):

@@ -83,3 +83,41 @@ def test_a_line_is_told_in_words():
         "Sent an hour: 4 at last, between 3 and 9"
     )
     assert charts.sparkline([], "Sent an hour").summary == "Sent an hour: nothing yet"
+
+
+def test_a_line_goes_over_the_columns_on_the_same_scale():
+    chart = charts.columns(
+        "Messages",
+        ["10:00", "11:00"],
+        [Series("sent", "ok", [3, 0]), Series("failed", "bad", [1, 0])],
+        line=Series("accepted", "info", [8, 2]),
+    )
+    bottom = chart.plot_bottom
+    assert chart.line.points == f"0.5,{float(bottom - PLOT_HEIGHT)} 1.5,{bottom - PLOT_HEIGHT / 4}"
+    assert [one.name for one in chart.series] == ["accepted", "sent", "failed"]
+    assert chart.columns[0].title == "10:00: 8 accepted, 3 sent, 1 failed"
+    assert chart.columns[0].values == (8, 3, 1)
+    assert len(chart.columns[0].bars) == 2
+    assert chart.summary == "Messages: 10 accepted, 3 sent, 1 failed. Most at 10:00: 4"
+
+
+def test_a_line_alone_is_drawn_as_well():
+    chart = charts.columns(
+        "Messages", ["a", "b"], [Series("sent", "ok", [0, 0])], line=Series("in", "info", [0, 3])
+    )
+    assert not chart.is_empty
+    assert chart.summary == "Messages: 3 in, 0 sent"
+
+
+def test_a_line_has_a_value_for_each_label():
+    with pytest.raises(ValueError, match="accepted: 1 values for 2 labels"):
+        charts.columns("Messages", ["a", "b"], [], line=Series("accepted", "info", [1]))
+
+
+def test_many_columns_stand_close():
+    few, many = (
+        charts.columns("Messages", ["x"] * count, [Series("sent", "ok", [1] * count)])
+        for count in (99, 100)
+    )
+    assert (few.is_dense, many.is_dense) == (False, True)
+    assert many.columns[0].bar_width == many.columns[0].width

@@ -15,7 +15,7 @@ from maild.models import ConservationCheck, Event, Invitation, Member, Person, W
 from maild.services import api_keys, audit, onboarding, policies, smtp_accounts
 from maild.services.api_keys import NewApiKey
 from maild.services.handovers import LISTED_MAX
-from maild.services.smtp_accounts import NewSmtpAccount
+from maild.services.smtp_account_fields import NewSmtpAccount
 from maild.web import audit_words, dashboard
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.counting import count_statements
@@ -316,8 +316,9 @@ def test_it_shows_the_steps_and_which_is_next(page):
     saved = found["Save an SMTP account (Done)"]
     assert not saved.select(".note, a, code")
     active = found["Make it the active one (To do)"]
-    assert text(active.code) == "POST /v1/smtp-accounts/activate"
-    assert active.select_one("[data-copy]")["data-copy"] == text(active.code)
+    assert active.a["href"] == "/ui/providers"
+    reports = found["Let your provider report back (To do)"]
+    assert reports.a["href"] == "/ui/providers/webhooks"
 
 
 def test_it_shows_the_steps_of_the_workspace_that_the_console_shows(sign_in, also_in_b):

@@ -64,3 +64,20 @@ def test_it_writes_short_durations(ms, words):
 )
 def test_it_writes_long_durations(seconds, words):
     assert filters.span(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0, "0 %"),
+        (0.0004, "under 0.1 %"),
+        (0.001, "0.1 %"),
+        (0.5, "50.0 %"),
+        (0.98249, "98.2 %"),
+        (0.999, "99.9 %"),
+        (0.99999, "over 99.9 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_a_share_is_never_rounded_to_all_or_nothing(share, words):
+    assert filters.percent(share) == words

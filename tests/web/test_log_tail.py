@@ -1,8 +1,12 @@
 """GET /ui/logs/tail, and the page that starts it: nothing skipped, nothing twice."""
 
+import re
+
 import pytest
 
 from maild.domain.states import Status
+from maild.services import message_log
+from maild.web import logs
 
 HTMX = {"HX-Request": "true"}
 AN_ID = "0190b0c8-5f6e-7000-8000-000000000000"
@@ -37,6 +41,20 @@ def test_it_says_nothing_when_nothing_is_new(page, poll, accept, age):
 
 def test_it_says_nothing_on_an_empty_log(page, poll):
     assert poll(page("/ui/logs")) is None
+
+
+def test_it_does_not_go_through_what_is_not_meant_again_and_again(page, poll, accept, age):
+    match = accept(tags=("weekly",))
+    age(match, seconds=90)
+    soup = page("/ui/logs?tag=weekly")
+    assert ids(soup) == [str(match.id)]
+    assert poll(soup) is None, "it begins now, and not where the newest match stands"
+    url = str(soup.select_one("#live")["hx-get"])
+    mark = str(message_log.cursor_of(match))
+    answer = page(re.sub("after=[^&]+", f"after={mark}", url))
+    assert ids(answer) == []
+    assert mark not in answer.select_one("#live")["hx-get"]
+    assert poll(answer) is None
 
 
 def test_it_brings_new_rows_once(page, poll, accept, age):
@@ -78,15 +96,34 @@ def test_it_brings_only_what_matches(page, poll, accept, age):
     assert ids(poll(soup)) == [str(match.id)]
 
 
-def test_it_hurries_while_it_is_behind(page, poll, accept, age):
+def test_it_hurries_while_it_is_behind(page, poll, accept, age, monkeypatch):
+    monkeypatch.setattr(logs, "TAIL_ROWS", 10)
     soup = page("/ui/logs")
-    messages = [accept() for _ in range(130)]
+    messages = [accept() for _ in range(13)]
     age(*messages, seconds=1)
     first = poll(soup)
     assert first.select_one("#live")["hx-trigger"] == "every 250ms"
     second = poll(first)
     assert second.select_one("#live")["hx-trigger"] == "every 2s"
     assert sorted(ids(first) + ids(second)) == sorted(str(message.id) for message in messages)
+
+
+def test_it_counts_what_comes_while_it_is_paused(page, partial, accept, age, monkeypatch):
+    monkeypatch.setattr(logs, "WAITING_MAX", 3)
+    soup = page("/ui/logs")
+    assert not soup.select_one("#live").has_attr("data-waiting")
+    url = soup.select_one("#live")["hx-get"]
+    none = partial(f"{url}&paused=1").select_one("#live")
+    assert (none["data-waiting"], none["hx-get"]) == ("0", url)
+    messages = [accept(), accept()]
+    age(*messages, seconds=1)
+    answer = partial(f"{url}&paused=1")
+    assert not answer.select("tr.message")
+    assert answer.select_one("#live")["data-waiting"] == "2"
+    messages += [accept(), accept()]
+    age(*messages[2:], seconds=1)
+    assert partial(f"{url}&paused=1").select_one("#live")["data-waiting"] == "3+"
+    assert sorted(ids(partial(url))) == sorted(str(message.id) for message in messages)
 
 
 def test_it_changes_rows_out_of_band(page, poll, accept, age, move):

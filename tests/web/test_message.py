@@ -107,6 +107,15 @@ def test_it_tells_attempts_and_events_in_one_order(page, accept, attempt, move):
     assert "Attempt 2 of 9 follows in 4 m" in " ".join(state.split())
 
 
+def test_a_providers_policy_is_not_taken_for_the_workspaces(page, accept, attempt, move):
+    message = accept()
+    attempt(message, 1, AttemptStatus.FAILED, EventType.FAILED, error_class="policy")
+    move(message, Status.FAILED, error_class="policy", last_error="550 5.7.1 Not verified")
+    state = page(f"/ui/messages/{message.id}").select_one(".state").text
+    assert "maild has given up on it" in state
+    assert "workspace's policy" not in state
+
+
 def test_it_tells_an_event_of_a_kind_that_it_does_not_know(page, accept):
     message = accept()
     Event.insert(

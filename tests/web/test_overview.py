@@ -43,12 +43,19 @@ def test_it_shows_the_queue_and_the_latest_messages(page, accept, move):
     due, sending = accept(subject="Due"), accept(subject="Held by a worker")
     move(sending, Status.SENDING)
     soup = page("/ui")
-    figures = {div.dt.text: div.dd.text for div in soup.select(".figures > div")}
-    assert (figures["Due now"], figures["Sending"], figures["Later"]) == ("1", "1", "0")
+    shown = figures(soup)
+    assert (shown["Due now"], shown["Sending"], shown["Later"]) == ("1", "1", "0")
     assert {row["id"] for row in soup.select("tr.message")} == {
         f"message-{due.id}",
         f"message-{sending.id}",
     }
+
+
+def figures(soup):
+    """What the tiles say, without what only a screen reader hears."""
+    for hidden in soup.select(".figures .visually-hidden"):
+        hidden.extract()
+    return {div.dt.text: div.dd.text.strip() for div in soup.select(".figures > div")}
 
 
 def test_it_shows_ten_messages_at_most(page, accept):
@@ -92,7 +99,7 @@ def test_it_shows_the_key_that_every_development_copy_has(page, use_settings):
 def test_it_gives_htmx_the_part_that_changes(partial, accept):
     accept()
     soup = partial("/ui")
-    assert not soup.select("html, nav")
+    assert not soup.select("html, nav.rail")
     [root] = soup.find_all(recursive=False)
     assert root["id"] == "overview"
     assert root["hx-trigger"] == "every 5s"
@@ -158,7 +165,7 @@ def test_it_says_nothing_of_reports_that_come_in(page, endpoint):
             "mandrill",
             {"refusing_since": hours_ago(2), "silent_since": hours_ago(1)},
             "Mandrill's reports on “default” are refused",
-            "POST /v1/webhooks/endpoints/secrets",
+            "save the right one on the page of",
         ),
         (
             "dsn",
@@ -173,7 +180,8 @@ def test_it_says_whose_reports_need_somebody(page, endpoint, provider, fields, t
     [item] = page("/ui").select(".attention li")
     assert item.strong.text == title
     assert advice in item.text
-    assert f"webhook endpoint {row.id}" in item.text
+    assert item.a.text == f"webhook endpoint {row.id}"
+    assert item.a["href"] == f"/ui/providers/webhooks/{row.id}"
     assert ("last report 3 h ago" if "last_event_at" in fields else "no report yet") in item.text
 
 
@@ -189,13 +197,12 @@ def test_it_tells_why_requests_were_refused(page, endpoint):
     ("count", "words"), [(1, "1 dead letter"), (3, "3 dead letters"), (4, "4+ dead letters")]
 )
 def test_it_counts_dead_letters_up_to_a_number(page, monkeypatch, count, words):
-    for module in ("services.report_watch", "web.overview"):
-        monkeypatch.setattr(f"maild.{module}.DEAD_LETTERS_MAX", 4)
+    for module in ("services.glances", "web.handover"):
+        monkeypatch.setattr(f"maild.{module}.COUNT_MAX", 4)
     bury(count)
     [item] = page("/ui").select(".attention li")
     assert item.strong.text == words
-    assert "GET /v1/webhooks/logs?status=dead_letter" in item.text
-    assert "POST /v1/webhooks/replay" in item.text
+    assert item.a["href"] == "/ui/webhooks"
 
 
 def test_it_answers_a_poll_when_reports_come_to_need_somebody(partial, client, endpoint, lease):
@@ -204,3 +211,12 @@ def test_it_answers_a_poll_when_reports_come_to_need_somebody(partial, client, e
     assert client.get(poll, headers={"HX-Request": "true"}).status_code == 204
     WebhookEndpoint.update(silent_since=clock.now()).where(WebhookEndpoint.id == row.id).execute()
     assert "has stopped reporting" in partial(poll).text
+
+
+def test_it_says_that_the_database_is_away(client, postgres_away):
+    """Who is there cannot be known then; a page that is shown already stays, and tells of it."""
+    answer = client.get("/ui")
+    assert answer.status_code == 503
+    assert "The database cannot be reached at the moment" in answer.text
+    poll = client.get("/ui?span=1h&seen=x", headers={"HX-Request": "true"})
+    assert (poll.status_code, poll.mimetype) == (503, "text/plain")

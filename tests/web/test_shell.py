@@ -8,6 +8,19 @@ from bs4 import BeautifulSoup
 from maild.models import Member
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 
+RAIL = [
+    "/dashboard",
+    "/ui",
+    "/ui/logs",
+    "/ui/webhooks",
+    "/ui/providers",
+    "/ui/suppressions",
+    "/ui/unsubscribes",
+    "/ui/freezes",
+    "/ui/jobs",
+    "/ui/settings",
+]
+
 
 def soup_of(client, path, **options):
     return BeautifulSoup(client.get(path, **options).text, "html.parser")
@@ -39,7 +52,7 @@ def test_it_offers_the_same_pages_where_there_is_no_room_for_the_rail(page):
         [link["href"] for link in soup.select(f"{place} .rail-links a")]
         for place in (".rail", "#pages-menu")
     )
-    assert wide == narrow == ["/dashboard", "/ui", "/ui/logs", "/ui/settings"]
+    assert wide == narrow == RAIL
 
 
 def test_it_switches_the_workspace_with_a_plain_form(client, admin_a):

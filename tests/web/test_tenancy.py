@@ -7,6 +7,7 @@ And what each role may do, and that who is not signed in does nothing.
 
 import difflib
 import json
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -69,6 +70,7 @@ PUBLIC = {
     "POST /reset",
     "GET /reset/<token>",
     "POST /reset/<token>",
+    "GET /ui/freezes/bar",
     "GET /invitations/<token>",
     "POST /invitations/<token>",
 }
@@ -83,14 +85,37 @@ def forms(*given):
     return [{"form": form} for form in given]
 
 
+def provider(*given, of=SERIAL, **ids):
+    """A's SMTP account, or of 0 the environment's, asked with each of these forms."""
+    ids = ids or {"account_id": of}
+    return [{"ids": ids, "form": form} for form in given] or [{"ids": ids}]
+
+
 def each_message(**more):
     return [{"ids": {"message_id": message_id}, **more} for message_id in IDS.values()]
 
 
+def acted_on(*statuses):
+    return [
+        {"ids": {"message_id": IDS[status]}, "form": {"seen_status": status, "reason": "x"}}
+        for status in statuses
+    ]
+
+
+_VIEW_ID = {"view_id": SERIAL}
+_EVENT_ID, _FREEZE_ID = {"event_id": SERIAL}, {"freeze_id": SERIAL}
+_FREEZE = {"reason": "x", "lasts": "30m"}
+_SUPPRESSION = {"reason": "x", "class": "manual", "stream": "", "expires": "never"}
+_JOB_ID = {"job_id": SERIAL}
+_CHOSEN = {"noun": "messages", "action": "retry", "selection": "ids", "id": list(IDS.values())}
+_MATCHING = {"noun": "messages", "selection": "matching", "query": f"to_email={EMAIL}"}
+_LETTERS = {"noun": "dead_letters", "selection": "ids", "id": SERIAL}
+_SUPPRESSION_ID, _UNSUBSCRIBE_ID = {"suppression_id": SERIAL}, {"unsubscribe_id": SERIAL}
+
 FOREIGN = {
     "GET /dashboard": queries(),
     "POST /workspaces/switch": forms({"to": WORKSPACE_A}, {"to": 0}),
-    "GET /ui": queries({"seen": "x"}),
+    "GET /ui": queries({"seen": "x"}, {"span": "7d"}),
     "GET /ui/logs": queries(
         {"q": ZEBRA}, {"q": EMAIL}, {"q": IDS["sent"]}, {"q": f"<{IDS['sent']}@localhost>"},
         {"to_email": EMAIL}, {"from_email": EMAIL}, {"tag": ZEBRA}, {"smtp_account": ZEBRA},
@@ -101,9 +126,142 @@ FOREIGN = {
         {"query": {"after": MARK, "watch": f"{IDS['queued']}:queued"}},
         {"query": {"after": MARK, "watch": f"{IDS['queued']}:sending"}},
     ],
+    "POST /ui/logs/export": forms(
+        {"query": f"q={ZEBRA}"}, {"query": f"to_email={EMAIL}"}, {"query": ""}
+    ),
+    "GET /ui/logs/views": queries({"q": ZEBRA}),
+    "POST /ui/logs/views": forms({"name": ZEBRA, "query": "status=failed", "replace": "y"}),
+    "POST /ui/logs/views/<int:view_id>/rename": [{"ids": _VIEW_ID, "form": {"name": "x"}}],
+    "POST /ui/logs/views/<int:view_id>/remove": [{"ids": _VIEW_ID, "form": {}}],
+    "POST /ui/logs/views/<int:view_id>/restore": [{"ids": _VIEW_ID, "form": {}}],
     "GET /ui/messages/<uuid:message_id>": each_message(),
+    "GET /ui/messages/<uuid:message_id>/raw": each_message(),
+    "GET /ui/messages/<uuid:message_id>/bundle": each_message(),
+    "POST /ui/messages/<uuid:message_id>/retry": acted_on("failed", "unknown"),
+    "POST /ui/messages/<uuid:message_id>/sent": acted_on("unknown"),
+    "POST /ui/messages/<uuid:message_id>/hold": acted_on("queued"),
+    "POST /ui/messages/<uuid:message_id>/release": acted_on("held"),
+    "POST /ui/messages/<uuid:message_id>/cancel": acted_on("queued", "held"),
+    "POST /ui/messages/<uuid:message_id>/resend": acted_on("failed", "sent"),
+    "POST /ui/messages/<uuid:message_id>/suppress": each_message(form={"reason": "x"}),
     "GET /ui/messages/<uuid:message_id>/preview": each_message(),
     "GET /ui/messages/<uuid:message_id>/text": each_message(),
+    "GET /ui/webhooks": queries(
+        {"state": "any"}, {"state": "any", "email": EMAIL}, {"state": "any", "endpoint_id": SERIAL},
+        {"state": "any", "older_than": SERIAL_MARK}, {"seen": "x"},
+    ),
+    "GET /ui/webhooks/<int:event_id>": [{"ids": _EVENT_ID}],
+    "GET /ui/webhooks/<int:event_id>/trial": [{"ids": _EVENT_ID}],
+    "GET /ui/webhooks/<int:event_id>/payload": [{"ids": _EVENT_ID}],
+    "POST /ui/webhooks/<int:event_id>/replay": [{"ids": _EVENT_ID, "form": {}}],
+    "POST /ui/webhooks/<int:event_id>/dismiss": [{"ids": _EVENT_ID, "form": {"reason": "x"}}],
+    "POST /ui/webhooks/<int:event_id>/restore": [{"ids": _EVENT_ID, "form": {}}],
+    "GET /ui/jobs": queries({"older_than": SERIAL_MARK}, {"seen": "x"}),
+    "GET /ui/jobs/<int:job_id>": [
+        {"ids": _JOB_ID}, {"ids": _JOB_ID, "query": {"seen": "x", "after": SERIAL_MARK}}
+    ],
+    "POST /ui/jobs/<int:job_id>/cancel": [{"ids": _JOB_ID, "form": {}}],
+    "POST /ui/jobs/<int:job_id>/resume": [{"ids": _JOB_ID, "form": {}}],
+    "POST /ui/jobs/<int:job_id>/undo": [{"ids": _JOB_ID, "form": {"reason": "x"}}],
+    "POST /ui/bulk": forms(
+        _CHOSEN, {**_MATCHING, "action": "suppress"}, {**_MATCHING, "action": "cancel"},
+        {**_LETTERS, "action": "replay"},
+        {**_LETTERS, "action": "dismiss", "selection": "matching", "query": "state=any"},
+    ),
+    "POST /ui/bulk/start": forms(_CHOSEN, {**_MATCHING, "action": "hold"},
+                                 {**_LETTERS, "action": "dismiss"}),
+    "GET /ui/freezes": queries({"state": "ended"}, {"older_than": SERIAL_MARK}),
+    "GET /ui/freezes/new": queries({"what": f"smtp_account:{ZEBRA}"}),
+    "GET /ui/freezes/preview": queries(
+        {"what": "workspace"}, {"what": f"smtp_account:{ZEBRA}"}, {"what": f"api_key:{SERIAL}"},
+        {"what": "from_email", "target": EMAIL},
+        {"what": "recipient_domain", "target": f"{ZEBRA}.example"},
+    ),
+    "POST /ui/freezes": forms(
+        {**_FREEZE, "what": f"smtp_account:{ZEBRA}"}, {**_FREEZE, "what": f"api_key:{SERIAL}"},
+        {**_FREEZE, "what": "recipient_domain", "target": f"{ZEBRA}.example"},
+    ),
+    "POST /ui/freezes/<int:freeze_id>/extend": [{"ids": _FREEZE_ID, "form": _FREEZE}],
+    "POST /ui/freezes/<int:freeze_id>/lift": [{"ids": _FREEZE_ID, "form": {"reason": "x"}}],
+    "GET /ui/providers": queries({"seen": "x"}),
+    "GET /ui/providers/<int:account_id>": provider(),
+    "POST /ui/providers/<int:account_id>/move": provider({"place": 1}),
+    "POST /ui/providers/<int:account_id>/activate": provider({}),
+    "POST /ui/providers/<int:account_id>/pause": provider({"reason": "r"}),
+    "POST /ui/providers/<int:account_id>/resume": provider({}),
+    "POST /ui/providers/<int:account_id>/delete": provider({}),
+    "GET /ui/providers/new": queries({"preset": "ses"}),
+    "POST /ui/providers/new": forms(
+        {"name": ZEBRA, "port": "x"},
+        {
+            "name": ZEBRA, "host": "192.0.2.1", "port": "25", "security": "none",
+            "from_email": "a@example.com", "max_connections": "1", "priority": "1",
+        },
+    ),
+    "GET /ui/providers/<int:account_id>/edit": [*provider(), *provider(of=0)],
+    "POST /ui/providers/<int:account_id>/edit": provider({"port": "25", "version": "x"}),
+    "GET /ui/providers/<int:account_id>/check": [*provider(), *provider(of=0)],
+    "POST /ui/providers/<int:account_id>/check": [*provider({}), *provider({}, of=0)],
+    "GET /ui/providers/<int:account_id>/test": [
+        *provider(), *provider(of=0),
+        {"ids": {"account_id": 0}, "query": {"message": IDS["sent"]}},
+    ],
+    "POST /ui/providers/<int:account_id>/test": provider({"to_email": OTHER_EMAIL}),
+    "GET /ui/providers/webhooks": queries(),
+    "GET /ui/providers/<int:account_id>/webhooks": [*provider(), *provider(of=0)],
+    "POST /ui/providers/<int:account_id>/webhooks": provider({"provider": "postmark"}),
+    "GET /ui/providers/webhooks/<int:endpoint_id>": provider(endpoint_id=SERIAL),
+    "POST /ui/providers/webhooks/<int:endpoint_id>/secrets": provider(
+        {"kind": "signing", "value": "x" * 32, "old_valid_seconds": "0"}, endpoint_id=SERIAL
+    ),
+    "POST /ui/providers/webhooks/<int:endpoint_id>/secrets/<int:secret_id>/end": provider(
+        {}, endpoint_id=SERIAL, secret_id=SERIAL
+    ),
+    "POST /ui/providers/webhooks/<int:endpoint_id>/delete": provider({}, endpoint_id=SERIAL),
+    "GET /ui/suppressions": queries(
+        {"address": EMAIL}, {"address": "ann"}, {"domain": f"{ZEBRA}.example"},
+        {"older_than": SERIAL_MARK}, {"class": "manual"},
+    ),
+    "GET /ui/suppressions/add": queries({"address": EMAIL}),
+    "POST /ui/suppressions/add": forms(
+        {**_SUPPRESSION, "emails": EMAIL}, {**_SUPPRESSION, "emails": f"{EMAIL}\nx"}
+    ),
+    "POST /ui/suppressions/export": forms({}, {"address": EMAIL}),
+    "GET /ui/suppressions/<int:suppression_id>": [{"ids": _SUPPRESSION_ID}],
+    "GET /ui/suppressions/<int:suppression_id>/remove": [{"ids": _SUPPRESSION_ID}],
+    "POST /ui/suppressions/<int:suppression_id>/remove": [
+        {"ids": _SUPPRESSION_ID, "form": {"reason": "x", "sure": "yes"}}
+    ],
+    "POST /ui/suppressions/<int:suppression_id>/restore": [{"ids": _SUPPRESSION_ID, "form": {}}],
+    "POST /ui/suppressions/<int:suppression_id>/resend": [
+        {"ids": _SUPPRESSION_ID, "form": {"which": "newest"}}
+    ],
+    "GET /ui/suppressions/import": queries(),
+    "POST /ui/suppressions/import": forms({}),
+    "GET /ui/suppressions/import/<int:file_id>": [
+        {"ids": {"file_id": SERIAL}}, {"ids": {"file_id": SERIAL}, "query": {"seen": "x"}}
+    ],
+    "POST /ui/suppressions/import/<int:file_id>": [{"ids": {"file_id": SERIAL}, "form": {}}],
+    "POST /ui/suppressions/import/<int:file_id>/start": [{"ids": {"file_id": SERIAL}, "form": {}}],
+    "GET /ui/suppressions/import/<int:file_id>/rejected.csv": [{"ids": {"file_id": SERIAL}}],
+    "GET /ui/unsubscribes": queries(
+        {"address": EMAIL}, {"domain": f"{ZEBRA}.example"}, {"topic": ZEBRA},
+        {"older_than": SERIAL_MARK},
+    ),
+    "GET /ui/unsubscribes/add": queries({"address": EMAIL}),
+    "POST /ui/unsubscribes/add": forms(
+        {"email": EMAIL, "topic": ZEBRA, "stream": "both", "reason": "x"}
+    ),
+    "POST /ui/unsubscribes/export": forms({}, {"address": EMAIL}),
+    "GET /ui/unsubscribes/<int:unsubscribe_id>": [{"ids": _UNSUBSCRIBE_ID}],
+    "GET /ui/unsubscribes/<int:unsubscribe_id>/remove": [{"ids": _UNSUBSCRIBE_ID}],
+    "POST /ui/unsubscribes/<int:unsubscribe_id>/remove": [
+        {"ids": _UNSUBSCRIBE_ID, "form": {"reason": "x", "sure": "yes"}}
+    ],
+    "POST /ui/unsubscribes/<int:unsubscribe_id>/restore": [{"ids": _UNSUBSCRIBE_ID, "form": {}}],
+    "POST /ui/unsubscribes/<int:unsubscribe_id>/resend": [
+        {"ids": _UNSUBSCRIBE_ID, "form": {"which": "newest"}}
+    ],
     "POST /ui/settings/security/sessions/end": forms({"session": SERIAL}),
     "GET /ui/settings/members": queries(),
     "POST /ui/settings/members/role": forms({"person": SERIAL, "role": "viewer"}),
@@ -147,11 +305,16 @@ def list_routes(app, *, with_public=False):
     return found
 
 
-def call(client, key, arguments, *, workspace_id):
-    method, _, rule = key.partition(" ")
-    path = rule
+def path_of(key, arguments):
+    """The path of a route, with the ids that it is asked about."""
+    path = key.partition(" ")[2]
     for name, value in arguments.get("ids", {}).items():
-        path = path.replace(f"<uuid:{name}>", value)
+        path = re.sub(rf"<(\w+:)?{name}>", str(value), path)
+    return path
+
+
+def call(client, key, arguments, *, workspace_id):
+    method, path = key.partition(" ")[0], path_of(key, arguments)
     if method == "GET":
         return client.get(path, query_string=arguments.get("query"))
     page = BeautifulSoup(client.get("/reset").text, "html.parser")
@@ -169,7 +332,10 @@ def world(make_person, sign_in):
 
     def make(*, is_a_full):
         make_workspaces(is_a_full=is_a_full)
-        database.execute_sql("SELECT setval('people_id_seq', 10), setval('sessions_id_seq', 10)")
+        numbered = ("people", "sessions", "suppressions", "unsubscribes", "suppression_files")
+        for table in numbered:
+            database.execute_sql("SELECT setval(%s, 10)", (f"{table}_id_seq",))
+        database.execute_sql("SELECT setval('smtp_accounts_id_seq', 10)")
         person = make_person("bob@b.example", "admin", workspace_id=WORKSPACE_B)
         return sign_in(person)
 
@@ -247,10 +413,11 @@ def test_who_is_not_signed_in_does_nothing(anonymous, key):
     "key", [k for k in [*FOREIGN, *sorted(PERSONAL_ONLY)] if k.startswith("POST")]
 )
 def test_no_form_is_taken_without_its_token(client, key):
-    form = (FOREIGN.get(key) or [{"form": {}}])[0]["form"]
+    arguments = (FOREIGN.get(key) or [{"form": {}}])[0]
+    form = arguments["form"]
     for headers in ({}, {"HX-Request": "true"}, {"Origin": "https://evil.example"}):
         response = client.post(
-            key.partition(" ")[2], data={"workspace_id": WORKSPACE_A, **form}, headers=headers
+            path_of(key, arguments), data={"workspace_id": WORKSPACE_A, **form}, headers=headers
         )
         assert response.status_code == 400
 

@@ -406,8 +406,8 @@ def test_recipients_of_one_submission_lead_to_each_other(page, accept, database)
     link = facts.select_one(".related a")["href"]
     assert link == f"/ui/messages/{first.id}"
     headers = text(soup.select_one("#content"))
-    assert "Toto@example.org" in headers
-    assert "Cczoe@example.org, Bob@example.org" in headers
+    assert "To: to@example.org" in headers
+    assert "Cc: zoe@example.org, Bob@example.org" in headers
     assert "hidden" not in headers
 
 

@@ -86,6 +86,8 @@ _MESSAGES = (
         FROM messages WHERE id = moved.id) AS standing
     WHERE m.id = moved.id
     """,
+    # They are where the messages were.
+    "DELETE FROM log_blocks WHERE workspace_id = %(workspace)s",
     """
     UPDATE suppressions s SET created_at = s.created_at + moved.by
     FROM moved, wave WHERE moved.id = s.message_id AND s.created_at >= wave.since
@@ -183,6 +185,24 @@ _OTHERS = (
     """,
 )
 
+# What happened is counted by the minute, which is another one now.
+_COUNTS = (
+    "LOCK TABLE traffic_tallies, rollups IN SHARE ROW EXCLUSIVE MODE",
+    "DELETE FROM traffic_tallies WHERE workspace_id = %(workspace)s",
+    "DELETE FROM rollups WHERE workspace_id = %(workspace)s",
+    """
+    INSERT INTO rollups (workspace_id, grain, at, kind, stream, smtp_account, message_count)
+    SELECT m.workspace_id, grain, date_trunc(grain, e.created_at), traffic_kind(e.type),
+        m.stream, CASE WHEN e.type = 'message.accepted' THEN ''
+            ELSE coalesce(e.data->>'smtp_account', m.smtp_account_name, '') END, count(*)
+    FROM events e
+    JOIN messages m ON m.id = e.message_id
+    CROSS JOIN unnest(ARRAY['minute', 'hour']) AS grain
+    WHERE m.workspace_id = %(workspace)s AND traffic_kind(e.type) IS NOT NULL
+    GROUP BY 1, 2, 3, 4, 5, 6
+    """,
+)
+
 
 def move(workspace_id: int, story: Mapping[uuid.UUID, datetime], *, since: datetime) -> None:
     """Move what has happened in the workspace `since` then to the times of the story; `story` has
@@ -191,7 +211,7 @@ def move(workspace_id: int, story: Mapping[uuid.UUID, datetime], *, since: datet
     rows = [{"id": str(id_), "at": at.isoformat()} for id_, at in story.items()]
     values = {"workspace": workspace_id, "story": json.dumps(rows), "since": since}
     with database.atomic():
-        for statement in (*_TABLES, *_MESSAGES, *_OTHERS):
+        for statement in (*_TABLES, *_MESSAGES, *_OTHERS, *_COUNTS):
             database.execute_sql(statement, values)
 
 
@@ -292,5 +312,5 @@ def move_reports(workspace_id: int, times: Sequence[datetime], *, since: datetim
         "times": json.dumps([at.isoformat() for at in times]),
     }
     with database.atomic():
-        for statement in (_REPORTED, *_REPORTS):
+        for statement in (_REPORTED, *_REPORTS, *_COUNTS):
             database.execute_sql(statement, values)

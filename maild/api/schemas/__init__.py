@@ -4,6 +4,19 @@ Types only, one module for each noun. What a value must be beyond its type (an a
 name, a size) is decided by the services, for every way in.
 """
 
+from maild.api.schemas.analytics import (
+    AccountTrafficOut,
+    AnalyticsExportQuery,
+    AnalyticsQuery,
+    AnalyticsSummary,
+    CountsOut,
+    MeteredDay,
+    Metering,
+    MeteringQuery,
+    QueueOut,
+    StepCountsOut,
+    StreamsOut,
+)
 from maild.api.schemas.api_keys import (
     ApiKeyCreated,
     ApiKeyIn,
@@ -21,6 +34,7 @@ from maild.api.schemas.base import (
     StepOut,
     WorkspaceQuery,
 )
+from maild.api.schemas.bundles import BundleOut, BundleQuery
 from maild.api.schemas.freezes import (
     FreezeExtension,
     FreezeIn,
@@ -165,6 +179,10 @@ __all__ = [
     "BATCH_MAX",
     "LIMIT_MAX",
     "AccountFreezeOut",
+    "AccountTrafficOut",
+    "AnalyticsExportQuery",
+    "AnalyticsQuery",
+    "AnalyticsSummary",
     "ApiKeyCreated",
     "ApiKeyIn",
     "ApiKeyOut",
@@ -188,8 +206,11 @@ __all__ = [
     "BlockedQuery",
     "BodyOut",
     "BreakerOut",
+    "BundleOut",
+    "BundleQuery",
     "CancelIn",
     "CheckOut",
+    "CountsOut",
     "DecisionOut",
     "DismissIn",
     "DismissOut",
@@ -214,6 +235,9 @@ __all__ = [
     "MessageOut",
     "MessageQuery",
     "MessageSummary",
+    "MeteredDay",
+    "Metering",
+    "MeteringQuery",
     "OutcomeOut",
     "PolicyChangeOut",
     "PolicyChanges",
@@ -234,6 +258,7 @@ __all__ = [
     "Problem",
     "ProviderEventOut",
     "Query",
+    "QueueOut",
     "RecipientDecision",
     "Rejection",
     "ReleaseIn",
@@ -259,8 +284,10 @@ __all__ = [
     "SmtpAccountSaved",
     "SmtpAccountSwitched",
     "SmtpAccountValid",
+    "StepCountsOut",
     "StepOut",
     "StoppedDomain",
+    "StreamsOut",
     "SuppressionFilter",
     "SuppressionImport",
     "SuppressionImported",

@@ -281,9 +281,12 @@ class LogQuery(Query):
     stream: Stream | None = None
     to_email: SearchText | None = Field(None, description="The whole address.")
     from_email: SearchText | None = Field(None, description="The whole address.")
-    subject: SearchText | None = Field(None, description="Anywhere in the subject, without case.")
+    subject: SearchText | None = Field(
+        None, description="Words, or their beginnings, all of which the subject has; without case."
+    )
     q: SearchText | None = Field(
-        None, description="Anywhere in the subject or an address, without case."
+        None,
+        description="The same, each in the subject or in an address: `order 48213`, `ann@`.",
     )
     tag: SearchText | None = None
     smtp_account: SearchText | None = None

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, StrictFloat, StrictInt
 
 from maild.api.schemas.base import Input, SearchText, StepOut, WorkspaceId
 from maild.domain.breaker import State
-from maild.services import smtp_accounts as rules
+from maild.services import smtp_account_fields as rules
 from maild.services.account_health import Word
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from maild.api.schemas.base import LIMIT_MAX, Input, Query, SearchText, WorkspaceId
 from maild.domain.states import Stream
-from maild.services.unsubscribes import State
+from maild.services.unsubscribe_lists import State
 
 Topic = Annotated[
     str | None, Field(description="What it is about, in any case; null: every topic.")

@@ -1,0 +1,128 @@
+"""Jobs in words: what each kind is called, what it does to what it touches, and how it stands."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from maild.domain.job import JobStatus
+from maild.domain.role import ADMINS, OPERATORS, Roles
+from maild.models import Job
+from maild.web.badges import Badge
+
+STATUS: dict[JobStatus, Badge] = {
+    JobStatus.QUEUED: Badge("waiting", "queue", "neutral"),
+    JobStatus.RUNNING: Badge("running", "arrow", "info"),
+    JobStatus.DONE: Badge("done", "check", "ok"),
+    JobStatus.FAILED: Badge("failed", "cross", "bad"),
+    JobStatus.CANCELLED: Badge("stopped", "minus", "neutral"),
+}
+STOPPING = Badge("stopping", "minus", "warn")
+STUMBLED = Badge("trying again", "retry", "warn")
+
+
+class Target(StrEnum):
+    """What the numbers are that a job notes of what it has changed."""
+
+    MESSAGE = "message"
+    SUPPRESSION = "suppression"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class KindWords:
+    """`done` is what has become of what was changed: `12 retried`. `undo` are the words of the
+    button, and `undo_text` says what it does; for kinds that have no undo they are not shown.
+    `roles` may start such a job, stop it, let it go on, and undo it.
+    """
+
+    title: str
+    done: str
+    target: Target = Target.MESSAGE
+    undo: str = "Undo"
+    undo_text: str = "What it has changed is taken back, by a job of its own."
+    roles: Roles = OPERATORS
+
+
+KINDS: dict[str, KindWords] = {
+    "messages.retry": KindWords(
+        "Retry messages",
+        "retried",
+        undo="Take the retry back",
+        undo_text="Those of its messages that are still queued are cancelled. What has gone out"
+        " meanwhile stays sent.",
+    ),
+    "messages.retry.undo": KindWords("Take a retry back", "cancelled"),
+    "messages.cancel": KindWords("Cancel messages", "cancelled"),
+    "messages.hold": KindWords(
+        "Hold messages",
+        "held",
+        undo="Release them",
+        undo_text="Those of its messages that are still held are released, and go out.",
+    ),
+    "messages.hold.undo": KindWords("Take a hold back", "released"),
+    "messages.release": KindWords(
+        "Release messages",
+        "released",
+        undo="Hold them again",
+        undo_text="Those of its messages that are still queued are held again. What has gone out"
+        " meanwhile stays sent.",
+    ),
+    "messages.release.undo": KindWords("Take a release back", "held"),
+    "messages.suppress": KindWords(
+        "Suppress recipients",
+        "suppressed",
+        target=Target.SUPPRESSION,
+        undo="Remove its suppressions",
+        undo_text="The suppressions that this job has made are removed, and no others. Mail to"
+        " those addresses goes out again.",
+        roles=ADMINS,
+    ),
+    "messages.suppress.undo": KindWords(
+        "Remove the suppressions of a job", "removed", target=Target.SUPPRESSION, roles=ADMINS
+    ),
+    "dead_letters.replay": KindWords("Replay dead letters", "replayed", target=Target.REPORT),
+    "dead_letters.dismiss": KindWords(
+        "Dismiss dead letters",
+        "dismissed",
+        target=Target.REPORT,
+        undo="Bring them back",
+        undo_text="Those that are still dismissed are dead letters again.",
+    ),
+    "dead_letters.dismiss.undo": KindWords(
+        "Bring dismissed dead letters back", "brought back", target=Target.REPORT
+    ),
+    "suppressions.import": KindWords(
+        "Import suppressions",
+        "suppressed",
+        target=Target.SUPPRESSION,
+        undo="Remove what it has added",
+        undo_text="The suppressions that this import has added are removed, and no others.",
+        roles=ADMINS,
+    ),
+    "suppressions.import.undo": KindWords(
+        "Take an import back", "removed", target=Target.SUPPRESSION, roles=ADMINS
+    ),
+}
+
+
+def of(job: Job) -> KindWords:
+    """Its words; what this version does not know is called as it is stored."""
+    return KINDS.get(job.kind) or KindWords(job.kind, "done")
+
+
+def badge(job: Job) -> Badge:
+    """How it stands."""
+    if job.is_open and job.cancelled_by is not None:
+        return STOPPING
+    if job.is_open and job.error is not None:
+        return STUMBLED
+    return STATUS[job.status]
+
+
+def counts(job: Job) -> list[tuple[int, str]]:
+    """`(12, "retried")`, `(3, "skipped")`; what there is none of is left out, but for the first."""
+    found = [(job.done_count, of(job).done)]
+    if job.skipped_count:
+        found.append((job.skipped_count, "skipped"))
+    if job.failed_count:
+        found.append((job.failed_count, "failed"))
+    return found

@@ -1,0 +1,142 @@
+"""What of a workspace needs somebody: each with what it is, what one can do, and the way there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import url_for
+
+from maild.domain.states import Status
+from maild.domain.traffic import Span
+from maild.services.failures import Cause
+from maild.services.glances import Glance
+from maild.web import filters
+from maild.web.handover import count
+from maild.web.provider_words import Course
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """`advice` says what it means and what to do; `url` leads there, by its `words`."""
+
+    title: str
+    advice: str
+    url: str | None = None
+    words: str = ""
+    tone: str = "warn"
+    icon: str = "alert"
+
+
+def list_all(
+    glance: Glance, course: Course, causes: Sequence[Cause], *, is_worker_alive: bool
+) -> list[Need]:
+    """The worst first. Freezes stand above every page, and whether a worker is alive among the
+    checks.
+    """
+    found = [
+        _conservation(glance.missing_count) if glance.missing_count else None,
+        _course(course) if course.tone != "ok" else None,
+        _stuck(glance, course) if glance.is_stuck and is_worker_alive else None,
+        *(_cause(cause) for cause in causes),
+        _failing(glance) if glance.is_failing and not causes else None,
+        _unknown(glance.unknown_count) if glance.unknown_count else None,
+        _dead_letters(glance.dead_letter_count) if glance.dead_letter_count else None,
+    ]
+    return [need for need in found if need is not None]
+
+
+def _conservation(missing_count: int) -> Need:
+    lost = "missing" if missing_count > 0 else "too many"
+    return Need(
+        count(abs(missing_count), f"accepted message is {lost}", f"accepted messages are {lost}"),
+        "There are not as many messages as were accepted. Nothing in maild deletes one: look"
+        " whether somebody has changed the database by hand, or restored an old copy of it, and"
+        " keep a copy as it is now. Mail goes on meanwhile.",
+        tone="bad",
+        icon="cross",
+    )
+
+
+def _course(course: Course) -> Need:
+    is_stopped = course.account_id is None
+    return Need(
+        course.text,
+        "Nothing is lost: it goes out once an account is in order. The page of the accounts shows"
+        " what is wrong with each, and lets you check, resume or activate one."
+        if is_stopped
+        else "It goes back by itself, a few messages first, once the account works again. The page"
+        " of the accounts shows what is wrong with it.",
+        url_for("providers.index"),
+        "Providers",
+        tone=course.tone,
+        icon="cross" if is_stopped else "alert",
+    )
+
+
+def _stuck(glance: Glance, course: Course) -> Need:
+    seconds = filters.span(glance.oldest_due_seconds or 0)
+    return Need(
+        f"{count(glance.due_count, 'message is', 'messages are')} due, the oldest for {seconds}",
+        "That is longer than it should take."
+        + (
+            " Mail that may go through one account alone waits for that one; otherwise there is"
+            " more mail than the providers, or the workers, take."
+            if course.account_id is not None
+            else ""
+        ),
+        url_for("logs.index", status=Status.QUEUED),
+        "What is queued",
+        icon="clock",
+    )
+
+
+def _failing(glance: Glance) -> Need:
+    return Need(
+        f"{count(glance.failed_count, 'message')} failed in the last hour",
+        "Of the latest mail more fails than a few wrong addresses explain. What the servers said"
+        " stands with each message; what can be mended is retried from there.",
+        url_for("logs.index", status=Status.FAILED, range=Span.HOUR.value),
+        "What failed",
+        tone="bad",
+        icon="cross",
+    )
+
+
+def _cause(cause: Cause) -> Need:
+    said = f"The latest was told: “{cause.reply}”. " if cause.reply else ""
+    return Need(
+        f"{count(cause.message_count, 'message')} failed through “{cause.account}” in the last 24"
+        f" hours: {cause.error_class.replace('_', ' ')}",
+        f"{said}Once the cause is mended, retry them all at once: above the list stands how.",
+        url_for(
+            "logs.index",
+            status=Status.FAILED,
+            range=Span.DAY.value,
+            smtp_account=cause.account,
+            error_class=cause.error_class,
+        ),
+        "Which they are",
+        tone="bad",
+        icon="cross",
+    )
+
+
+def _unknown(number: int) -> Need:
+    return Need(
+        f"{count(number, 'message')} whose outcome is unknown",
+        "Contact was lost after the last byte: each may have arrived, or not. maild sends none of"
+        " them again by itself. Ask the provider, then say so with the message.",
+        url_for("logs.index", status=Status.UNKNOWN),
+        "Which they are",
+        tone="unsure",
+        icon="question",
+    )
+
+
+def _dead_letters(number: int) -> Need:
+    return Need(
+        count(number, "dead letter"),
+        "Reports of providers that could not be read or applied, kept whole. Once the cause is"
+        " mended, replay them.",
+        url_for("dead_letters.index"),
+        "Dead letters",
+    )
