@@ -13,7 +13,7 @@ from maild.domain.cursor import Cursor
 from maild.domain.states import Stream
 from maild.domain.suppression import SuppressionClass, SuppressionState
 from maild.models import Message, Suppression
-from maild.services import email_search, message_log, suppressions, workspaces
+from maild.services import email_search, message_log, row_streams, suppressions, workspaces
 
 EXPORT_BATCH = 1_000
 HISTORY_MAX = 50
@@ -124,19 +124,7 @@ def export(workspace_id: int, *, filter_: Filter) -> Iterator[Suppression]:
     conditions = _conditions(workspace_id, filter_)
     with connection():
         workspaces.require(workspace_id)
-    return _export(conditions)
-
-
-def _export(conditions: list[Any]) -> Iterator[Suppression]:
-    last_id = 0
-    while True:
-        query = Suppression.select().where(*conditions, Suppression.id > last_id)
-        with connection():
-            rows = list(query.order_by(Suppression.id).limit(EXPORT_BATCH))
-        yield from rows
-        if len(rows) < EXPORT_BATCH:
-            return
-        last_id = rows[-1].id
+    return row_streams.by_id(Suppression, conditions, batch=EXPORT_BATCH)
 
 
 def state_of(row: Suppression) -> SuppressionState:

@@ -9,7 +9,7 @@ from typing import Any
 from maild.db import connection, database
 from maild.domain.suppression import normalise_topic
 from maild.models import Unsubscribe
-from maild.services import email_search, message_log, workspaces
+from maild.services import email_search, message_log, row_streams, workspaces
 from maild.services.unsubscribe_standings import BY_LINK
 
 HISTORY_MAX = 50
@@ -105,19 +105,7 @@ def export(workspace_id: int, *, filter_: Filter) -> Iterator[Unsubscribe]:
     conditions = _conditions(workspace_id, filter_)
     with connection():
         workspaces.require(workspace_id)
-    return _export(conditions)
-
-
-def _export(conditions: list[Any]) -> Iterator[Unsubscribe]:
-    last_id = 0
-    while True:
-        query = Unsubscribe.select().where(*conditions, Unsubscribe.id > last_id)
-        with connection():
-            rows = list(query.order_by(Unsubscribe.id).limit(EXPORT_BATCH))
-        yield from rows
-        if len(rows) < EXPORT_BATCH:
-            return
-        last_id = rows[-1].id
+    return row_streams.by_id(Unsubscribe, conditions, batch=EXPORT_BATCH)
 
 
 def state_of(row: Unsubscribe) -> State:
