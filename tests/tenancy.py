@@ -33,6 +33,10 @@ ROWS = {
     },
     "job_items": {"job_id": SERIAL},
     "unsubscribes": {"email": EMAIL},
+    "incidents": {"kind": "delivery", "status": "open", "severity": "major"},
+    "incident_signals": {"kind": "delivery", "incident_id": SERIAL},
+    "incident_messages": {"signal_id": SERIAL},
+    "incident_entries": {"kind": "note", "incident_id": SERIAL},
     "freezes": {"kind": "recipient_domain", "target": f"{ZEBRA}.example"},
     "smtp_accounts": {"security": "none", "host": "192.0.2.1"},
     "api_keys": {"role": "admin"},
@@ -130,7 +134,7 @@ def fill_workspace_a():
     fill_messages()
     fill("people")
     first = ["suppressions", "unsubscribes", "freezes", "smtp_accounts"]
-    first += ["webhook_endpoints", "webhook_payloads"]
+    first += ["webhook_endpoints", "webhook_payloads", "incidents", "incident_signals"]
     others = [t for t in list_tables("workspace_id") if t not in {"messages", *first}]
     for table in (*first, *others):
         fill(table, workspace_id=WORKSPACE_A)

@@ -8,6 +8,13 @@ from maild.models.conservation_check import ConservationCheck
 from maild.models.event import Event
 from maild.models.freeze import Freeze
 from maild.models.idempotency_key import IdempotencyKey
+from maild.models.incident import (
+    Incident,
+    IncidentEntry,
+    IncidentMessage,
+    IncidentSignal,
+    IncidentTally,
+)
 from maild.models.invitation import Invitation
 from maild.models.job import Job, JobInput, JobItem
 from maild.models.link_key import LinkKey
@@ -52,6 +59,11 @@ ALL = (
     LogBlock,
     Attempt,
     Event,
+    Incident,
+    IncidentSignal,
+    IncidentTally,
+    IncidentMessage,
+    IncidentEntry,
     TrafficTally,
     Rollup,
     Breaker,
@@ -96,6 +108,11 @@ __all__ = [
     "Event",
     "Freeze",
     "IdempotencyKey",
+    "Incident",
+    "IncidentEntry",
+    "IncidentMessage",
+    "IncidentSignal",
+    "IncidentTally",
     "Invitation",
     "Job",
     "JobInput",

@@ -33,3 +33,12 @@ Event.add_index(
     name="events_of_workspace",
 )
 """What happened to a workspace's providers, and to the instance's."""
+Event.add_index(
+    Event.id,
+    where=peewee.SQL(
+        "type IN ('message.deferred', 'message.failed', 'message.outcome_unknown',"
+        " 'message.bounced')"
+    ),
+    name="events_of_trouble",
+)
+"""What incidents are made of."""
