@@ -51,6 +51,7 @@ _OUT_OF_ORDER = b"503 5.5.1 Bad sequence of commands\r\n"
 _SYNTAX = b"501 5.5.4 Syntax error in the argument\r\n"
 _TOO_LARGE = b"552 5.3.4 Message too big\r\n"
 _LOGIN_REFUSED = b"535 5.7.8 Authentication credentials invalid\r\n"
+_DEFERRED = b"451 4.3.0 Temporary server error, try again later\r\n"
 _THROTTLED = (
     b"421 4.7.0 Too many messages, slow down\r\n",
     b"450 4.7.1 Rate limited, try again in 5 seconds\r\n",
@@ -208,6 +209,9 @@ class Dialogue(asyncio.Protocol):
             reply = _THROTTLED[shared.throttled_count % 2]
             shared.throttled_count += 1
             self._refuse(reply, hangs_up=reply.startswith(b"421"))
+            return
+        if shared.mode is Mode.DEFER:
+            self._refuse(_DEFERRED)
             return
         text = address.decode("utf-8", "surrogateescape")
         if text[:4].lower() in _ORDERS_BEGIN:

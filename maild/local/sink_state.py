@@ -26,6 +26,8 @@ class Mode(Enum):
     """No sign-in succeeds (535), and nobody sends without one (530)."""
     THROTTLE = "throttle"
     """Every recipient is refused because of the rate, by 421 and 450 in turn."""
+    DEFER = "defer"
+    """Every recipient is put off, by 451: the server has trouble of its own."""
     SILENT = "silent"
     """Connections are accepted, and nothing is ever said."""
 

@@ -437,6 +437,13 @@ def test_throttle_refuses_every_recipient_in_two_ways(moody, mode, eventually):
     assert any(b"try again in 5 seconds" in text for _, text in answers)
 
 
+def test_defer_puts_every_recipient_off(moody, mode, eventually):
+    mode("defer")
+    eventually(lambda: rcpt(moody, ANN)[0] == 451)
+    mode("ok")
+    eventually(lambda: rcpt(moody, ANN)[0] == 250)
+
+
 def test_silent_says_nothing_to_old_and_new_connections(moody, mode, eventually):
     def greets() -> bool:
         with moody.connect() as client:
@@ -475,7 +482,7 @@ def test_a_mode_that_nobody_knows_changes_nothing(tmp_path):
     assert "ready" in process.stdout.readline()
     process.terminate()
     _, problems = process.communicate(timeout=PATIENCE_SECONDS)
-    assert "holds no mode; known are ok, refuse, authfail, throttle, silent" in problems
+    assert "holds no mode; known are ok, refuse, authfail, throttle, defer, silent" in problems
     assert process.returncode == 0
 
 
