@@ -1,5 +1,5 @@
 """The command line: `maild run | migrate | send | intake | doctor | keys | trail`, and what `run`
-starts. `maild people` is in `cli_people`.
+starts. `maild people` is in `cli_people`, and `maild bundle` in `cli_bundle`.
 """
 
 import contextlib
@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from maild import cli_people, config, db, errors, scheduler, worker
+from maild import cli_bundle, cli_people, config, db, errors, scheduler, worker
 from maild.domain.actor import COMMAND_LINE
 from maild.services import (
     account_health,
     audit,
+    deadman,
     health,
     intake,
     key_rotation,
@@ -31,6 +32,7 @@ HOW_TO_MEND = {
     "worker": "Start one: maild worker",
     "conservation": "Start the scheduler (maild scheduler) if it does not run; see"
     " docs/operations.md.",
+    "deadman": "See docs/operations.md, on DEADMAN_PING_URL.",
     "smtp": "Check SMTP_HOST, SMTP_PORT, SMTP_SECURITY and the credentials.",
 }
 
@@ -186,6 +188,8 @@ def doctor() -> None:
     can_count = all(check.is_ok for check in checks if check.name in {"postgres", "migrations"})
     if can_count:
         checks.append(health.check_conservation())
+        if settings.deadman_ping_url is not None:
+            checks.append(deadman.check())
     width = max(len(check.name) for check in checks)
     for check in checks:
         mark = click.style("ok  ", fg="green") if check.is_ok else click.style("FAIL", fg="red")
@@ -288,6 +292,7 @@ def verify_trail(workspace_id: int | None, kept: str | None) -> None:
     click.echo("Keep these heads outside of the database, for --kept.")
 
 
+cli.add_command(cli_bundle.group)
 cli.add_command(cli_people.group)
 
 

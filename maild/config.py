@@ -80,6 +80,16 @@ class Webhooks:
 
 
 @dataclass(frozen=True, slots=True)
+class Sandbox:
+    """An inbox that people may take for a provider to try maild with: where it takes mail, and
+    where it shows it, if everybody here may see everybody's.
+    """
+
+    smtp_addr: Addr
+    web_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a web, worker, scheduler or CLI process.
 
@@ -111,11 +121,16 @@ class Settings:
     postgres_pool_size: int
     redis_url: str = field(repr=False)
     smtp: DefaultSmtp
+    sandbox: Sandbox | None
     smtp_hostname: str
     allowed_private_networks: tuple[IPv4Network | IPv6Network, ...]
+    dns_resolvers: tuple[Addr, ...]
+    dns_timeout_seconds: int
     worker_connections: int
     sweep_seconds: int
     lease_seconds: int
+    incident_quiet_seconds: int
+    deadman_ping_url: str | None = field(repr=False)
 
     @property
     def is_production(self) -> bool:
@@ -280,15 +295,20 @@ def _settings(r: "_Reader") -> Settings:
             secret=True,
         ),
         smtp=_smtp(r),
+        sandbox=_sandbox(r),
         smtp_hostname=r.get("SMTP_HOSTNAME", "localhost", kinds.ehlo_name),
         allowed_private_networks=r.get(
             "ALLOWED_PRIVATE_NETWORKS",
             "none" if r.is_production else "127.0.0.0/8,::1/128",
             kinds.networks,
         ),
+        dns_resolvers=r.get("DNS_RESOLVERS", "system", kinds.dns_servers),
+        dns_timeout_seconds=r.get("DNS_TIMEOUT", "3s", kinds.duration),
         worker_connections=r.get("WORKER_CONNECTIONS", "200", kinds.integer(1, 10_000)),
         sweep_seconds=r.get("SWEEP_INTERVAL", "2s", kinds.duration),
         lease_seconds=r.get("LEASE_DURATION", "30s", kinds.duration),
+        incident_quiet_seconds=r.get("INCIDENT_QUIET", "15m", kinds.duration),
+        deadman_ping_url=r.get("DEADMAN_PING_URL", "none", kinds.ping_url, secret=True),
     )
 
 
@@ -352,6 +372,12 @@ def _smtp(r: "_Reader") -> DefaultSmtp:
         max_per_second=r.get("SMTP_MAX_PER_SECOND", "0", kinds.rate),
         return_path=r.get("SMTP_RETURN_PATH", "", kinds.return_path),
     )
+
+
+def _sandbox(r: "_Reader") -> Sandbox | None:
+    smtp_addr = r.get("SANDBOX_SMTP_ADDR", "none", kinds.optional_addr)
+    web_url = r.get("SANDBOX_WEB_URL", "none", kinds.optional_url)
+    return None if smtp_addr is None else Sandbox(smtp_addr, web_url)
 
 
 class _Reader:

@@ -13,12 +13,18 @@ from maild.errors import Unavailable
 from maild.services import (
     acceptance,
     conservation,
+    deadman,
+    deployments,
+    dkim_checks,
     freezes,
+    incident_watch,
     jobs,
     lifetimes,
     locks,
     log_blocks,
     mailed_links,
+    notification_channels,
+    notifications,
     periodic_jobs,
     processes,
     provider_checks,
@@ -34,28 +40,43 @@ from maild.services import (
 )
 from maild.services.messages import DELIVER
 
+WATCH_SECONDS = 5.0
+"""How often it is seen what goes wrong: an incident is there well within a minute."""
 INDEX_SECONDS = 2.0
 """Of each sweep: the rest is for the mail."""
+DEADMAN_END_SECONDS = 1.0
+"""So long the end waits for a ping that is under way."""
 
 logger = log.get(__name__)
 
 
 def run(settings: config.Settings) -> None:
     """Sweep until SIGTERM or SIGINT. Raises MigrationPending, Unavailable at the start."""
-    processes.start(settings, name="scheduler", pool_size=4)
+    processes.start(settings, name="scheduler", pool_size=7)
     processes.require_schema()
+    with db.connection():
+        deployments.record_own()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     logger.info("scheduler.ready", every_seconds=settings.sweep_seconds)
     threads = [
         threading.Thread(target=_repeat, args=(job, settings.sweep_seconds, stopping))
-        for job in (sweep, take_stock, index_log)
+        for job in (sweep, take_stock, index_log, look_at_keys)
     ]
+    threads.append(
+        threading.Thread(target=_repeat, args=(watch_incidents, WATCH_SECONDS, stopping))
+    )
+    # The watcher may be slow to answer: nothing waits for it, not even the end.
+    threads.append(
+        threading.Thread(
+            target=_repeat, args=(deadman.beat, settings.sweep_seconds, stopping), daemon=True
+        )
+    )
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(None if not thread.daemon else DEADMAN_END_SECONDS)
     logger.info("scheduler.stopped")
 
 
@@ -86,6 +107,7 @@ def sweep() -> None:
             queue.enqueue(DELIVER)
         _run(lifetimes.expire_overdue)
         _run(workers.prune_dead)
+        deadman.swept()
 
 
 def take_stock() -> None:
@@ -97,6 +119,8 @@ def take_stock() -> None:
             _run(provider_checks.prune)
             _run(acceptance.prune)
             _run(webhook_endpoints.prune)
+            _run(notifications.prune)
+            _run(notification_channels.prune)
             _run(soft_bounces.prune)
             _run(suppression_files.prune)
             _run(sessions.prune)
@@ -112,6 +136,18 @@ def index_log() -> None:
     """
     with db.connection():
         log_blocks.build(seconds=INDEX_SECONDS)
+
+
+def look_at_keys() -> None:
+    """See which DKIM keys have their records; beside the others, for the DNS takes its time."""
+    with db.connection():
+        dkim_checks.check_due()
+
+
+def watch_incidents() -> None:
+    """See what goes wrong; beside the others, for it reads on as long as there is much of it."""
+    with db.connection():
+        incident_watch.look()
 
 
 def _run(job: Callable[[], object]) -> int:

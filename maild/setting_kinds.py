@@ -9,7 +9,7 @@ import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 ENCRYPTION_KEY_BYTES = 32  # AES-256
@@ -45,6 +45,33 @@ def addr(text: str) -> Addr:
     if not separator or not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:
         raise ValueError("must be host:port, such as 127.0.0.1:8080")
     return Addr(host.strip("[]"), int(port))
+
+
+def optional_addr(text: str) -> Addr | None:
+    return None if text == "none" else addr(text)
+
+
+def dns_servers(text: str) -> tuple[Addr, ...]:
+    """Addresses of DNS servers, with or without a port; none: those that the system has."""
+    if text == "system":
+        return ()
+    found = []
+    for part in text.split(","):
+        one = part.strip()
+        if one.count(":") != 1 and not one.startswith("["):
+            one = f"[{one}]:53"
+        elif one.endswith("]"):
+            one = f"{one}:53"
+        try:
+            server = addr(one)
+            ip_address(server.host)
+        except ValueError:
+            raise ValueError(
+                f"{part.strip()!r} is no address of a DNS server such as 192.0.2.53 or"
+                " 127.0.0.1:5353"
+            ) from None
+        found.append(server)
+    return tuple(found)
 
 
 def host(text: str) -> str:
@@ -150,6 +177,27 @@ def public_url(text: str) -> str:
             f" nothing behind the path, and {PUBLIC_URL_MAX_CHARS} characters at most"
         )
     return text.rstrip("/")
+
+
+def ping_url(text: str) -> str | None:
+    """An address to be asked for as it is; none: nothing is."""
+    if text == "none":
+        return None
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    is_plain = text.isascii() and text.isprintable() and " " not in text
+    if not is_address or not is_plain or parts.username is not None:
+        raise ValueError(
+            "must be an address such as https://hc-ping.com/your-uuid, without a user name, or none"
+        )
+    return text
+
+
+def optional_url(text: str) -> str | None:
+    return None if text == "none" else public_url(text)
 
 
 def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:

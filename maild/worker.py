@@ -18,7 +18,9 @@ from maild.errors import Unavailable
 from maild.services import (
     aside,
     check_loop,
+    domain_check_loop,
     job_loop,
+    notification_loop,
     processes,
     recorder,
     report_loop,
@@ -32,7 +34,13 @@ GRACE_SECONDS = 25
 BEATS_PER_LEASE = 6
 SIGNAL_SECONDS = 0.2
 """How soon a signal is noticed."""
-LOOPS = {"reports": report_loop, "checks": check_loop, "jobs": job_loop}
+LOOPS = {
+    "reports": report_loop,
+    "checks": check_loop,
+    "domains": domain_check_loop,
+    "jobs": job_loop,
+    "notifications": notification_loop,
+}
 """What goes on beside the engine, each in a thread of its own."""
 POOL_SIZE = aside.DATABASE_THREADS + 4 + len(LOOPS)
 """The engine's threads, the heartbeat, the mending, the recorder, the loops, and one to spare."""
@@ -47,7 +55,9 @@ def run(settings: config.Settings) -> None:
     assert tasks.delivery  # importing them registered them
     assert tasks.reports
     assert tasks.checks
+    assert tasks.domains
     assert tasks.jobs
+    assert tasks.notifications
     with db.connection():
         lease = workers.enter()
     consumer = queue.consumer(threads=1)

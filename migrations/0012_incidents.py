@@ -57,12 +57,14 @@ CREATE TABLE incident_signals (
     first_seen_at timestamptz NOT NULL DEFAULT now(),
     since_at timestamptz NOT NULL DEFAULT now(),
     last_seen_at timestamptz NOT NULL DEFAULT now(),
-    message_count integer NOT NULL DEFAULT 0
+    message_count integer NOT NULL DEFAULT 0,
+    news_count integer NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX incident_signals_unique ON incident_signals (workspace_id, fingerprint);
 CREATE INDEX incident_signals_by_incident ON incident_signals (incident_id)
     WHERE incident_id IS NOT NULL;
 CREATE INDEX incident_signals_by_age ON incident_signals (last_seen_at);
+CREATE INDEX incident_signals_active ON incident_signals (workspace_id) WHERE is_active;
 
 CREATE TABLE incident_tallies (
     signal_id integer NOT NULL REFERENCES incident_signals (id) ON DELETE CASCADE,
@@ -90,6 +92,17 @@ CREATE TABLE incident_entries (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX incident_entries_by_incident ON incident_entries (incident_id, id);
+
+CREATE TABLE incident_cursors (
+    id smallint PRIMARY KEY,
+    last_id bigint NOT NULL,
+    mark_id bigint NOT NULL,
+    mark_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT incident_cursors_one CHECK (id = 1)
+);
+-- What happened before is history: only what comes from now on makes incidents.
+INSERT INTO incident_cursors (id, last_id, mark_id)
+SELECT 1, coalesce(max(id), 0), coalesce(max(id), 0) FROM events;
 """
 
 # What the watch reads: few of all events, so that it passes by the many that tell of no trouble.
@@ -100,7 +113,8 @@ CREATE INDEX events_of_trouble ON events (id) WHERE type IN (
 
 BACK = """
 DROP INDEX events_of_trouble;
-DROP TABLE incident_entries, incident_messages, incident_tallies, incident_signals, incidents;
+DROP TABLE incident_cursors, incident_entries, incident_messages, incident_tallies,
+    incident_signals, incidents;
 """
 
 

@@ -33,6 +33,8 @@ from maild.local import postgres, valkey
 from maild.models import Member, Message, Person
 from maild.services import (
     acceptance,
+    dkim_signers,
+    domain_checks,
     link_keys,
     messages,
     migrations,
@@ -47,6 +49,8 @@ from maild.services import (
 from maild.services.messages import NewMessage
 from maild.services.workers import Lease
 from maild.web import throttle
+from tests.dns_server import dns_server  # noqa: F401 - a fixture
+from tests.dns_server import running as running_dns
 
 # Tests start maild as a process some hundred times. Where each has to compile all of it first,
 # because the surroundings forbid to keep the bytecode, that is a good part of the whole run.
@@ -104,7 +108,14 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def session_settings(postgres_dsn: str, redis_url: str) -> Iterator[Settings]:
+def nameless_dns() -> Iterator[str]:
+    """A DNS server that knows no name, so that no test asks anybody outside."""
+    with running_dns() as server:
+        yield str(server.addr)
+
+
+@pytest.fixture(scope="session")
+def session_settings(postgres_dsn: str, redis_url: str, nameless_dns: str) -> Iterator[Settings]:
     """Settings of the whole run, with the schema migrated."""
     settings = config.load(
         {
@@ -116,6 +127,7 @@ def session_settings(postgres_dsn: str, redis_url: str) -> Iterator[Settings]:
             "RATE_LIMIT_WORKSPACE_PER_HOUR": "100000000",
             "RATE_LIMIT_DOMAIN_PER_HOUR": "100000000",
             "LOG_LEVEL": "WARNING",
+            "DNS_RESOLVERS": nameless_dns,
         }
     )
     processes.start(settings, name="test")
@@ -154,6 +166,8 @@ def database(settings: Settings) -> Iterator[None]:
     with db.connection():
         db.database.execute_sql(EMPTY)
         link_keys.forget()
+        dkim_signers.forget()
+        domain_checks.forget_calls()
         policies.forget()
         acceptance.forget()
         yield

@@ -37,6 +37,12 @@ ROWS = {
     "incident_signals": {"kind": "delivery", "incident_id": SERIAL},
     "incident_messages": {"signal_id": SERIAL},
     "incident_entries": {"kind": "note", "incident_id": SERIAL},
+    "domains": {"name": f"{ZEBRA}.example"},
+    "domain_checks": {"domain_id": SERIAL},
+    "dkim_keys": {
+        "domain": f"{ZEBRA}.example", "algorithm": "ed25519-sha256", "state": "prepared",
+        "private_key_encrypted": b"z" * 32,
+    },
     "freezes": {"kind": "recipient_domain", "target": f"{ZEBRA}.example"},
     "smtp_accounts": {"security": "none", "host": "192.0.2.1"},
     "api_keys": {"role": "admin"},
@@ -45,6 +51,14 @@ ROWS = {
     "breakers": {"state": "closed"},
     "rollups": {"grain": "minute", "kind": "sent", "stream": "marketing"},
     "traffic_tallies": {"kind": "sent", "stream": "marketing"},
+    "notification_channels": {
+        "kind": "webhook", "min_severity": "minor", "occasions": json.dumps(["opened"]),
+    },
+    "notification_secrets": {"kind": "signing", "channel_id": SERIAL},
+    "notifications": {
+        "occasion": "opened", "status": "sent", "channel_id": SERIAL, "incident_id": SERIAL,
+        "folded_into_id": None, "settled_at": datetime(2020, 1, 1, tzinfo=UTC),
+    },
     "webhook_secrets": {"kind": "signing", "endpoint_id": SERIAL},
     "webhook_payloads": {"status": "read", "endpoint_id": SERIAL},
     "people": {"email": EMAIL},
@@ -135,6 +149,7 @@ def fill_workspace_a():
     fill("people")
     first = ["suppressions", "unsubscribes", "freezes", "smtp_accounts"]
     first += ["webhook_endpoints", "webhook_payloads", "incidents", "incident_signals"]
+    first += ["notification_channels", "domains"]
     others = [t for t in list_tables("workspace_id") if t not in {"messages", *first}]
     for table in (*first, *others):
         fill(table, workspace_id=WORKSPACE_A)
@@ -203,6 +218,8 @@ VARYING = [
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC", "TIME"),
     (r'"ms":\s*[\d.]+', '"ms": 0'),
     (r'"oldest_due_seconds":\s*[\d.]+', '"oldest_due_seconds": 0'),
+    (r"\bmd\d{6}[0-9a-f]{4}[re]\b", "SELECTOR"),
+    (r"p=[A-Za-z0-9+/]{43}=", "p=KEY"),
 ]
 """What differs between two answers that say the same."""
 

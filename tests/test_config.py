@@ -266,6 +266,8 @@ def test_it_refuses_a_rate(text):
          ["bounces", "b@", "<b@example.com>", "b@ü.example", "ü@example.com", "b@a..b",
           "b,c@example.com", "a" * 38 + "@example.com", "a" * 37 + "@" + "b." * 95 + "example",
           "b@x.example\r\nX"]),
+        ("SANDBOX_SMTP_ADDR", ["none", "127.0.0.1:1025", "inbox:25"], ["inbox", "inbox:0", "a:b"]),
+        ("SANDBOX_WEB_URL", ["none", "http://127.0.0.1:8025"], ["inbox", "ftp://inbox", "http://a/?b"]),
         ("SMTP_HOSTNAME", ["mail.example.com", "[192.0.2.1]"], ["a b", "a\r\nb", "mail_1"]),
         ("PUBLIC_URL", ["https://m.example", "http://h:80/", "https://[::1]:8/a", "https://m.example/a/b-c"],
          ["m.example", "ftp://m.example", "https://", "https://u:p@m.example", "https://m.example/?a",

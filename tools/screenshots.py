@@ -52,6 +52,10 @@ PUBLIC = {
 }
 MAIL = {
     "dashboard": "/dashboard",
+    **{
+        f"onboarding-{step}": f"/ui/onboarding/{step}"
+        for step in ("workspace", "provider", "domain", "policy", "test-message", "webhook")
+    },
     "overview": "/ui",
     "logs": "/ui/logs",
     "suppressions": "/ui/suppressions",
@@ -81,7 +85,16 @@ OTHERS = {
     "styleguide": "/ui/styleguide",
     "styleguide-drawer": "/ui/styleguide/drawer",
 }
-NEWCOMERS = ("dashboard", "overview", "logs", "members", "invitations", "api-keys", "audit")
+NEWCOMERS = (
+    "dashboard",
+    "onboarding-provider",
+    "overview",
+    "logs",
+    "members",
+    "invitations",
+    "api-keys",
+    "audit",
+)
 
 
 def main() -> int:
@@ -228,7 +241,7 @@ class Site:
             tab.get_by_label("Password", exact=True).fill(NEW_PASSWORD)
             tab.get_by_label("Name of your workspace").fill(NEW_WORKSPACE)
             tab.get_by_role("button", name="Sign up").click()
-            tab.wait_for_url("**/dashboard")
+            tab.wait_for_url("**/ui/onboarding/workspace")
             try:
                 yield tab
             finally:

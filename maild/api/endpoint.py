@@ -4,6 +4,7 @@ The same declaration authenticates, validates, opens the database, serialises, a
 OpenAPI document (`openapi.py`), so that none of them can disagree with the others.
 """
 
+import re
 import uuid
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -38,9 +39,12 @@ class Endpoint:
     query: type[BaseModel] | None
     answer: type[BaseModel] | str
     status: int
+    also: str | None = None
+    """A media type that it answers as well, where the query asks for it."""
 
 
 ENDPOINTS: list[Endpoint] = []
+_PARAMETER = re.compile(r"<(\w+)>")
 
 
 def endpoint(
@@ -54,17 +58,19 @@ def endpoint(
     query: type[BaseModel] | None = None,
     status: int = 200,
     connects: bool = True,
+    also: str | None = None,
 ) -> Callable[[Callable[..., BaseModel | Response]], Callable[..., Response]]:
     """Declare `view(caller, [body], [query], **path_parameters) -> answer` as a route.
 
-    `answer` is a media type for what is no JSON: the view makes the response itself. The database
+    `answer` is a media type for what is no JSON: the view makes the response itself, as it does for
+    `also`. The database
     is open meanwhile, unless `connects` is false and the view sees to that itself.
     """
-    declared = Endpoint(method, path, summary, allow, body, query, answer, status)
+    declared = Endpoint(method, path, summary, allow, body, query, answer, status, also)
     ENDPOINTS.append(declared)
 
     def decorate(view: Callable[..., BaseModel | Response]) -> Callable[..., Response]:
-        def handle(**parameters: uuid.UUID) -> Response:
+        def handle(**parameters: uuid.UUID | int) -> Response:
             caller = g.caller = auth.authenticate(request)
             caller.require(allow)
             arguments: dict[str, Any] = {name: str(value) for name, value in parameters.items()}
@@ -81,11 +87,16 @@ def endpoint(
             )
 
         # Every parameter is an id; a word in its place is another route, or none.
-        rule = path.replace("<", "<uuid:")
+        rule = _PARAMETER.sub(_typed, path)
         blueprint.add_url_rule(rule, endpoint=view.__name__, view_func=handle, methods=[method])
         return handle
 
     return decorate
+
+
+def _typed(parameter: re.Match[str]) -> str:
+    """A path parameter as a rule has it: ids of messages are UUIDs, all others numbers."""
+    return f"<{'uuid' if parameter[1] == 'message_id' else 'int'}:{parameter[1]}>"
 
 
 def open_endpoint(

@@ -225,7 +225,7 @@ def list_log(caller: Caller, query: schemas.LogQuery) -> schemas.LogPage:
         workspace_id=workspace_id,
         **{"from": query.since, "to": query.until},
         count=len(page.messages),
-        messages=[schemas.MessageSummary(**_fields(message)) for message in page.messages],
+        messages=[summarise(message) for message in page.messages],
         next_cursor=str(page.older) if page.older else None,
     )
 
@@ -370,6 +370,11 @@ def _decision(record: Record) -> schemas.DecisionOut:
             schemas.CheckOut(check=c.check, verdict=c.verdict, **c.evidence) for c in record.checks
         ],
     )
+
+
+def summarise(message: Message) -> schemas.MessageSummary:
+    """A message as lists have it."""
+    return schemas.MessageSummary(**_fields(message))
 
 
 def _fields(message: Message) -> dict[str, Any]:

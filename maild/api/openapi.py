@@ -7,14 +7,13 @@ from flask import Blueprint, Response, jsonify
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from maild import config
+from maild import __version__, config
 from maild.api import schemas
 from maild.api.auth import words
 from maild.api.endpoint import ENDPOINTS, Endpoint
 
 blueprint = Blueprint("openapi", __name__)
 
-VERSION = "0.1.0"
 _REF = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"<(\w+)>")
 
@@ -43,7 +42,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "maild",
-            "version": VERSION,
+            "version": __version__,
             "description": "A control plane for outbound email.",
             "license": {"name": "AGPL-3.0", "identifier": "AGPL-3.0-only"},
         },
@@ -74,7 +73,7 @@ def _operation(e: Endpoint) -> dict[str, Any]:
         "responses": {
             str(e.status): {
                 "description": "Done.",
-                "content": _content(e.answer),
+                "content": _content(e.answer) | (_content(e.also) if e.also else {}),
             },
             "default": {
                 "description": "What was wrong.",

@@ -277,11 +277,16 @@ def matching(domain: str, entries: Collection[str]) -> str | None:
     """The entry by which a domain is on a list: the domain itself, or `*.example.com` for one below
     example.com, the longest where there are several; None where there is none.
     """
-    if domain in entries:
-        return domain
-    _, _, rest = domain.partition(".")
+    return domain if domain in entries else find_wider(domain, entries)
+
+
+def find_wider(entry: str, entries: Collection[str]) -> str | None:
+    """The longest `*.example.com` of a list that has all of another entry in it, which may be such
+    a one itself; None where there is none.
+    """
+    _, _, rest = entry.removeprefix("*.").partition(".")
     while rest:
-        if (entry := f"*.{rest}") in entries:
-            return entry
+        if (wider := f"*.{rest}") in entries:
+            return wider
         _, _, rest = rest.partition(".")
     return None

@@ -10,8 +10,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-DSN, GENERIC = "dsn", "generic"
-"""What stands for the provider of bounce mails, and of reports in maild's own format."""
+DSN, GENERIC, OWN = "dsn", "generic", "maild"
+"""What stands for the provider of bounce mails, and of reports in maild's own format: those for the
+whole instance, and those at an endpoint of a workspace.
+"""
 
 
 class ProviderEventType(StrEnum):

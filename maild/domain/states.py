@@ -106,6 +106,8 @@ class EventType(StrEnum):
     CANCELLED = "message.cancelled"
     RETRIED = "message.retried"
     """A person asked for one more series of attempts."""
+    HASTENED = "message.hastened"
+    """A person had it tried at once, before its next attempt was due."""
     RESENT = "message.resent"
     """A person sent a copy of it, which is another message."""
     COPIED = "message.copied"
@@ -153,6 +155,11 @@ class EventType(StrEnum):
     CONSERVATION_BROKEN = "conservation.broken"
     """There are not as many messages as were accepted."""
     CONSERVATION_RESTORED = "conservation.restored"
+
+    DEPLOYMENT_RECORDED = "deployment.recorded"
+    """A version of something else was deployed, as whoever did it says."""
+    MAILD_DEPLOYED = "maild.deployed"
+    """Another version of maild itself runs."""
 
 
 class AttemptStatus(StrEnum):

@@ -141,6 +141,15 @@ STEPS: dict[str, tuple[str, ...]] = {
         "Choose the events sent, delivered, soft_bounced, hard_bounced, unsubscribed and spam.",
         "Its requests are signed with the API key that it belongs to. " + SAVE_SECRET,
     ),
+    # maild's own format: transports/webhooks/maild.py
+    "maild": (
+        "Have your relay, script or workflow tool post its events to {url}",
+        "The body is JSON: one object or an array of them, each with type, email, message_id (the"
+        " id that maild gave the message, or its Message-ID) and event_id.",
+        "Send the time in unix seconds as X-Webhook-Timestamp, and as X-Webhook-Signature v1= and"
+        " the hex HMAC-SHA256 of that time, a dot and the body, under a secret of your own making. "
+        + SAVE_SECRET,
+    ),
     # RFC 3464, RFC 5965
     DSN: (
         "Give the SMTP account a return_path, whose mailbox these bounces come to: the envelope"

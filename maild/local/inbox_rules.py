@@ -22,12 +22,24 @@ class Drop(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """What an account of the sandbox hears of a message, in maild's own format."""
+
+    type: str
+    reason: str | None = None
+
+
+DELIVERED = Report("delivered")
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """What to do with one recipient. The default is to accept.
 
     `reply` refuses RCPT TO with this line. `once` refuses only the first try of a sender and
     recipient. `hangs_up` closes the connection after the reply. `delay_seconds` passes between the
-    final dot and its reply. `drop` cuts the connection during the transfer.
+    final dot and its reply. `drop` cuts the connection during the transfer. `reports` are what an
+    account of the sandbox is told afterwards of a message that was stored.
     """
 
     reply: str | None = None
@@ -35,6 +47,7 @@ class Order:
     hangs_up: bool = False
     delay_seconds: int = 0
     drop: Drop | None = None
+    reports: tuple[Report, ...] = (DELIVERED,)
 
 
 ACCEPT = Order()
@@ -91,7 +104,32 @@ def drop_before_dot(suffix: str) -> Order:
 
 def drop_after_dot(suffix: str) -> Order:
     """The message is stored, and the connection cut without a reply: an unknown outcome."""
-    return Order(drop=Drop.AFTER_DOT)
+    return Order(drop=Drop.AFTER_DOT, reports=())
+
+
+def bounce(suffix: str) -> Order:
+    """Accepted. In the sandbox it is reported a moment later that it came back for good."""
+    return Order(reports=(Report("hard_bounced", "550 5.1.1 Unknown user"),))
+
+
+def softbounce(suffix: str) -> Order:
+    """Accepted. In the sandbox it is reported that it came back for now: the mailbox is full."""
+    return Order(reports=(Report("soft_bounced", "452 4.2.2 Mailbox full"),))
+
+
+def complain(suffix: str) -> Order:
+    """Accepted. In the sandbox it is reported as delivered, and then as called spam."""
+    return Order(reports=(DELIVERED, Report("complained")))
+
+
+def unsubscribe(suffix: str) -> Order:
+    """Accepted. In the sandbox it is reported as delivered, and then as unsubscribed."""
+    return Order(reports=(DELIVERED, Report("unsubscribed")))
+
+
+def silent(suffix: str) -> Order:
+    """Accepted. In the sandbox nothing is ever reported of it."""
+    return Order(reports=())
 
 
 RULES: dict[str, Callable[[str], Order]] = {
@@ -105,6 +143,11 @@ RULES: dict[str, Callable[[str], Order]] = {
     "slow": slow,
     "drop-before-dot": drop_before_dot,
     "drop-after-dot": drop_after_dot,
+    "bounce": bounce,
+    "softbounce": softbounce,
+    "complain": complain,
+    "unsubscribe": unsubscribe,
+    "silent": silent,
 }
 
 # A name, and a suffix that does not begin with a letter: `slow+2`, but not `slowly`.

@@ -8,20 +8,30 @@ import asyncio
 import logging
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session, syntax
 
 from maild import clock
-from maild.local import inbox_rules, inbox_store
+from maild.local import inbox_reports, inbox_rules, inbox_store
 from maild.local.inbox_message import summarise
+from maild.local.inbox_reports import Login, Reporter
 from maild.local.inbox_rules import Drop
 from maild.local.inbox_store import Mail
 
 MAX_MESSAGE_BYTES = 25 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who has signed in; `sandbox` is there where reports are wanted."""
+
+    username: str
+    sandbox: Login | None = None
 
 
 class GroupCommit:
@@ -70,14 +80,16 @@ class GroupCommit:
                     stored.set_result(None)
 
 
-def make_protocol(mails: GroupCommit, greylisted: set[tuple[str, str]]) -> SMTP:
+def make_protocol(
+    mails: GroupCommit, greylisted: set[tuple[str, str]], reporter: Reporter | None = None
+) -> SMTP:
     """The protocol of one connection, for `loop.create_server`.
 
     `greylisted` holds the (sender, recipient) pairs that have been refused once; the connections of
-    one server share it.
+    one server share it. `reporter` tells maild what became of the sandbox's mail.
     """
     return _Protocol(
-        _Handler(mails, greylisted),
+        _Handler(mails, greylisted, reporter),
         data_size_limit=MAX_MESSAGE_BYTES,
         enable_SMTPUTF8=True,
         hostname="inbox.localhost",
@@ -90,9 +102,15 @@ def make_protocol(mails: GroupCommit, greylisted: set[tuple[str, str]]) -> SMTP:
 class _Handler:
     """What the server does at a command; aiosmtpd calls these methods by their names."""
 
-    def __init__(self, mails: GroupCommit, greylisted: set[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        mails: GroupCommit,
+        greylisted: set[tuple[str, str]],
+        reporter: Reporter | None,
+    ) -> None:
         self._mails = mails
         self._greylisted = greylisted
+        self._reporter = reporter
 
     async def handle_EHLO(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, host: str, replies: list[str]
@@ -104,7 +122,8 @@ class _Handler:
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        order = inbox_rules.order_for(address, username=session.auth_data or "")
+        username = session.auth_data.username if session.auth_data else ""
+        order = inbox_rules.order_for(address, username=username)
         if order.reply and not (order.once and self._was_refused(envelope.mail_from, address)):
             if order.hangs_up:
                 await server.push(order.reply)
@@ -119,7 +138,17 @@ class _Handler:
     ) -> str:
         orders = [inbox_rules.order_for(address) for address in envelope.rcpt_tos]
         await asyncio.sleep(max(order.delay_seconds for order in orders))
-        await self._mails.add(_mail(envelope))
+        mail = _mail(envelope)
+        await self._mails.add(mail)
+        sandbox = session.auth_data.sandbox if session.auth_data else None
+        if self._reporter is not None and sandbox is not None:
+            for address, order in zip(mail.recipients, orders, strict=True):
+                self._reporter.add(
+                    sandbox,
+                    recipient=address,
+                    message_id=mail.summary["MessageID"],
+                    reports=order.reports,
+                )
         if any(order.drop is Drop.AFTER_DOT for order in orders):
             await _end_connection(server, at_once=True)
         return "250 2.0.0 Stored"
@@ -166,7 +195,9 @@ def _authenticate(
     if inbox_rules.refuses_login(username):
         refusal = "535 5.7.8 Authentication credentials invalid"
         return AuthResult(success=False, handled=False, message=refusal)
-    return AuthResult(success=True, auth_data=username)
+    password = login.password.decode("utf-8", "replace")
+    sandbox = inbox_reports.find_login(username, password)
+    return AuthResult(success=True, auth_data=SignedIn(username, sandbox))
 
 
 def _mail(envelope: Envelope) -> Mail:

@@ -95,6 +95,9 @@ def _start_servers(supervisor: Supervisor, settings: LocalSettings) -> dict[str,
         smtp = _reached(settings.inbox_smtp_addr)
         stack |= {"SMTP_HOST": smtp.host, "SMTP_PORT": str(smtp.port), "SMTP_SECURITY": "none"}
         stack |= dict.fromkeys(settings.unset_limits, INBOX_LIMIT_PER_HOUR)
+        # The inbox is a provider to try maild with, which reports back (`inbox_reports`).
+        pages = f"http://{_reached(settings.inbox_web_addr)}"
+        stack |= {"SANDBOX_SMTP_ADDR": str(smtp), "SANDBOX_WEB_URL": pages}
         supervisor.start(_inbox(settings))
     supervisor.wait_ready(READY_SECONDS)
     return stack
@@ -154,6 +157,7 @@ def _inbox(settings: LocalSettings) -> Program:
             *("--smtp", str(settings.inbox_smtp_addr)),
             *("--web", str(settings.inbox_web_addr)),
             *("--store", str(settings.home / "inbox.sqlite3")),
+            *("--report-to", f"http://{_reached(settings.app_addr)}"),
         ),
         cwd=ROOT,
         env=child_environment(PYTHONUNBUFFERED="1"),

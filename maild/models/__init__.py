@@ -5,11 +5,14 @@ from maild.models.attempt import Attempt
 from maild.models.audit import AuditEntry, AuditHead
 from maild.models.breaker import Breaker
 from maild.models.conservation_check import ConservationCheck
+from maild.models.dkim_key import DkimKey
+from maild.models.domain import Domain, DomainCheck
 from maild.models.event import Event
 from maild.models.freeze import Freeze
 from maild.models.idempotency_key import IdempotencyKey
 from maild.models.incident import (
     Incident,
+    IncidentCursor,
     IncidentEntry,
     IncidentMessage,
     IncidentSignal,
@@ -23,6 +26,12 @@ from maild.models.mailed_link import MailedLink
 from maild.models.member import Member
 from maild.models.message import Message
 from maild.models.message_body import MessageAttachment, MessageBody
+from maild.models.notification import (
+    Notification,
+    NotificationChannel,
+    NotificationSecret,
+)
+from maild.models.onboarding import OnboardingStep, PolicyReview
 from maild.models.periodic_job import PeriodicJob
 from maild.models.person import Person, RecoveryCode
 from maild.models.policy import PolicyVersion
@@ -64,6 +73,10 @@ ALL = (
     IncidentTally,
     IncidentMessage,
     IncidentEntry,
+    IncidentCursor,
+    NotificationChannel,
+    NotificationSecret,
+    Notification,
     TrafficTally,
     Rollup,
     Breaker,
@@ -92,6 +105,11 @@ ALL = (
     JobItem,
     SavedView,
     SuppressionFile,
+    OnboardingStep,
+    PolicyReview,
+    Domain,
+    DomainCheck,
+    DkimKey,
 )
 """Every model, in an order in which the tables can be created."""
 
@@ -105,10 +123,14 @@ __all__ = [
     "AuditHead",
     "Breaker",
     "ConservationCheck",
+    "DkimKey",
+    "Domain",
+    "DomainCheck",
     "Event",
     "Freeze",
     "IdempotencyKey",
     "Incident",
+    "IncidentCursor",
     "IncidentEntry",
     "IncidentMessage",
     "IncidentSignal",
@@ -124,8 +146,13 @@ __all__ = [
     "Message",
     "MessageAttachment",
     "MessageBody",
+    "Notification",
+    "NotificationChannel",
+    "NotificationSecret",
+    "OnboardingStep",
     "PeriodicJob",
     "Person",
+    "PolicyReview",
     "PolicyVersion",
     "ProviderCheck",
     "ProviderEvent",

@@ -107,6 +107,9 @@ class IncidentSignal(BaseModel):
     """Since when it belongs to the present incident."""
     last_seen_at = TimestampField()
     message_count = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")])
+    """How many messages it was ever seen of."""
+    news_count = peewee.IntegerField(constraints=[peewee.SQL("DEFAULT 0")])
+    """How often it was seen since its incident was resolved."""
 
     class Meta:
         table_name = "incident_signals"
@@ -124,6 +127,9 @@ IncidentSignal.add_index(
     name="incident_signals_by_incident",
 )
 IncidentSignal.add_index(IncidentSignal.last_seen_at, name="incident_signals_by_age")
+IncidentSignal.add_index(
+    IncidentSignal.workspace, where=peewee.SQL("is_active"), name="incident_signals_active"
+)
 
 
 class IncidentTally(BaseModel):
@@ -152,6 +158,21 @@ class IncidentMessage(BaseModel):
 
 
 IncidentMessage.add_index(IncidentMessage.message, name="incident_messages_by_message")
+
+
+class IncidentCursor(BaseModel):
+    """How far the watch has read the events; there is one row. The next it reads up to `mark_id`,
+    once whoever was writing at `mark_at` has finished.
+    """
+
+    id = peewee.SmallIntegerField(primary_key=True)
+    last_id = peewee.BigIntegerField()
+    mark_id = peewee.BigIntegerField()
+    mark_at = TimestampField()
+
+    class Meta:
+        table_name = "incident_cursors"
+        constraints = (peewee.Check("id = 1", "incident_cursors_one"),)
 
 
 class IncidentEntry(BaseModel):

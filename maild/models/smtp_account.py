@@ -41,6 +41,8 @@ class SmtpAccount(BaseModel):
     """Where bounces of its mail go to, each message with an address of its own made of this one.
     None: to the sender of each message.
     """
+    is_sandbox = peewee.BooleanField(constraints=[peewee.SQL("DEFAULT false")])
+    """Its mail reaches nobody, so it stands in for no other account, and no other for it."""
 
     class Meta:
         table_name = "smtp_accounts"

@@ -78,6 +78,13 @@ def parse_domain_entry(text: str) -> str:
     return parse_domain(text)
 
 
+def to_ascii(entry: str) -> str:
+    """A domain or entry in normal form, as it stands in the DNS: `*.xn--bcher-kva.example`."""
+    if entry.startswith("*."):
+        return f"*.{to_ascii(entry[2:])}"
+    return _check_domain(entry).domain
+
+
 @functools.lru_cache(maxsize=_DOMAINS_KEPT)
 def _check_domain(domain: str) -> Address:
     """What stands behind any local part: `text` begins with the @."""

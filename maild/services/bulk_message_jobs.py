@@ -17,6 +17,7 @@ from maild.domain.states import Status
 from maild.models import Job, Message
 from maild.services import (
     bulk_messages,
+    incident_messages,
     jobs,
     message_log,
     suppression_jobs,
@@ -58,6 +59,11 @@ def _step_of(action: Action) -> Callable[[Job], Step]:
 def _next_chunk(job: Job) -> tuple[list[Any], str | None, bool]:
     """The ids of the next messages, what the next step begins after, and whether it is the last."""
     selection = Selection.load(job.params)
+    if selection.incident_id is not None:
+        found = incident_messages.list_ids(
+            job.workspace_id, selection.incident_id, limit=CHUNK, after=job.cursor
+        )
+        return list(found), str(found[-1]) if found else job.cursor, len(found) < CHUNK
     if selection.filter_ is None:
         wanted = dict.fromkeys(selection.ids or ())
         return [ids.parse_id(text) for text in wanted], None, True

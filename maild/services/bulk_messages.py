@@ -19,7 +19,7 @@ from maild.domain.actor import SYSTEM, Actor
 from maild.domain.states import Status, Stream
 from maild.errors import FieldError, InvalidFields, Unavailable
 from maild.models import Job, Message
-from maild.services import jobs, message_log, verbs, workspaces
+from maild.services import incident_messages, jobs, message_log, verbs, workspaces
 from maild.services.message_log import Filter
 from maild.services.verbs import Found, Verb, Who, WhyNot
 
@@ -51,18 +51,22 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which messages: those with these ids, or all that match. Exactly one of the two is given.
+    """Which messages: those with these ids, all that match, or all of an incident. Exactly one of
+    the three is given.
 
     All that match has an `until`: what is accepted later is never touched.
     """
 
     ids: tuple[str, ...] | None = None
     filter_: Filter | None = None
+    incident_id: int | None = None
 
     def dump(self) -> dict[str, Any]:
         """As a job's params keep it."""
         if self.ids is not None:
             return {"ids": list(self.ids)}
+        if self.incident_id is not None:
+            return {"incident": self.incident_id}
         assert self.filter_ is not None
         return {"filter": _dump(self.filter_)}
 
@@ -71,6 +75,8 @@ class Selection:
         """What `dump` wrote."""
         if "ids" in params:
             return Selection(ids=tuple(params["ids"]))
+        if "incident" in params:
+            return Selection(incident_id=params["incident"])
         return Selection(filter_=_load(params["filter"]))
 
 
@@ -194,8 +200,9 @@ def verb_of(action: Action, who: Who) -> Verb:
 
 
 def _check(selection: Selection) -> None:
-    if (selection.ids is None) == (selection.filter_ is None):
-        raise ValueError("give either ids or a filter")
+    given = (selection.ids, selection.filter_, selection.incident_id)
+    if sum(one is not None for one in given) != 1:
+        raise ValueError("give either ids, a filter or an incident")
     if selection.ids is not None and not 1 <= len(selection.ids) <= IDS_MAX:
         message = f"choose 1 to {IDS_MAX} messages, or all that match"
         raise InvalidFields(message, errors=[FieldError("ids", message)])
@@ -216,6 +223,9 @@ def _why_not(workspace_id: int, action: Action) -> Any:
 def _conditions(workspace_id: int, selection: Selection) -> Sequence[Any]:
     if selection.filter_ is not None:
         return message_log.conditions(workspace_id, selection.filter_)
+    if selection.incident_id is not None:
+        own = incident_messages.ids_of(selection.incident_id)
+        return [Message.workspace == workspace_id, Message.id << own]
     known = [one for text in selection.ids or () if (one := ids.parse_id(text)) is not None]
     return [Message.workspace == workspace_id, Message.id << known]
 

@@ -338,6 +338,11 @@ _LOAD = """
 SELECT from_name, reply_to, headers, body_text, body_html, attachment_count, visible_to, visible_cc
 FROM message_bodies WHERE message_id = %s
 """
+_LOAD_MANY = """
+SELECT message_id, from_name, reply_to, headers, body_text, body_html, attachment_count,
+    visible_to, visible_cc
+FROM message_bodies WHERE message_id IN %s
+"""
 _LOAD_ATTACHMENTS = """
 SELECT message_id, filename, content_type, content, content_id FROM message_attachments
 WHERE message_id IN %s ORDER BY message_id, position
@@ -348,6 +353,14 @@ def load_content(content_id: uuid.UUID) -> Content | None:
     """One large content, by `Claim.content_id`; None where it is not kept any more."""
     row = database.execute_sql(_LOAD, (content_id,)).fetchone()
     return Content(*row) if row is not None else None
+
+
+def load_contents(content_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Content]:
+    """Several contents at once, by their ids; those that are still kept."""
+    if not content_ids:
+        return {}
+    rows = database.execute_sql(_LOAD_MANY, (tuple(content_ids),)).fetchall()
+    return {row[0]: Content(*row[1:]) for row in rows}
 
 
 def load_attachments(content_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[tuple[Any, ...]]]:

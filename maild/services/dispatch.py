@@ -16,6 +16,7 @@ from maild.domain.smtp_reply import ErrorClass, Stage, of_contact
 from maild.errors import DecryptionError, NotFound, Unavailable
 from maild.services import (
     claims,
+    dkim_signers,
     last_check,
     outcomes,
     paths,
@@ -27,6 +28,7 @@ from maild.services import (
 from maild.services.aside import Aside
 from maild.services.claims import Claim
 from maild.services.gate import Gate
+from maild.services.last_check import Stop
 from maild.services.mail import make_offer
 from maild.services.outcomes import Result
 from maild.services.paths import Parcel, Path
@@ -115,7 +117,7 @@ class Dispatcher:
         parcels = path.unchecked(now)
         try:
             stopped, frozen = await self._aside.ask(
-                last_check.find_forbidden, [parcel.claim for parcel in parcels]
+                _look_again, [parcel.claim for parcel in parcels]
             )
         finally:
             path.is_checking = False
@@ -329,7 +331,10 @@ class Dispatcher:
         """The message for this server; None where it has no way to it, which is its outcome."""
         try:
             offer = make_offer(
-                parcel, connection.capabilities, return_path=path.account.return_path
+                parcel,
+                connection.capabilities,
+                return_path=path.account.return_path,
+                host=path.account.host,
             )
             refusal = connection.refuse(offer)
         except ValueError as error:
@@ -337,6 +342,8 @@ class Dispatcher:
             refusal = outcomes.not_offered(
                 Stage.MAIL_FROM, ErrorClass.PROTOCOL, text, is_permanent=True
             )
+        except DecryptionError as error:
+            refusal = outcomes.not_offered(Stage.MAIL_FROM, ErrorClass.UNKNOWN, error.detail)
         except Exception:
             logger.exception("attempt.crashed", message_id=str(parcel.claim.message_id))
             text = "maild itself failed while building this message; the worker's log says how."
@@ -355,7 +362,11 @@ class Dispatcher:
         # What is pinned has none, whatever other mail on this path could do.
         has_other = path.has_other and parcel.claim.route is not Route.PINNED
         result = outcomes.decide(
-            parcel.claim, outcome, duration_ms=milliseconds, has_other_path=has_other
+            parcel.claim,
+            outcome,
+            duration_ms=milliseconds,
+            has_other_path=has_other,
+            signed_by=parcel.signed_by,
         )
         self._recorder.put(result)
         if result.is_path_fault and _is_throttling(outcome) and path.throttled(now):
@@ -404,6 +415,15 @@ class Dispatcher:
 
     async def _set_has_marks(self, worker_id: uuid.UUID, has_marks: bool) -> None:
         await self._aside.ask(workers.set_has_marks, worker_id, has_marks)
+
+
+def _look_again(waiting: Sequence[Claim]) -> tuple[dict[uuid.UUID, Stop], set[uuid.UUID]]:
+    """As `last_check.find_forbidden`; and they are signed with the keys that sign by now, however
+    long ago they were claimed.
+    """
+    for workspace_id in {claim.workspace_id for claim in waiting}:
+        dkim_signers.load(workspace_id)
+    return last_check.find_forbidden(waiting)
 
 
 def _mark_of(parcel: Parcel) -> str:

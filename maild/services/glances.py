@@ -56,6 +56,8 @@ class Glance:
     is_failing: bool
     """Of the latest mail, more fails than a few wrong addresses explain."""
     dead_letter_count: int
+    incident_count: int
+    """Incidents that are not resolved."""
     freeze_count: int
     """Freezes in force."""
     broken_count: int
@@ -112,12 +114,16 @@ LEFT JOIN LATERAL (
     ORDER BY created_at DESC, id DESC LIMIT 1) AS latest ON true
 """
 _REST = """
-SELECT w.id, letters.count, frozen.count, broken.count, coalesce(c.difference, 0)
+SELECT w.id, letters.count, incidents.count, frozen.count, broken.count, coalesce(c.difference, 0)
 FROM unnest(%(workspaces)s::int[]) AS w (id)
 CROSS JOIN LATERAL (
     SELECT count(*)::int AS count FROM (
         SELECT FROM provider_events WHERE workspace_id = w.id AND status = 'dead_letter'
         LIMIT %(max)s) AS first) AS letters
+CROSS JOIN LATERAL (
+    SELECT count(*)::int AS count FROM (
+        SELECT FROM incidents WHERE workspace_id = w.id AND status <> 'resolved'
+        LIMIT %(max)s) AS first) AS incidents
 CROSS JOIN LATERAL (
     SELECT count(*)::int AS count FROM (
         SELECT FROM freezes
@@ -157,7 +163,7 @@ def list_all(workspace_ids: Sequence[int]) -> dict[int, Glance]:
 def _glance(mail: Sequence[Any], rest: Sequence[Any]) -> Glance:
     """What the two statements tell of one workspace."""
     due, oldest, urgent, unknown, failed, ended_of_sample, failed_of_sample, accepted_at = mail
-    letters, frozen, broken, missing = rest
+    letters, incidents, frozen, broken, missing = rest
     is_stuck = (urgent or 0) > STUCK_SECONDS or (oldest or 0) > STUCK_MARKETING_SECONDS
     is_failing = (
         failed_of_sample >= FAILED_MIN and failed_of_sample >= ended_of_sample * FAILED_SHARE
@@ -176,6 +182,7 @@ def _glance(mail: Sequence[Any], rest: Sequence[Any]) -> Glance:
         failed_count=failed,
         is_failing=is_failing,
         dead_letter_count=letters,
+        incident_count=incidents,
         freeze_count=frozen,
         broken_count=broken,
         missing_count=missing,

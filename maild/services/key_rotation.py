@@ -31,10 +31,22 @@ class Source:
 
 
 SOURCES = {
+    "dkim_keys": Source(
+        "private_key",
+        "DKIM key",
+        "UPDATE dkim_keys SET private_key_encrypted = %s WHERE id = %s"
+        " AND private_key_encrypted = %s",
+    ),
     "link_keys": Source(
         "secret",
         "link key",
         "UPDATE link_keys SET secret_encrypted = %s WHERE id = %s AND secret_encrypted = %s",
+    ),
+    "notification_secrets": Source(
+        "value",
+        "notification channel secret",
+        "UPDATE notification_secrets SET value_encrypted = %s WHERE id = %s"
+        " AND value_encrypted = %s",
     ),
     "people": Source(
         "totp_secret",
@@ -100,8 +112,16 @@ class _Secret:
 
 _OTHERS = """
 SELECT workspace_id, source, id, name, blob FROM (
-    SELECT workspace_id, 'link_keys' AS source, id, id::text AS name, secret_encrypted AS blob
+    SELECT workspace_id, 'dkim_keys' AS source, id, selector || ' for ' || domain AS name,
+        private_key_encrypted AS blob
+    FROM dkim_keys WHERE workspace_id >= %(workspace)s AND private_key_encrypted IS NOT NULL
+    UNION ALL
+    SELECT workspace_id, 'link_keys', id, id::text, secret_encrypted
     FROM link_keys WHERE workspace_id >= %(workspace)s
+    UNION ALL
+    SELECT workspace_id, 'notification_secrets', id,
+        id || ' of notification channel ' || channel_id, value_encrypted
+    FROM notification_secrets WHERE workspace_id >= %(workspace)s AND value_encrypted IS NOT NULL
     UNION ALL
     SELECT 0, 'people', id, email, totp_secret_encrypted
     FROM people WHERE %(workspace)s <= 0 AND totp_secret_encrypted IS NOT NULL
@@ -122,7 +142,11 @@ ORDER BY workspace_id, source, id LIMIT %(limit)s
 """
 _COUNT = """
 SELECT count(*) FROM (
-    SELECT secret_encrypted AS blob FROM link_keys
+    SELECT private_key_encrypted AS blob FROM dkim_keys
+    UNION ALL
+    SELECT secret_encrypted FROM link_keys
+    UNION ALL
+    SELECT value_encrypted FROM notification_secrets
     UNION ALL
     SELECT totp_secret_encrypted FROM people
     UNION ALL

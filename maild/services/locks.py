@@ -7,11 +7,14 @@ from maild.db import database
 
 _NAMESPACE = 0x6D61696C  # "mail": keeps maild's locks apart from those of others in this database
 _ACCEPTING = _NAMESPACE + 1  # with a workspace's id
+_TRYING = _NAMESPACE + 2  # with a person's id
 
 MIGRATE = 1
 SWEEP = 2
 REPORTS = 3
 LOG_BLOCKS = 10
+INCIDENTS = 11
+DEPLOYMENTS = 12
 
 
 @contextmanager
@@ -48,6 +51,16 @@ def take_for_transaction(what: int) -> bool:
 def wait_for_transaction(what: int) -> None:
     """Wait until the lock is free; it is ours then until the transaction ends."""
     database.execute_sql("SELECT pg_advisory_xact_lock(%s, %s)", (_NAMESPACE, what))
+
+
+def take_trial(person_id: int) -> bool:
+    """Whether nothing was under way that this person tries out; it is ours until the transaction
+    ends.
+    """
+    row = database.execute_sql(
+        "SELECT pg_try_advisory_xact_lock(%s, %s)", (_TRYING, person_id)
+    ).fetchone()
+    return bool(row[0])
 
 
 def accepting_in_turn(workspace_id: int) -> tuple[str, tuple[int, int]]:

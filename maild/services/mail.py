@@ -8,15 +8,18 @@ from maild.domain.bounce_mail import verp
 from maild.domain.ids import message_id_header
 from maild.domain.mime import Attachment, Content, build
 from maild.domain.states import Stream
-from maild.services import unsubscribe_links
+from maild.services import dkim_signers, unsubscribe_links
 from maild.services.claims import Claim
 from maild.services.paths import Parcel
 from maild.transports.smtp import Capabilities, Offer
 
 
-def make_offer(parcel: Parcel, server: Capabilities, *, return_path: str | None) -> Offer:
-    """The message as this server can take it. Raises ValueError where it cannot be put into
-    SMTP.
+def make_offer(
+    parcel: Parcel, server: Capabilities, *, return_path: str | None, host: str = ""
+) -> Offer:
+    """The message as this server, at this host, can take it, signed where its From domain has keys;
+    the parcel is told by which. Raises ValueError where it cannot be put into SMTP, and
+    DecryptionError where it cannot be signed.
 
     Its bounces go to an address of its own made of `return_path`, without one to its sender.
     """
@@ -28,6 +31,13 @@ def make_offer(parcel: Parcel, server: Capabilities, *, return_path: str | None)
         utf8_headers=content.needs_utf8_headers and server.smtputf8,
     )
     mail_from = content.from_email
+    signers = dkim_signers.find(parcel.claim.workspace_id, mail_from.rpartition("@")[2])
+    parcel.signed_by = None
+    if signers:
+        # At the time of its Date, so that every attempt sends the same bytes.
+        at = parcel.claim.created_at_epoch
+        message = dkim_signers.sign(message, signers, at=at, host=host)
+        parcel.signed_by = dkim_signers.name_of(signers)
     if return_path is not None:
         mail_from = verp.address(to_wire(return_path), parcel.claim.message_id)
     return Offer(mail_from, recipient, message, parcel)

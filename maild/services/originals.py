@@ -39,7 +39,7 @@ def get_head(
     )
     files = [(one.filename, one.content_type, b"", one.content_id) for one in attachments]
     try:
-        whole = _build(message, content, files)
+        whole = write(message, content, files)
     except ValueError:
         return None
     return whole.partition(b"\r\n\r\n")[0].decode("utf-8", "replace").replace("\r\n", "\n")
@@ -56,14 +56,15 @@ def get_raw(message: Message) -> bytes:
         raise NotFound("The content of this message is no longer kept.")
     files = claims.load_attachments([content_id]).get(content_id, [])
     try:
-        return _build(message, content, files)
+        return write(message, content, files)
     except ValueError as error:
         raise NotFound(f"This message cannot be written as mail: {error}.") from error
 
 
-def _build(
+def write(
     message: Message, content: Content, files: list[tuple[str, str, bytes, str | None]]
 ) -> bytes:
+    """A message with this content as a mail. Raises ValueError where it cannot be put into one."""
     parcel = Parcel(_claim(message), content, files, 0.0)
     composed = mail.compose(parcel, way_out=_way_out(message))
     return build(composed, utf8_headers=composed.needs_utf8_headers)

@@ -140,9 +140,16 @@ def lost_contact(text: str) -> Outcome:
 
 
 def decide(
-    claim: Claim, outcome: Outcome, *, duration_ms: int, has_other_path: bool = False
+    claim: Claim,
+    outcome: Outcome,
+    *,
+    duration_ms: int,
+    has_other_path: bool = False,
+    signed_by: str | None = None,
 ) -> Result:
-    """The result of an attempt. `has_other_path`: another account could take the message."""
+    """The result of an attempt. `has_other_path`: another account could take the message.
+    `signed_by` names the keys that signed what was offered, for the timeline of what is taken.
+    """
     following = _SENT if outcome.accepted else _after_trouble(claim, outcome, has_other_path)
     reply = outcome.reply
     error = storable(following.error) if following.error else None
@@ -156,6 +163,7 @@ def decide(
         "text": error or storable(outcome.text),
         "retry_in_seconds": round(following.delay) if following.delay is not None else None,
         "excused": following.is_excused or None,
+        "signed_by": signed_by if outcome.accepted else None,
     }
     move = Move(
         message_id=claim.message_id,

@@ -47,6 +47,8 @@ class Parcel:
     stale_count: int = 0
     marks_for: str | None = None
     """The provider whose header says which message it is."""
+    signed_by: str | None = None
+    """The keys whose signatures it was last offered with."""
 
 
 @dataclass(slots=True, eq=False)

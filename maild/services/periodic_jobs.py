@@ -1,6 +1,9 @@
 """Periodic jobs: what is done once in a slot of time, however many schedulers there are."""
 
+from datetime import datetime
+
 from maild.db import database
+from maild.models import PeriodicJob
 
 # Slots begin at the same moments for everybody, by Postgres' clock.
 _TAKE = """
@@ -16,3 +19,20 @@ def take_slot(name: str, *, seconds: int) -> bool:
     """Whether this caller is the one that does the job in the present slot."""
     row = database.execute_sql(_TAKE, {"name": name, "slot": seconds}).fetchone()
     return row is not None
+
+
+_NOTE = """
+INSERT INTO periodic_jobs (name, ran_at) VALUES (%s, now())
+ON CONFLICT (name) DO UPDATE SET ran_at = now()
+"""
+
+
+def note(name: str) -> None:
+    """Remember that it was done just now."""
+    database.execute_sql(_NOTE, (name,))
+
+
+def find_last(name: str) -> datetime | None:
+    """When it was done last; None where it never was."""
+    row: PeriodicJob | None = PeriodicJob.get_or_none(PeriodicJob.name == name)
+    return row.ran_at if row is not None else None

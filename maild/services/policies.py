@@ -203,16 +203,26 @@ def save(
         return _write(workspace_id, before, rules, reason=reason, by=by)
 
 
-def roll_back(workspace_id: int, *, version: int, reason: str | None = None, by: Actor) -> Saved:
+def roll_back(
+    workspace_id: int,
+    *,
+    version: int,
+    in_force: int | None = None,
+    reason: str | None = None,
+    by: Actor,
+) -> Saved:
     """Write a version with the rules of an earlier one, 0 being the instance's defaults; none is
     written where they are in force already.
 
-    Raises InvalidFields; NotFound (the workspace, or the version).
+    Raises InvalidFields; NotFound (the workspace, or the version); Conflict where another version
+    than `in_force` is.
     """
     _check_reason(reason)
     with database.atomic():
         _lock(workspace_id)
         before = get_in_force(workspace_id)
+        if in_force is not None and in_force != before.rules.version:
+            raise Conflict(_stale(in_force, before))
         if not 0 <= version <= before.rules.version:
             raise NotFound(f"There is no version {version} of this workspace's policy.")
         rules = known(workspace_id, version)

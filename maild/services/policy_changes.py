@@ -89,16 +89,14 @@ def apply(policy: Policy, checked: Checked) -> Policy:
 
 def compare(before: Policy, after: Policy) -> list[Change]:
     """What differs, but for the version, in the order of the fields."""
-    old, new = _flatten(before), _flatten(after)
+    old, new = flatten(before), flatten(after)
     return [Change(name, old[name], new[name]) for name in old if old[name] != new[name]]
 
 
-def fold(entries: Iterable[str]) -> tuple[str, ...]:
-    """Domains in normal form as a policy lists them: each once, in alphabetical order."""
-    return tuple(sorted(set(entries)))
-
-
-def _flatten(policy: Policy) -> dict[str, Any]:
+def flatten(policy: Policy) -> dict[str, Any]:
+    """Every field but for the version, in their order; those of a stream are named
+    `marketing.max_attempts`.
+    """
     flat: dict[str, Any] = {}
     for name in _FIELDS:
         value = getattr(policy, name)
@@ -107,6 +105,23 @@ def _flatten(policy: Policy) -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as `flatten` names them, as `check` reads them."""
+    changes: dict[str, Any] = {}
+    for name, value in flat.items():
+        above, dot, rule = name.partition(".")
+        if dot:
+            changes.setdefault(above, {})[rule] = value
+        else:
+            changes[name] = value
+    return changes
+
+
+def fold(entries: Iterable[str]) -> tuple[str, ...]:
+    """Domains in normal form as a policy lists them: each once, in alphabetical order."""
+    return tuple(sorted(set(entries)))
 
 
 _Checks = Mapping[str, Callable[[str, Any, list[FieldError]], Any]]

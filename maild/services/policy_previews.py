@@ -26,7 +26,7 @@ from maild.domain.policy import Check, Policy
 from maild.domain.policy_trial import DomainFigures, Figures, Outcome, Row, Sample, Trial
 from maild.errors import Unavailable
 from maild.models import Message
-from maild.services import policies, policy_changes
+from maild.services import locks, policies, policy_changes
 from maild.services.policy_changes import Change
 
 LOOKED_AT_MAX = 200_000
@@ -39,6 +39,10 @@ DOMAINS_MAX = 10
 STATEMENT_TIMEOUT_MS = 5_000
 TIMEOUT_SECONDS = 20.0
 FETCH_ROWS = 5_000
+
+
+class UnderWay(Unavailable):
+    """Another preview of the same person is not done yet."""
 
 
 class Window(StrEnum):
@@ -80,18 +84,29 @@ class Preview:
 
 
 def run(
-    workspace_id: int, *, changes: Mapping[str, Any], window: Window, within: str = ""
+    workspace_id: int,
+    *,
+    changes: Mapping[str, Any],
+    window: Window,
+    within: str = "",
+    person_id: int | None = None,
+    timeout_seconds: float | None = None,
 ) -> Preview:
-    """Try the policy in force with these changes over the messages of the window.
+    """Try the policy in force with these changes over the messages of the window. Of each person
+    that is named, one preview runs at a time; all of it takes TIMEOUT_SECONDS at most, unless said
+    otherwise.
 
     Raises InvalidFields (`within` is where the changes stand in what was sent); NotFound (the
-    workspace); Unavailable where it takes too long.
+    workspace); UnderWay; Unavailable where it takes too long.
     """
     checked = policy_changes.check(changes, within=within)
     in_force = policies.get_in_force(workspace_id).rules
     tried = policy_changes.apply(in_force, checked)
     trial, control = Trial(tried, samples_max=SAMPLES_MAX), Trial(in_force)
-    with _bounded() as check_time:
+    limit_seconds = TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
+    with _bounded(limit_seconds) as check_time:
+        if person_id is not None and not locks.take_trial(person_id):
+            raise UnderWay(_UNDER_WAY, retry_after_seconds=1)
         span = _find_span(workspace_id, window)
         for row in _stream(workspace_id, span.warm_up, span.start, check_time):
             trial.look_at(row)
@@ -206,11 +221,11 @@ def _complete(message: Message, sample: Sample) -> Sample:
 
 
 @contextmanager
-def _bounded() -> Iterator[Callable[[], None]]:
+def _bounded(timeout_seconds: float) -> Iterator[Callable[[], None]]:
     """A transaction that is cut off when one of its statements, or all of it, takes too long. Gives
     what is to be called now and then.
     """
-    ends_at = time.monotonic() + TIMEOUT_SECONDS
+    ends_at = time.monotonic() + timeout_seconds
 
     def check_time() -> None:
         if time.monotonic() > ends_at:
@@ -229,3 +244,4 @@ def _bounded() -> Iterator[Callable[[], None]]:
 
 
 _TOO_LONG = "The preview took too long, and nothing was changed. Try it over the shorter window."
+_UNDER_WAY = "Another preview of yours is still under way. Ask again when it is done."

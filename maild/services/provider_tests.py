@@ -14,15 +14,18 @@ TAG = "maild-test"
 """By which a test is known among other mail."""
 
 
-def send(workspace_id: int, account_id: int, *, to_email: str, by: Actor) -> Message:
+def send(
+    workspace_id: int, account_id: int, *, to_email: str, from_email: str | None = None, by: Actor
+) -> Message:
     """Accept a test message that goes through this account; ENVIRONMENT is that of the environment.
-    The policy, suppressions and freezes hold for it as for any other.
+    The policy, suppressions and freezes hold for it as for any other. It comes from the account's
+    own address, unless another is named.
 
     Raises NotFound, and as `messages.submit`.
     """
     name = smtp_accounts.name_of(workspace_id, account_id)
     new = NewMessage(
-        from_email=_sender(workspace_id, account_id),
+        from_email=from_email or sender_of(workspace_id, account_id),
         to_email=to_email,
         subject=f"Test of “{name}”",
         body_text=_text(workspace_id, name, by),
@@ -41,7 +44,8 @@ def send(workspace_id: int, account_id: int, *, to_email: str, by: Actor) -> Mes
     return message
 
 
-def _sender(workspace_id: int, account_id: int) -> str:
+def sender_of(workspace_id: int, account_id: int) -> str:
+    """The address that tests of an account come from. Raises NotFound."""
     if account_id == ENVIRONMENT:
         return config.current().smtp.from_email
     return str(smtp_accounts.get(workspace_id, account_id).from_email)

@@ -39,6 +39,7 @@ class Account:
     max_per_second: float | None
     revision: str
     return_path: str | None = None
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Candidate:
     """The provider that reports on this workspace's mail through it, if a header helps it to say
     which message it means (`domain.provider_headers`).
     """
+    is_sandbox: bool = False
+    """Its mail reaches nobody."""
 
 
 Wish = tuple[int, str]
@@ -71,11 +74,11 @@ SELECT w.id, a.id, a.name, a.max_connections, a.max_per_second, a.revision,
     coalesce(CASE b.state
         WHEN 'open' THEN b.retry_at <= now()
         WHEN 'half_open' THEN b.canary_until <= now() END, false),
-    b.canary_worker_id, a.return_path,
+    b.canary_worker_id, a.return_path, a.host,
     (SELECT e.provider FROM webhook_endpoints e
         WHERE e.workspace_id = w.id AND e.smtp_account_name = a.name
             AND e.provider = ANY(%(marked)s)
-        ORDER BY e.id DESC LIMIT 1)
+        ORDER BY e.id DESC LIMIT 1), a.is_sandbox
 FROM unnest(%(workspaces)s::int[]) AS w (id)
 CROSS JOIN LATERAL (
     SELECT array_agg(f.target) AS names FROM freezes f
@@ -83,10 +86,11 @@ CROSS JOIN LATERAL (
         AND f.lifted_at IS NULL AND f.expires_at > now()) AS frozen
 CROSS JOIN LATERAL (
     SELECT id, name, max_connections, max_per_second, updated_at::text AS revision,
-        paused_at IS NOT NULL AS is_paused, is_active, priority, return_path
+        paused_at IS NOT NULL AS is_paused, is_active, priority, return_path,
+        host, is_sandbox
     FROM smtp_accounts WHERE workspace_id = w.id
     UNION ALL
-    SELECT 0, %(environment)s, NULL, NULL, '', false, false, NULL, NULL) AS a
+    SELECT 0, %(environment)s, NULL, NULL, '', false, false, NULL, NULL, '', false) AS a
 LEFT JOIN breakers b ON b.account_id = a.id
 ORDER BY w.id, a.is_active DESC, a.id <> 0, a.priority, a.id
 """
@@ -115,9 +119,11 @@ def list_ways(wishes: Collection[Wish]) -> dict[Wish, list[Candidate]]:
     }
     for row in database.execute_sql(_ROUTES, values).fetchall():
         workspace_id, account_id, name, connections, per_second, revision = row[:6]
-        is_paused, is_frozen, state, may_try, canary_worker_id, return_path, marks_for = row[6:]
+        is_paused, is_frozen, state, may_try, canary_worker_id, *outside, marks_for, is_sandbox = (
+            row[6:]
+        )
         account = Account(
-            account_id, name, workspace_id, connections, per_second, revision, return_path
+            account_id, name, workspace_id, connections, per_second, revision, *outside
         )
         accounts[workspace_id].append(
             Candidate(
@@ -128,6 +134,7 @@ def list_ways(wishes: Collection[Wish]) -> dict[Wish, list[Candidate]]:
                 canary_worker_id=canary_worker_id,
                 is_frozen=is_frozen and not is_paused,
                 marks_for=marks_for,
+                is_sandbox=is_sandbox,
             )
         )
     return {wish: _pick(accounts[wish[0]], wish[1]) for wish in wishes}
@@ -137,7 +144,14 @@ def _pick(accounts: Sequence[Candidate], name: str) -> list[Candidate]:
     """Those of a workspace's accounts that mail with this wish may take."""
     if name:
         return [candidate for candidate in accounts if candidate.account.name == name]
-    route = [c for c in accounts if c is accounts[0] or c.account.id != ENVIRONMENT]
+    first = accounts[0]
+    # The sandbox stands in for nobody, or mail would be lost; and nobody for it, or a rehearsal
+    # would reach people.
+    route = [
+        c
+        for c in accounts
+        if c is first or not (c.account.id == ENVIRONMENT or c.is_sandbox or first.is_sandbox)
+    ]
     return route if config.current().auto_failover.enabled else route[:1]
 
 
@@ -155,7 +169,13 @@ def _environment() -> Account:
     smtp = config.current().smtp
     limits = smtp.max_connections, smtp.max_per_second
     return Account(
-        ENVIRONMENT, DEFAULT_ACCOUNT, None, *limits, revision="", return_path=smtp.return_path
+        ENVIRONMENT,
+        DEFAULT_ACCOUNT,
+        None,
+        *limits,
+        revision="",
+        return_path=smtp.return_path,
+        host=smtp.host,
     )
 
 

@@ -23,7 +23,15 @@ from maild.domain.policy import Route
 from maild.domain.smtp_reply import ErrorClass, Stage
 from maild.domain.states import Stream
 from maild.errors import DecryptionError, NotFound, Unavailable
-from maild.services import claims, outcomes, parcels, providers, unsubscribe_links, workers
+from maild.services import (
+    claims,
+    dkim_signers,
+    outcomes,
+    parcels,
+    providers,
+    unsubscribe_links,
+    workers,
+)
 from maild.services.aside import Aside
 from maild.services.claims import Claim, Claimed, Content
 from maild.services.dispatch import Dispatcher
@@ -215,6 +223,7 @@ class Engine:
         assert worker_id is not None
 
         def take() -> Claimed:
+            dkim_signers.load(lane.workspace_id)
             with lease.claiming:
                 claimed = claims.claim(
                     worker_id,
@@ -429,8 +438,7 @@ class Engine:
     def _drop_foreign(self) -> None:
         """Forget what was claimed under an id that is no longer ours: it is for the rescue."""
         for path in self._dispatcher.paths.values():
-            dropped = path.drain()
-            self._lease.let_go({parcel.claim.message_id for parcel in dropped})
+            self._lease.let_go({parcel.claim.message_id for parcel in path.drain()})
 
     async def _wind_down(self) -> None:
         """Give back what was not begun, let what was come to its end, and take leave."""

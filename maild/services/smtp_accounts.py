@@ -46,9 +46,11 @@ def save(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccoun
         return _store(workspace_id, account, old=old, by=by)
 
 
-def add(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccount:
+def add(
+    workspace_id: int, account: NewSmtpAccount, *, is_sandbox: bool = False, by: Actor
+) -> SmtpAccount:
     """Add the account; as `save`, but that it never replaces one: a name that is taken raises
-    InvalidFields.
+    InvalidFields. `is_sandbox` is for `sandboxes`.
     """
     check(account)
     with database.atomic():
@@ -57,7 +59,7 @@ def add(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccount
             errors = [FieldError("name", "is taken by another account of this workspace")]
             raise InvalidFields(summarise(errors), errors=errors)
         _check_count(workspace_id)
-        return _store(workspace_id, account, old=None, by=by)
+        return _store(workspace_id, account, old=None, by=by, is_sandbox=is_sandbox)
 
 
 def change(
@@ -100,8 +102,10 @@ def _store(
     old: SmtpAccount | None,
     by: Actor,
     keeps_password: bool = False,
+    is_sandbox: bool = False,
 ) -> SmtpAccount:
     """Write the account down in the place of the old one, and tell it."""
+    is_there_still = old is not None and (old.host, old.port) == (account.host, account.port)
     kept = old.password_encrypted if old and keeps_password and account.username else None
     values = {
         "host": account.host,
@@ -114,6 +118,7 @@ def _store(
         "priority": account.priority,
         "return_path": _normal(account.return_path),
         "password_encrypted": kept,
+        "is_sandbox": is_sandbox or (old is not None and old.is_sandbox and is_there_still),
     }
     row: SmtpAccount = (
         SmtpAccount.insert(workspace=workspace_id, name=account.name, **values)

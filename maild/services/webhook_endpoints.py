@@ -89,16 +89,18 @@ def add(
     topic_arn: str | None = None,
     signing_secret: str | None = None,
     basic_auth: tuple[str, str] | None = None,
+    token: str | None = None,
     by: Actor,
 ) -> WebhookEndpoint:
-    """Make an endpoint with an address of its own. `basic_auth` is a user name and a password.
+    """Make an endpoint with an address of its own. `basic_auth` is a user name and a password, and
+    `token` what a caller of maild's own has made with `tokens.make`, to know the address already.
 
     An account may have several: its token is changed by adding a second endpoint, and deleting the
     first. Raises InvalidFields, NotFound (the workspace), and Conflict where there are
     ENDPOINTS_MAX already.
     """
     given = _check_new(provider, topic_arn, signing_secret, basic_auth)
-    token = tokens.make()
+    token = token or tokens.make()
     with database.atomic():
         _take_turns(workspace_id)
         _check_account(workspace_id, smtp_account)

@@ -86,10 +86,25 @@ def takes_file(max_bytes: int) -> Callable[[View], View]:
     return mark
 
 
+def takes_long_form(max_bytes: int) -> Callable[[View], View]:
+    """Let a view take a form with texts that are longer than forms may have otherwise."""
+
+    def mark(view: View) -> View:
+        view.max_form_bytes = max_bytes  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
 def find_max_bytes() -> int | None:
     """How large the form of the present view may be, where that is more than for others."""
     view = current_app.view_functions.get(request.endpoint or "")
     return getattr(view, "max_bytes", None)
+
+
+def _find_max_form_bytes() -> int | None:
+    view = current_app.view_functions.get(request.endpoint or "")
+    return getattr(view, "max_form_bytes", None)
 
 
 def register(app: Flask, blueprints: set[str]) -> None:
@@ -139,6 +154,7 @@ def guard() -> BaseResponse | None:
         return render.go_to(url_for("dashboard.index"))
     # Before anything reads the form, and for people who are signed in only.
     request.max_content_length = find_max_bytes() or request.max_content_length
+    request.max_form_memory_size = _find_max_form_bytes() or request.max_form_memory_size
     return _admit(visitor.workspace, need)
 
 

@@ -55,23 +55,30 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a step is taken: on a page, with the words of the way there, or, as long as it has none,
-    by a call of the API. Who is no admin may take a few of them.
+    """On which page a step is taken, and the words of the way there; `step` is one of the wizard's.
+    Who is no admin may take a few of them.
     """
 
-    endpoint: str | None = None
-    words: str = ""
-    call: str | None = None
+    endpoint: str
+    words: str
+    step: str | None = None
     is_for_admins: bool = True
 
+    @property
+    def url(self) -> str:
+        return url_for(self.endpoint, step=self.step)  # None stands in no address
+
+
+_WIZARD = "onboarding.show"
 
 WAYS: dict[str, Way] = {
     "api_key_created": Way("api_keys.index", "API keys"),
-    "smtp_account_configured": Way("provider_forms.new", "Add an account"),
-    "active_smtp_provider_selected": Way("providers.index", "Providers"),
-    "message_flow_verified": Way("overview.index", "How to send", is_for_admins=False),
-    "webhook_flow_verified": Way("webhook_endpoints.of_active", "Webhooks"),
-    "workspace_policy_reviewed": Way(call="POST /v1/workspaces/policy"),
+    "smtp_account_configured": Way(_WIZARD, "Provider", "provider"),
+    "active_smtp_provider_selected": Way(_WIZARD, "Provider", "provider"),
+    "message_flow_verified": Way(_WIZARD, "Send a test", "test-message", is_for_admins=False),
+    "webhook_flow_verified": Way(_WIZARD, "Webhook", "webhook"),
+    "workspace_policy_reviewed": Way(_WIZARD, "Policy", "policy"),
+    "domain_readiness_checked": Way(_WIZARD, "Domain", "domain"),
     "colleague_invited": Way("invitations.index", "Invitations"),
     "provider_failover_ready": Way("provider_forms.new", "Add an account"),
 }
@@ -139,6 +146,7 @@ def _figures(glance: Glance) -> list[Figure]:
     due = f"due, the oldest for {filters.span(glance.oldest_due_seconds or 0)}"
     lost = "missing" if glance.missing_count > 0 else "too many"
     rows = (
+        (glance.incident_count, "incident", "incidents", "incidents", "bad"),
         (
             abs(glance.missing_count),
             f"accepted message {lost}",
@@ -182,7 +190,7 @@ def _places() -> dict[str, str]:
     """The pages that the dashboard leads to, each of whichever workspace is shown then."""
     statuses = ("unknown", "queued")
     logs = {status: url_for("logs.index", status=status) for status in statuses}
-    pages = ("overview", "dead_letters", "freezes", "providers", "audit")
+    pages = ("overview", "incidents", "dead_letters", "freezes", "providers", "audit")
     return {
         **logs,
         "failed": url_for("logs.index", status="failed", range="1h"),

@@ -79,6 +79,21 @@ KINDS: dict[str, KindWords] = {
     "messages.suppress.undo": KindWords(
         "Remove the suppressions of a job", "removed", target=Target.SUPPRESSION, roles=ADMINS
     ),
+    "incidents.send": KindWords("Send at once what waits", "sent at once"),
+    "incidents.unsuppress": KindWords(
+        "Undo the suppressions of an incident",
+        "removed",
+        target=Target.SUPPRESSION,
+        undo="Suppress them again",
+        undo_text="The suppressions that this job has ended are in force again, and no others.",
+        roles=ADMINS,
+    ),
+    "incidents.unsuppress.undo": KindWords(
+        "Suppress again what an incident had suppressed",
+        "suppressed again",
+        target=Target.SUPPRESSION,
+        roles=ADMINS,
+    ),
     "dead_letters.replay": KindWords("Replay dead letters", "replayed", target=Target.REPORT),
     "dead_letters.dismiss": KindWords(
         "Dismiss dead letters",

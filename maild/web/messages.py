@@ -2,7 +2,6 @@
 is done stands in `message_actions`.
 """
 
-import json
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,18 +12,21 @@ from flask import Blueprint, Response, request, url_for
 from maild import clock, db
 from maild.domain.states import UNFINISHED, EventType, Status
 from maild.errors import NotFound
-from maild.models import Freeze, Message, MessageBody
+from maild.models import Freeze, Incident, Message, MessageBody
 from maild.services import (
     bundles,
     decisions,
     freezes,
+    incidents,
     messages,
     originals,
     policies,
     suppression_lists,
     timeline,
     verbs,
+    webhook_endpoints,
 )
+from maild.services.bundles import Form
 from maild.web import access, badges, explanation, headers, message_words, render, story, why
 from maild.web.explanation import Case
 from maild.web.message_words import Act
@@ -34,7 +36,11 @@ SHOWN_CHARS = 65_536
 ROLES = ("To", "Cc", "Bcc")
 REPORT_WAIT = timedelta(hours=1)
 """For so long the page of a sent message looks whether its report has come."""
-_UNFINISHED_POLL, _SENT_POLL = "2s", "10s"
+REPORT_SOON = timedelta(minutes=1)
+"""In this time it looks as often as before: most reports come then, and somebody may be waiting."""
+LATE_REPORT_WAIT = timedelta(hours=6)
+"""So long it goes on looking now and then, where a provider that reports is behind it."""
+_UNFINISHED_POLL, _SENT_POLL, _LATE_POLL = "2s", "10s", "60s"
 
 blueprint = Blueprint("messages", __name__, url_prefix="/ui/messages")
 
@@ -66,7 +72,8 @@ def page(message: Message, *, trouble: Trouble | None = None, status: int = 200)
     now = clock.now()
     max_attempts = policies.get(message.workspace_id).stream(message.stream).max_attempts
     poll = _poll(message, now)
-    mark = _mark(message, max_attempts, now, poll)
+    incident = incidents.find_of_message(message.workspace_id, message.id)
+    mark = _mark(message, max_attempts, now, poll, incident)
     if render.has_seen(mark):
         return render.nothing_new()
     attempts, events = timeline.list_attempts(message), timeline.list_events(message)
@@ -108,6 +115,9 @@ def page(message: Message, *, trouble: Trouble | None = None, status: int = 200)
         ),
         freeze=freeze,
         suppression=suppression,
+        incident=incident,
+        line_max_chars=incidents.LINE_MAX_CHARS,
+        note_max_chars=incidents.NOTE_MAX_CHARS,
         trouble=trouble,
         back=_back(message),
         reason_max_chars=verbs.REASON_MAX_CHARS,
@@ -121,20 +131,34 @@ def _poll(message: Message, now: datetime) -> str | None:
     """
     if message.status in UNFINISHED:
         return _UNFINISHED_POLL
-    is_fresh = message.status is Status.SENT and now - message.updated_at < REPORT_WAIT
-    return _SENT_POLL if is_fresh else None
+    age = now - message.updated_at
+    if message.status is not Status.SENT or age >= LATE_REPORT_WAIT:
+        return None
+    if age < REPORT_WAIT:
+        return _UNFINISHED_POLL if age < REPORT_SOON else _SENT_POLL
+    account = message.smtp_account_name or ""
+    reports = webhook_endpoints.list_of_account(message.workspace_id, account)
+    return _LATE_POLL if reports else None
 
 
-def _mark(message: Message, max_attempts: int, now: datetime, poll: str | None) -> str:
-    """What a story shows that may change: the message, its time, the policy, its freeze, and
-    whether it goes on asking.
+def _mark(
+    message: Message,
+    max_attempts: int,
+    now: datetime,
+    poll: str | None,
+    incident: Incident | None,
+) -> str:
+    """What a story shows that may change: the message, its time, the policy, its freeze, the
+    incident that it belongs to, and whether it goes on asking.
     """
     is_due = message.next_attempt_at is not None and message.next_attempt_at <= now
     freeze = None
     if message.freeze_id is not None:
         row = freezes.get(message.workspace_id, message.freeze_id)
         freeze = row.expires_at, row.lifted_at, row.expires_at <= now
-    return render.digest(message.updated_at, is_due, max_attempts, freeze, poll)
+    return render.digest(
+        message.updated_at, is_due, max_attempts, freeze, poll, incident and incident.id
+    )
 
 
 def _in_force(freeze: Freeze | None, now: datetime) -> Freeze | None:
@@ -207,10 +231,13 @@ def raw(message_id: uuid.UUID) -> Response:
 @blueprint.get("/<uuid:message_id>/bundle")
 @db.connection()
 def bundle(message_id: uuid.UUID) -> Response:
-    """The evidence of what became of it, as GET /v1/incidents/bundle gives it."""
+    """The evidence of what became of it, as GET /v1/incidents/bundle gives it; with `format=zip`
+    for people.
+    """
+    form = Form.ZIP if request.args.get("format") == Form.ZIP else Form.JSON
     found = bundles.of_message(access.current_workspace_id(), message_id)
-    content = json.dumps(bundles.to_json(found), ensure_ascii=False, indent=2)
-    return _file(content, "application/json", bundles.name_of(found))
+    file = bundles.render(found, form)
+    return _file(file.content, file.content_type, file.name)
 
 
 def _file(content: bytes | str, content_type: str, name: str) -> Response:

@@ -5,13 +5,19 @@ from dataclasses import dataclass
 
 from flask import url_for
 
+from maild.domain.incident import IncidentKind, IncidentStatus, Severity
 from maild.domain.states import Status
 from maild.domain.traffic import Span
+from maild.models import Incident
 from maild.services.failures import Cause
 from maild.services.glances import Glance
-from maild.web import filters
+from maild.web import filters, incident_words
 from maild.web.handover import count
 from maild.web.provider_words import Course
+
+INCIDENTS_SHOWN = 5
+"""The others are told by their number."""
+_OF_MAIL = frozenset({IncidentKind.DELIVERY, IncidentKind.PROVIDER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +33,76 @@ class Need:
 
 
 def list_all(
-    glance: Glance, course: Course, causes: Sequence[Cause], *, is_worker_alive: bool
+    glance: Glance,
+    course: Course,
+    causes: Sequence[Cause],
+    incidents: Sequence[Incident] = (),
+    *,
+    is_worker_alive: bool,
 ) -> list[Need]:
-    """The worst first. Freezes stand above every page, and whether a worker is alive among the
-    checks.
+    """The worst first. `incidents` are the worst of those that are not resolved: what they tell is
+    not told twice. Freezes stand above every page, and whether a worker is alive among the checks.
     """
+    kinds = {incident.kind for incident in incidents}
+    is_stopped = course.account_id is None
+    is_of_provider, is_of_mail = IncidentKind.PROVIDER in kinds, bool(kinds & _OF_MAIL)
+    left = [cause for cause in causes if not _is_told(cause, incidents)]
+    has_lost = glance.missing_count and IncidentKind.CONSERVATION not in kinds
+    is_stuck = glance.is_stuck and is_worker_alive and not is_of_provider
+    has_unknown = glance.unknown_count and IncidentKind.UNKNOWN_OUTCOMES not in kinds
+    has_letters = glance.dead_letter_count and IncidentKind.DEAD_LETTERS not in kinds
     found = [
-        _conservation(glance.missing_count) if glance.missing_count else None,
-        _course(course) if course.tone != "ok" else None,
-        _stuck(glance, course) if glance.is_stuck and is_worker_alive else None,
-        *(_cause(cause) for cause in causes),
-        _failing(glance) if glance.is_failing and not causes else None,
-        _unknown(glance.unknown_count) if glance.unknown_count else None,
-        _dead_letters(glance.dead_letter_count) if glance.dead_letter_count else None,
+        *_incidents(incidents, glance.incident_count),
+        _conservation(glance.missing_count) if has_lost else None,
+        _course(course) if course.tone != "ok" and (is_stopped or not is_of_provider) else None,
+        _stuck(glance, course) if is_stuck else None,
+        *(_cause(cause) for cause in left),
+        _failing(glance) if glance.is_failing and not causes and not is_of_mail else None,
+        _unknown(glance.unknown_count) if has_unknown else None,
+        _dead_letters(glance.dead_letter_count) if has_letters else None,
     ]
     return [need for need in found if need is not None]
+
+
+def _is_told(cause: Cause, incidents: Sequence[Incident]) -> bool:
+    """Whether an incident is about failures of that account, or of many."""
+    return any(
+        incident.kind in _OF_MAIL and incident.smtp_account in {None, cause.account}
+        for incident in incidents
+    )
+
+
+def _incidents(incidents: Sequence[Incident], count_of_all: int) -> list[Need]:
+    shown = [_incident(incident) for incident in incidents[:INCIDENTS_SHOWN]]
+    if (others := count_of_all - len(shown)) > 0:
+        shown.append(
+            Need(
+                count(others, "more incident", "more incidents"),
+                "These are not as bad as those above.",
+                url_for("incidents.index"),
+                "Incidents",
+            )
+        )
+    return shown
+
+
+def _incident(incident: Incident) -> Need:
+    badge = incident_words.SEVERITY[incident.severity]
+    touched = incident_words.touched(incident)
+    if incident.assigned_to:
+        who = f"{incident.assigned_to} looks after it."
+    elif incident.status is IncidentStatus.ACKNOWLEDGED:
+        who = f"{incident.acknowledged_by} has seen it."
+    else:
+        who = "Nobody looks after it yet: its page says what to do."
+    return Need(
+        incident.title,
+        f"A {badge.word} incident{f', of {touched}' if touched else ''}. {who}",
+        url_for("incidents.show", incident_id=incident.id),
+        f"Incident {incident.id}",
+        tone="warn" if incident.severity is Severity.MINOR else "bad",
+        icon=badge.icon,
+    )
 
 
 def _conservation(missing_count: int) -> Need:

@@ -10,10 +10,11 @@ from typing import Any
 from flask import Blueprint, Response, request, url_for
 
 from maild import clock, config, db
+from maild.domain.incident import IncidentKind
 from maild.domain.states import Stream
 from maild.domain.traffic import Span
 from maild.errors import InvalidRequest
-from maild.models import ConservationCheck, Freeze, Message, Worker
+from maild.models import ConservationCheck, Freeze, Incident, Message, Worker
 from maild.services import (
     account_health,
     analytics,
@@ -21,6 +22,7 @@ from maild.services import (
     failures,
     glances,
     health,
+    incident_inbox,
     lanes,
     message_log,
     providers,
@@ -36,6 +38,7 @@ from maild.services.lanes import StreamDepth
 from maild.services.report_watch import Trouble
 from maild.web import (
     access,
+    incident_parts,
     needs,
     provider_parts,
     provider_words,
@@ -48,6 +51,8 @@ from maild.web.charts import Columns
 from maild.web.provider_words import Course
 
 LATEST = 10
+INCIDENTS_MAX = 50
+"""As many are looked at for what they tell already."""
 PROVIDERS_SHOWN = 6
 """The others are on their own page, unless something is wrong with them."""
 SPANS = {Span.HOUR: "1 hour", Span.DAY: "24 hours", Span.WEEK: "7 days"}
@@ -101,6 +106,7 @@ class _Facts:
     hidden_provider_count: int
     glance: Glance
     causes: list[Cause]
+    incidents: list[Incident]
     conservation: ConservationCheck | None
     workers: list[Worker]
     last_seen: datetime | None
@@ -128,17 +134,28 @@ def index() -> Response:
         checks=checks,
         facts=facts,
         needs=needs.list_all(
-            facts.glance, facts.course, facts.causes, is_worker_alive=is_worker_alive
+            facts.glance,
+            facts.course,
+            facts.causes,
+            facts.incidents,
+            is_worker_alive=is_worker_alive,
         )
         if facts
         else [],
-        attention=reports.attention(facts.trouble.endpoints) if facts else [],
+        attention=_attention(facts) if facts else [],
         balance=_balance(facts.conservation) if facts else None,
         depth_max=DEPTH_MAX,
         mark=mark,
         curl=_curl(access.current_workspace_id()) if facts and not facts.latest else None,
         is_key_known=_is_key_known(),
     )
+
+
+def _attention(facts: _Facts) -> list[reports.Attention]:
+    """Endpoints that need somebody, but for those that an incident tells of."""
+    told = {one.smtp_account for one in facts.incidents if one.kind is IncidentKind.SILENT_PROVIDER}
+    left = [one for one in facts.trouble.endpoints if one.smtp_account not in told]
+    return reports.attention(left)
 
 
 def _read_span() -> Span:
@@ -177,6 +194,7 @@ def _read(span: Span) -> _Facts:
         hidden_provider_count=hidden_count,
         glance=glances.list_all([workspace_id])[workspace_id],
         causes=failures.list_causes(workspace_id),
+        incidents=incident_inbox.list_worst(workspace_id, limit=INCIDENTS_MAX),
         conservation=conservation.latest(workspace_id),
         workers=alive,
         last_seen=None if alive else workers.find_last_seen(),
@@ -274,6 +292,7 @@ def _mark(span: Span, checks: list[Check], facts: _Facts | None) -> str:
         facts.hidden_provider_count,
         facts.glance,
         facts.causes,
+        [incident_parts.facts(incident) for incident in facts.incidents],
         facts.conservation and _balance(facts.conservation),
         [worker.id for worker in facts.workers],
         [(message.id, message.updated_at) for message in facts.latest],

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from maild.domain.actor import SYSTEM
-from maild.domain.provider_event import DSN, GENERIC
+from maild.domain.provider_event import DSN, GENERIC, OWN
 from maild.domain.suppression import SuppressionClass, SuppressionState
 from maild.models import Suppression, Unsubscribe
 from maild.services import (
@@ -110,7 +110,7 @@ def _report(reason: str) -> tuple[str, str | None]:
 def _name(provider: str) -> str:
     if provider == DSN:
         return "a bounce mail"
-    if provider == GENERIC:
+    if provider in {GENERIC, OWN}:
         return "the provider"
     return webhook_endpoints.title_of(provider).partition(" (")[0]
 

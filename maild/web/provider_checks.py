@@ -32,30 +32,39 @@ blueprint = Blueprint("provider_checks", __name__, url_prefix="/ui/providers/<in
 @db.connection()
 def show(account_id: int) -> BaseResponse:
     """The latest check; while it is under way the page asks for it again."""
-    context = provider_parts.head(account_id, tab="check")
-    checks = provider_checks.list_latest(access.current_workspace_id(), account_id)
-    check = checks[0] if checks else None
-    result = {**NOTHING_FOUND, **(check.result if check else {})}
-    is_lonely = _is_lonely(check)
-    mark = render.digest(check and _facts(check), is_lonely)
-    if render.has_seen(mark):
+    context = describe(account_id)
+    if render.has_seen(context["mark"]):
         return render.nothing_new()
     return render.page_or_partial(
         "pages/provider_check.html",
         "partials/provider_check.html",
         **context,
-        check=check,
-        earlier=checks[1:],
-        result=result,
-        lines=check_words.lines(check, context["account"]) if check else [],
-        offers=check_words.offers(result["capabilities"]),
-        other_offers=check_words.others(result["capabilities"]),
-        days_left=_days_left(result),
-        expires_soon_days=EXPIRES_SOON_DAYS,
-        is_lonely=is_lonely,
-        mark=mark,
         operator_lock=provider_parts.operator_lock(),
     )
+
+
+def describe(account_id: int) -> dict[str, Any]:
+    """The context of the account's pages, and that of partials/provider_check.html. Raises
+    NotFound.
+    """
+    context = provider_parts.head(account_id, tab="check")
+    checks = provider_checks.list_latest(access.current_workspace_id(), account_id)
+    check = checks[0] if checks else None
+    result = {**NOTHING_FOUND, **(check.result if check else {})}
+    is_lonely = _is_lonely(check)
+    return {
+        **context,
+        "check": check,
+        "earlier": checks[1:],
+        "result": result,
+        "lines": check_words.lines(check, context["account"]) if check else [],
+        "offers": check_words.offers(result["capabilities"]),
+        "other_offers": check_words.others(result["capabilities"]),
+        "days_left": _days_left(result),
+        "expires_soon_days": EXPIRES_SOON_DAYS,
+        "is_lonely": is_lonely,
+        "mark": render.digest(check and _facts(check), is_lonely),
+    }
 
 
 @blueprint.post("/check")

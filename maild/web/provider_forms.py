@@ -66,7 +66,7 @@ class Difference:
 def new() -> BaseResponse:
     """The form, filled in with what is known of a provider, if one is named."""
     preset = smtp_presets.find(request.args.get("preset"))
-    return _page(_blank(preset), preset=preset)
+    return _page(blank(preset), preset=preset)
 
 
 @blueprint.post("/new")
@@ -75,7 +75,7 @@ def new() -> BaseResponse:
 def add() -> BaseResponse:
     """Add the account."""
     form = AccountForm()
-    account, is_whole = _read(form)
+    account, is_whole = read(form)
     try:
         if not is_whole:
             smtp_account_fields.check(account)
@@ -111,7 +111,7 @@ def save(account_id: int) -> BaseResponse:
     row = smtp_accounts.get(workspace_id, account_id)
     form.name.data = row.name
     keeps_password = not form.password.data and row.password_encrypted is not None
-    account, is_whole = _read(form)
+    account, is_whole = read(form)
     try:
         if not is_whole or (keeps_password and _lacks_password(form)):
             smtp_account_fields.check(account, stored=row if keeps_password else None)
@@ -149,7 +149,7 @@ def _ask_again(form: AccountForm) -> None:
         form.complain("password", TYPE_AGAIN)
 
 
-def _read(form: AccountForm) -> tuple[NewSmtpAccount, bool]:
+def read(form: AccountForm) -> tuple[NewSmtpAccount, bool]:
     """The account that the form describes, and whether its numbers are numbers: one that is not has
     its complaint, and a default in its place.
     """
@@ -192,7 +192,8 @@ def _whole(typed: str) -> int:
     return int(stripped)
 
 
-def _blank(preset: Preset | None) -> AccountForm:
+def blank(preset: Preset | None) -> AccountForm:
+    """An empty form, with what is known of a provider."""
     known = {}
     if preset is not None:
         known = {

@@ -49,7 +49,8 @@ def role_of(found: AccountHealth, used_id: int | None) -> Badge:
         return provider_words.ACTIVE
     if account.id == used_id:
         return provider_words.STANDING_IN
-    if account.id == ENVIRONMENT or not config.current().auto_failover.enabled:
+    is_alone = account.is_sandbox or not config.current().auto_failover.enabled
+    if account.id == ENVIRONMENT or is_alone:
         return provider_words.NOT_USED
     return provider_words.STANDING_BY
 

@@ -24,6 +24,13 @@ def page_or_partial(
     return response
 
 
+def parts(template: str, /, **context: object) -> Response:
+    """For htmx: parts of the page that are named in the partial itself (`hx-swap-oob`); what asked
+    for them stays as it is.
+    """
+    return make_htmx_response(render_template(template, **context), 200, reswap="none")
+
+
 def wants_partial() -> bool:
     """Whether htmx asks for a part of the page that it shows."""
     return bool(request.htmx) and not request.htmx.history_restore_request

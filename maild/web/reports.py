@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from maild import clock
-from maild.domain.provider_event import DSN, GENERIC, ProviderEventType, RejectReason
+from maild.domain.provider_event import DSN, GENERIC, OWN, ProviderEventType, RejectReason
 from maild.domain.states import EventType, Status
 from maild.models import Event
 from maild.services import webhook_endpoints
@@ -230,7 +230,7 @@ def _there(provider: str) -> str:
 
 def _name(provider: str | None) -> str:
     """`SendGrid`; without what a title explains in brackets."""
-    if provider is None or provider == GENERIC:
+    if provider in {None, GENERIC, OWN}:
         return "the provider"
     return webhook_endpoints.title_of(provider).partition(" (")[0]
 

@@ -53,4 +53,6 @@ def index() -> BaseResponse:
         mailed_links.send_confirmation(person)
     except MaildError as error:  # they are signed up all the same, and can have it sent again
         logger.warning("person.confirmation_not_sent", person_id=person.id, detail=error.detail)
-    return sign_in.enter(person, workspace_id=workspace.id)
+    return sign_in.enter(
+        person, workspace_id=workspace.id, after=url_for("onboarding.show", step="workspace")
+    )

@@ -39,6 +39,7 @@ _EVENT_WORDS: dict[EventType, str] = {
     EventType.HELD: "Held: it is kept back until it is released",
     EventType.CANCELLED: "Cancelled: a person withdrew it",
     EventType.RETRIED: "Retried: a person gave it all its attempts again",
+    EventType.HASTENED: "Tried at once: a person did not wait for its next attempt",
     EventType.RESENT: "Resent: a person sent a copy of it",
     EventType.COPIED: "A person had it sent: it is a copy of another message",
     EventType.DELIVERED: "Delivered",
@@ -63,6 +64,8 @@ _EVENT_WORDS: dict[EventType, str] = {
     EventType.POLICY_CHANGED: "The policy was changed",
     EventType.CONSERVATION_BROKEN: "There are not as many messages as were accepted",
     EventType.CONSERVATION_RESTORED: "There are as many messages as were accepted again",
+    EventType.DEPLOYMENT_RECORDED: "“{name}” was deployed, as {version}",
+    EventType.MAILD_DEPLOYED: "maild {version} runs from here on",
 }
 """What each fact says, where nothing in its data makes it say more; names in braces are the
 event's data.
@@ -287,7 +290,13 @@ def _tell_attempt(attempt: Attempt, outcome: Event | None) -> Entry:
         attempt=attempt,
         retry_in_seconds=outcome.data.get("retry_in_seconds") if outcome else None,
         steps=_steps(attempt.timings or {}),
+        details=_signed(outcome.data) if outcome else (),
     )
+
+
+def _signed(data: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The DKIM keys that signed what was taken."""
+    return (("Signed with", str(data["signed_by"])),) if data.get("signed_by") else ()
 
 
 def _steps(timings: dict[str, float]) -> tuple[tuple[str, float], ...]:

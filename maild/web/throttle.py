@@ -110,6 +110,10 @@ hashes_of_visitor = limiter.shared_limit(
     "40 per 15 minutes", scope="hashes", key_func=_visitor, methods=_POST
 )
 """What makes a hash, right or wrong: it keeps a processor busy."""
+trials_of_visitor = limiter.shared_limit(
+    "120 per minute", scope="trials", key_func=_visitor, methods=_POST
+)
+"""Tries of a policy over past mail, which a page asks for while somebody types."""
 sign_ups = limiter.limit("20 per hour", methods=_POST)
 _MAILS_TO_ACCOUNT = "5 per hour", "mails to account"
 mails_to_account = limiter.shared_limit(

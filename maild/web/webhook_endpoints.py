@@ -2,6 +2,8 @@
 what has come in. Its address is shown to admins alone: whoever has it may report.
 """
 
+from typing import Any
+
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 from wtforms import PasswordField, RadioField, SelectField, StringField
@@ -80,14 +82,26 @@ def index(account_id: int) -> BaseResponse:
 @db.connection()
 def add(account_id: int) -> BaseResponse:
     """Add an endpoint; its page says what to do with it."""
-    workspace_id, form = access.current_workspace_id(), _endpoint_form()
-    name = smtp_accounts.name_of(workspace_id, account_id)
+    form = endpoint_form()
+    try:
+        row = add_from(form, account_id)
+    except (InvalidFields, Conflict):
+        return _list_page(account_id, form)
+    toasts.show("The endpoint is there. Tell the provider its address.", kind="ok")
+    return redirect(url_for("webhook_endpoints.show", endpoint_id=row.id), 303)
+
+
+def add_from(form: EndpointForm, account_id: int) -> WebhookEndpoint:
+    """Add the endpoint that a form describes. Raises NotFound, and InvalidFields and Conflict,
+    which the form then tells as well.
+    """
+    workspace_id = access.current_workspace_id()
     username, password = text(form.auth_username.data).strip(), text(form.auth_password.data)
     try:
-        row = webhook_endpoints.add(
+        return webhook_endpoints.add(
             workspace_id,
             provider=text(form.provider.data),
-            smtp_account=name,
+            smtp_account=smtp_accounts.name_of(workspace_id, account_id),
             topic_arn=text(form.topic_arn.data).strip() or None,
             signing_secret=text(form.signing_secret.data).strip() or None,
             basic_auth=(username, password) if username or password else None,
@@ -95,9 +109,7 @@ def add(account_id: int) -> BaseResponse:
         )
     except (InvalidFields, Conflict) as error:
         form.show(error, **{"basic_auth": "auth_password", "basic_auth.username": "auth_username"})
-        return _list_page(account_id, form)
-    toasts.show("The endpoint is there. Tell the provider its address.", kind="ok")
-    return redirect(url_for("webhook_endpoints.show", endpoint_id=row.id), 303)
+        raise
 
 
 @blueprint.get("/webhooks/<int:endpoint_id>")
@@ -181,7 +193,8 @@ def _account_id(row: WebhookEndpoint) -> int | None:
     return next((one.id for one in accounts if one.name == row.smtp_account_name), None)
 
 
-def _endpoint_form(**values: str) -> EndpointForm:
+def endpoint_form(**values: str) -> EndpointForm:
+    """What was sent; with values, a fresh form that has them."""
     form = EndpointForm(**({"formdata": None, **values} if values else {}))
     form.provider.choices = [
         SelectChoice(word, webhook_endpoints.title_of(word))
@@ -210,49 +223,58 @@ def _list_page(account_id: int, form: EndpointForm | None = None) -> BaseRespons
             )
             for row in endpoints
         ],
-        form=form or _endpoint_form(provider=known.key if known else "dsn"),
+        form=form or endpoint_form(provider=known.key if known else "dsn"),
         known=known,
         admin_lock=provider_parts.admin_lock(),
     )
 
 
 def _page(endpoint_id: int, form: SecretForm | None = None) -> BaseResponse:
-    workspace_id = access.current_workspace_id()
-    row = webhook_endpoints.get(workspace_id, endpoint_id)
-    valid = webhook_secrets.find_valid([row])[row.id]
-    counts = webhook_endpoints.counts_of([row])[row.id]
-    state = webhook_endpoints.state_of(row, valid)
-    arrivals = webhook_arrivals.list_latest(row)
-    mark = render.digest(
-        state, counts, row.last_event_at, row.last_refused_at, [one.id for one in arrivals],
-        [one.status for one in arrivals],
-    )  # fmt: skip
-    if form is None and render.has_seen(mark):
+    context = describe(endpoint_id)
+    if form is None and render.has_seen(context["mark"]):
         return render.nothing_new()
-    is_admin = provider_parts.admin_lock() is None
-    url = webhook_endpoints.find_url(row) if is_admin else None
+    row, valid = context["endpoint"], context["secrets"]
     return render.page_or_partial(
         "pages/webhook_endpoint.html",
         "partials/webhook_endpoint.html",
         status=422 if form else 200,
-        endpoint=row,
-        title=_title(row),
+        **context,
         account_id=_account_id(row),
-        state=state,
-        state_badge=provider_words.WEBHOOKS[state],
-        counts=counts,
-        arrivals=[(one, reports.said(_report(one))) for one in arrivals],
-        mark=mark,
-        url=url,
-        steps=_steps(row, valid) if url else [],
-        secrets=valid,
         kinds=KINDS,
         secret_is=webhook_secrets.secret_is(row.provider),
         has_basic_auth=any(one.kind == Kind.BASIC_AUTH for one in valid),
         form=form or _blank_secret(row),
-        is_form_open=form is not None or state is State.NEEDS_SECRET,
+        is_form_open=form is not None or context["state"] is State.NEEDS_SECRET,
         admin_lock=provider_parts.admin_lock(),
     )
+
+
+def describe(endpoint_id: int) -> dict[str, Any]:
+    """The context of partials/webhook_endpoint.html, and how the endpoint is set up, which is for
+    admins alone. Raises NotFound.
+    """
+    row = webhook_endpoints.get(access.current_workspace_id(), endpoint_id)
+    valid = webhook_secrets.find_valid([row])[row.id]
+    counts = webhook_endpoints.counts_of([row])[row.id]
+    state = webhook_endpoints.state_of(row, valid)
+    arrivals = webhook_arrivals.list_latest(row)
+    is_admin = provider_parts.admin_lock() is None
+    url = webhook_endpoints.find_url(row) if is_admin else None
+    return {
+        "endpoint": row,
+        "title": _title(row),
+        "state": state,
+        "state_badge": provider_words.WEBHOOKS[state],
+        "counts": counts,
+        "arrivals": [(one, reports.said(_report(one))) for one in arrivals],
+        "mark": render.digest(
+            state, counts, row.last_event_at, row.last_refused_at, [one.id for one in arrivals],
+            [one.status for one in arrivals],
+        ),
+        "url": url,
+        "steps": _steps(row, valid) if url else [],
+        "secrets": valid,
+    }  # fmt: skip
 
 
 def _report(event: object) -> dict[str, object]:

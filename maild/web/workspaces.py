@@ -52,7 +52,7 @@ def create() -> BaseResponse:
         return render.page("pages/workspace_new.html", status=422, form=form, refusal=None)
     sessions.switch(visitor.session_id, person_id=visitor.id, workspace_id=row.id)
     toasts.show(f"“{row.name}” is made.", kind="ok")
-    return redirect(url_for("dashboard.index"), 303)
+    return redirect(url_for("onboarding.show", step="workspace"), 303)
 
 
 @blueprint.get("/ui/settings/workspace")

@@ -114,6 +114,7 @@ LONG_AGO = {"from": "2019-12-15T00:00:00Z", "to": "2020-01-15T00:00:00Z"}
 """When everything of A's that is counted has happened."""
 
 FOREIGN = {
+    "GET /v1/ops/onboarding-checklist": by_query(),
     "POST /v1/messages": by_json(MAIL, {**MAIL, "stream": "marketing"}),
     "POST /v1/messages/validate": by_json(MAIL),
     "POST /v1/messages/batch": by_json(
@@ -137,6 +138,22 @@ FOREIGN = {
     "GET /v1/messages/timeline": [
         {"query": {"message_id": message_id}} for message_id in IDS.values()
     ],
+    "POST /v1/deployments": by_json({"name": ZEBRA, "version": "1"}),
+    "GET /v1/incidents": by_query(
+        {"status": "all"}, {"status": "all", "cursor": SERIAL_MARK}, {"smtp_account": ZEBRA},
+        {"assigned_to": ZEBRA}, {"kind": "delivery"},
+    ),
+    "POST /v1/incidents": by_json(*({"message_id": message_id} for message_id in IDS.values())),
+    "GET /v1/incidents/<incident_id>": [{"id": str(SERIAL)}],
+    "GET /v1/incidents/<incident_id>/messages": [{"id": str(SERIAL)}],
+    **{
+        f"POST /v1/incidents/<incident_id>/{verb}": [{"id": str(SERIAL), "json": body}]
+        for verb, body in {
+            "acknowledge": {}, "assign": {"to": EMAIL}, "note": {"text": ZEBRA},
+            "severity": {"severity": "minor"}, "resolve": {"cause": ZEBRA},
+            "reopen": {"reason": ZEBRA}, "merge": {"into_id": SERIAL + 1},
+        }.items()
+    },
     "GET /v1/incidents/bundle": [
         {"query": {"message_id": message_id}} for message_id in IDS.values()
     ],
@@ -163,6 +180,18 @@ FOREIGN = {
     "GET /v1/analytics/summary": by_query({"span": "7d"}, LONG_AGO),
     "GET /v1/analytics/export.csv": by_query({"step": "day"}, LONG_AGO),
     "GET /v1/billing/metering": by_query(LONG_AGO),
+    "POST /v1/domains/readiness": by_json({"domain": f"{ZEBRA}.example"}),
+    "GET /v1/domains": by_query({"cursor": "a.example"}),
+    "POST /v1/domains": by_json({"domain": f"{ZEBRA}.example"}),
+    "DELETE /v1/domains": by_json({"domain": f"{ZEBRA}.example"}),
+    "POST /v1/domains/check": by_json({"domain": f"{ZEBRA}.example"}),
+    "GET /v1/domains/dkim-keys": by_query({"domain": ZEBRA + ".example"}, {"cursor": SERIAL_MARK}),
+    "POST /v1/domains/dkim-keys": by_json(
+        {"domain": f"{ZEBRA}.example", "algorithms": ["ed25519-sha256"]}
+    ),
+    "POST /v1/domains/dkim-keys/rotate": by_json({"id": SERIAL}),
+    "POST /v1/domains/dkim-keys/activate": by_json({"id": SERIAL}, {"id": SERIAL, "insist": True}),
+    "POST /v1/domains/dkim-keys/retire": by_json({"id": SERIAL}, {"id": SERIAL, "at_once": True}),
     "GET /v1/freezes": by_query({"state": "all"}, {"state": "all", "cursor": SERIAL_MARK}),
     "POST /v1/freezes": by_json(
         *({"kind": kind, "target": target, "reason": "r", "expires_at": TOMORROW}
@@ -200,6 +229,14 @@ FOREIGN = {
     "POST /v1/webhooks/replay": by_json(
         {"event_ids": [SERIAL]}, {"event_ids": [SERIAL], "dry_run": True}, {"limit": 500}
     ),
+    "GET /v1/notification-channels": by_query(),
+    "POST /v1/notification-channels": by_json(
+        {"name": ZEBRA, "kind": "email", "target": EMAIL},
+        {"name": ZEBRA, "kind": "slack", "target": "https://hooks.example.com/x"},
+    ),
+    "DELETE /v1/notification-channels": by_json({"id": SERIAL}),
+    "POST /v1/notification-channels/test": by_json({"id": SERIAL}),
+    "GET /v1/notifications": by_query({"channel_id": SERIAL}, {"cursor": SERIAL_MARK}),
     "POST /v1/webhooks/dismiss": by_json({"event_ids": [SERIAL], "reason": "r"}),
 }  # fmt: skip
 """What B asks each route about A's things: by id, by name, by search, by list, by page mark."""

@@ -10,6 +10,16 @@ from playwright.sync_api import expect
 from werkzeug.exceptions import NotFound
 
 from tests.browser.guide import find_violations, look, unfold
+from tests.browser.tour_domains import landlord  # noqa: F401 - a fixture
+from tests.browser.tour_incidents import dispatcher  # noqa: F401 - a fixture
+from tests.browser.tour_notifications import town_crier  # noqa: F401 - a fixture
+from tests.browser.tour_onboarding import (  # noqa: F401 - fixtures
+    newborn,
+    settler,
+    starter,
+)
+from tests.browser.tour_policy import lawgiver  # noqa: F401 - a fixture
+from tests.browser.tour_signing import signer  # noqa: F401 - a fixture
 from tests.browser.tours import (  # noqa: F401 - fixtures
     beginner,
     clerk,
@@ -33,6 +43,7 @@ NO_PAGES = {
     "dead_letters.payload": "a file",
     "freezes.bar": "a fragment",
     "freezes.preview": "a fragment",
+    "incidents.bundle": "a file",
     "messages.raw": "a file",
     "messages.bundle": "a file",
     "messages.preview": "the frame of a message's HTML",
@@ -52,6 +63,8 @@ JSON = {"api", "health", "openapi"}
 
 
 TOURS = (
+    "dispatcher",
+    "town_crier",
     "stranger",
     "refused",
     "newcomer",
@@ -63,6 +76,12 @@ TOURS = (
     "warden",
     "list_keeper",
     "foreman",
+    "starter",
+    "newborn",
+    "settler",
+    "signer",
+    "landlord",
+    "lawgiver",  # whose policy stops the mail of those before
 )
 
 

@@ -1,5 +1,4 @@
-"""A drill: a workspace with a primary and a standby account, whose providers can be told to fail.
-"""
+"""A drill: a workspace with a primary and a standby, whose providers can be told to fail."""
 
 import itertools
 import time
@@ -13,6 +12,7 @@ SETTINGS = {
     "AUTO_FAILOVER_FAULT_PERCENT": "5",
 }
 
+DOMAINS = ("example.org", "example.net", "example.com", "mail.example")
 FLOW_SECONDS = 0.1
 """How often two messages come: enough for every window, and no more than the machine can do."""
 
@@ -20,9 +20,9 @@ FLOW_SECONDS = 0.1
 class Drill:
     """A workspace with two accounts, each with a provider of its own."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, workspace_id: int | None = None) -> None:
         self.rig = rig
-        self.workspace_id = rig.add_workspace("Drill")
+        self.workspace_id = workspace_id or rig.add_workspace("Drill")
         self.sinks = {name: Sink(rig, name) for name in ("primary", "standby")}
         self.sent: list[uuid.UUID] = []
         self._numbers = itertools.count(1)
@@ -31,12 +31,11 @@ class Drill:
         self._post("/v1/smtp-accounts/activate", 200, name="primary")
 
     def submit(self, count: int = 1, name: str = "person") -> list[uuid.UUID]:
-        found = [
-            self.rig.submit(
-                f"{name}+{next(self._numbers)}@example.org", workspace_id=self.workspace_id
-            )
-            for _ in range(count)
-        ]
+        found = []
+        for _ in range(count):
+            number = next(self._numbers)
+            to_email = f"{name}+{number}@{DOMAINS[number % len(DOMAINS)]}"
+            found.append(self.rig.submit(to_email, workspace_id=self.workspace_id))
         if name == "person":
             self.sent += found
         return found

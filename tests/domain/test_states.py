@@ -100,7 +100,7 @@ def test_words_are_the_words_of_the_contract():
         "queued", "sending", "sent", "delivered", "bounced", "complained", "failed", "suppressed",
         "cancelled", "expired", "held", "unknown",
     }  # fmt: skip
-    kinds = {"message", "provider", "freeze", "policy", "conservation"}
+    kinds = {"message", "provider", "freeze", "policy", "conservation", "deployment", "maild"}
     assert {event.value.partition(".")[0] for event in EventType} == kinds
 
 

@@ -13,7 +13,7 @@ from maild.local.inbox_rules import (
     refuses_login,
 )
 
-AFTER, BEFORE = Order(drop=Drop.AFTER_DOT), Order(drop=Drop.BEFORE_DOT)
+AFTER, BEFORE = Order(drop=Drop.AFTER_DOT, reports=()), Order(drop=Drop.BEFORE_DOT)
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,21 @@ def test_one_login_has_every_recipient_refused(username, order):
 def test_every_rule_is_explained():
     assert [address for address, _ in explained()] == [f"{name}@example.com" for name in RULES]
     assert all(meaning for _, meaning in explained())
+
+
+@pytest.mark.parametrize(
+    ("address", "types"),
+    [
+        ("ann@example.com", ["delivered"]),
+        ("slow+0@example.com", ["delivered"]),
+        ("bounce@example.com", ["hard_bounced"]),
+        ("bounces@example.com", ["delivered"]),
+        ("SoftBounce+2@example.com", ["soft_bounced"]),
+        ("complain@example.com", ["delivered", "complained"]),
+        ("unsubscribe@example.com", ["delivered", "unsubscribed"]),
+        ("silent@example.com", []),
+        ("drop-after-dot@example.com", []),
+    ],
+)
+def test_it_says_what_the_sandbox_reports(address, types):
+    assert [report.type for report in order_for(address).reports] == types

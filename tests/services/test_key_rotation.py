@@ -379,7 +379,8 @@ def test_the_command_says_what_it_did(settings: Settings) -> None:
     lines = done.stdout.splitlines()
     assert lines[0] == "2 re-encrypted ..."
     assert lines[1:] == [
-        "Re-encrypted with the current key: 2 (link keys: 1, second factors: 0, SMTP accounts: 1,"
+        "Re-encrypted with the current key: 2 (DKIM keys: 0, link keys: 1,"
+        " notification channel secrets: 0, second factors: 0, SMTP accounts: 1,"
         " webhook endpoints: 0, webhook secrets: 0).",
         "Nothing needs ENCRYPTION_KEYS_OLD any more: drop it.",
     ]

@@ -5,11 +5,12 @@ import dataclasses
 import pytest
 
 from maild import clock, config
-from maild.domain.actor import SYSTEM
+from maild.domain.actor import SYSTEM, Actor
 from maild.domain.role import Role
 from maild.domain.states import Status
-from maild.models import ApiKey, Invitation, Message, ProviderEvent
-from maild.services import api_keys, onboarding, policies, smtp_accounts
+from maild.errors import NotFound
+from maild.models import ApiKey, Domain, Invitation, Message, ProviderEvent
+from maild.services import api_keys, onboarding, policies, policy_reviews, smtp_accounts
 from maild.services.api_keys import NewApiKey
 from maild.services.smtp_account_fields import NewSmtpAccount
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
@@ -27,7 +28,7 @@ NEEDED = [
     "webhook_flow_verified",
     "workspace_policy_reviewed",
 ]
-OPTIONAL = ["colleague_invited", "provider_failover_ready"]
+OPTIONAL = ["domain_readiness_checked", "colleague_invited", "provider_failover_ready"]
 
 
 def progress(workspace_id=WORKSPACE_A):
@@ -46,6 +47,23 @@ def make_key(role=Role.SENDER, **fields):
 def save(name, *, workspace_id=WORKSPACE_A):
     new = NewSmtpAccount(name=name, host="127.0.0.1", port=2525, from_email="shop@example.com")
     smtp_accounts.save(workspace_id, new, by=SYSTEM)
+
+
+def check_domain(name="a.example", *, workspace_id=WORKSPACE_A, checked_at=None, is_ready=True):
+    Domain.create(
+        workspace=workspace_id,
+        name=name,
+        created_by="ann@a.example",
+        checked_at=checked_at or clock.now(),
+        is_ready=is_ready,
+        results={},
+        good={},
+        drift={},
+    )
+
+
+def items(workspace_id=WORKSPACE_A):
+    return {step.id: step for step in onboarding.find_checklist(workspace_id).steps}
 
 
 def invite(**fields):
@@ -129,6 +147,69 @@ def test_a_policy_of_its_own_is_a_step():
     assert done() == {"workspace_policy_reviewed"}
 
 
+def test_the_policy_that_holds_is_reviewed_and_a_later_one_was_saved_by_somebody():
+    policy_reviews.mark(WORKSPACE_A, version=0, by=Actor("ann@a.example"))
+    item = items()["workspace_policy_reviewed"]
+    assert item.is_done
+    assert (item.evidence["version"], item.evidence["by"]) == (0, "ann@a.example")
+    policies.save(WORKSPACE_A, changes={"soft_bounce_threshold": 4}, by=Actor("olaf@a.example"))
+    item = items()["workspace_policy_reviewed"]
+    assert (item.evidence["version"], item.evidence["by"]) == (1, "olaf@a.example")
+    assert "Version 1 was saved by olaf@a.example" in item.evidence["summary"]
+
+
+def test_a_domain_counts_once_it_was_checked_whatever_came_of_it():
+    assert not items()["domain_readiness_checked"].is_done
+    check_domain(is_ready=False)
+    item = items()["domain_readiness_checked"]
+    assert (item.is_done, item.evidence["domain"]) == (True, "a.example")
+    assert "is not ready yet" in item.evidence["summary"]
+    assert "/ui/domains" in item.action
+
+
+def test_the_checklist_has_its_seven_items_with_evidence(sent, make_person):
+    before = items()
+    assert tuple(before) == onboarding.CHECKLIST
+    assert all(not item.is_done and item.action for item in before.values())
+    assert all(item.evidence["summary"] for item in before.values())
+    save("main")
+    save("second")
+    smtp_accounts.activate(WORKSPACE_A, name="second", by=SYSTEM)
+    message = sent()
+    report(about(message, "delivered"))
+    found = items()
+    assert found["smtp_account_configured"].evidence == {
+        "summary": "2 SMTP accounts saved: second, main.",
+        "account_count": 2,
+        "accounts": ["second", "main"],
+    }
+    assert found["active_smtp_provider_selected"].evidence["smtp_account"] == "second"
+    assert found["provider_failover_ready"].evidence["usable_account_count"] == 2
+    evidence = found["message_flow_verified"].evidence
+    assert (evidence["message_id"], evidence["status"]) == (str(message.id), "delivered")
+    evidence = found["webhook_flow_verified"].evidence
+    assert (evidence["message_id"], evidence["event_type"]) == (str(message.id), "delivered")
+    assert [item.id for item in found.values() if not item.is_done] == [
+        "workspace_policy_reviewed",
+        "domain_readiness_checked",
+    ]
+
+
+def test_the_checklist_has_fail_over_also_where_it_is_off(use_settings):
+    rules = dataclasses.replace(config.current().auto_failover, enabled=False)
+    use_settings(auto_failover=rules)
+    save("main")
+    save("second")
+    item = items()["provider_failover_ready"]
+    assert (item.is_done, item.evidence["is_failover_enabled"]) == (False, False)
+    assert "AUTO_FAILOVER_ENABLED" in item.action
+
+
+def test_there_is_no_checklist_of_no_workspace():
+    with pytest.raises(NotFound):
+        onboarding.find_checklist(999)
+
+
 def test_a_colleague_is_one_who_is_invited_or_there(make_person):
     make_person("ann@a.example")
     assert done() == set()
@@ -152,7 +233,9 @@ def test_what_is_needed_comes_next_before_what_is_optional(sent, make_person):
     policies.save(WORKSPACE_A, changes={"soft_bounce_threshold": 4}, by=SYSTEM)
     found = progress()
     assert (found.is_set_up, found.is_complete, found.done_count) == (True, False, 6)
-    assert found.next.id == "colleague_invited"
+    assert found.next.id == "domain_readiness_checked"
+    check_domain()
+    assert progress().next.id == "colleague_invited"
     invite()
     save("second")
     found = progress()
@@ -164,10 +247,11 @@ def test_nothing_of_another_workspace_counts(accept, make_person):
     save("main", workspace_id=WORKSPACE_B)
     smtp_accounts.activate(WORKSPACE_B, name="main", by=SYSTEM)
     policies.save(WORKSPACE_B, changes={"soft_bounce_threshold": 4}, by=SYSTEM)
+    check_domain("b.example", workspace_id=WORKSPACE_B)
     for email in ("bob@b.example", "bea@b.example"):
         make_person(email, workspace_id=WORKSPACE_B)
     assert done() == set()
-    assert len(done(WORKSPACE_B)) == 4
+    assert len(done(WORKSPACE_B)) == 5
 
 
 def test_it_is_one_question():

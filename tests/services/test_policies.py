@@ -315,3 +315,14 @@ def test_versions_are_listed_newest_first_with_what_each_changed():
 
 def test_without_a_version_the_list_is_empty():
     assert policies.list_page(WORKSPACE_A) == policies.Page([], None)
+
+
+def test_a_rollback_may_name_the_version_that_it_was_made_for():
+    save(on_limit="defer")
+    save(on_limit="reject")
+    before = stored()
+    with pytest.raises(Conflict, match=r"Version 2 .*, not 1"):
+        policies.roll_back(WORKSPACE_A, version=0, in_force=1, by=ANN)
+    assert stored() == before
+    saved = policies.roll_back(WORKSPACE_A, version=1, in_force=2, by=ANN)
+    assert saved.in_force.rules.on_limit is OnLimit.DEFER

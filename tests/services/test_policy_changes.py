@@ -156,3 +156,12 @@ def test_it_tells_what_is_different_field_by_field():
     assert (changes[1].added, changes[1].removed) == (["a.example", "b.example"], [])
     [back] = [c for c in policy_changes.compare(after, POLICY) if "blocked" in c.field]
     assert (back.added, back.removed) == ([], ["a.example", "b.example"])
+
+
+def test_a_policy_is_taken_apart_and_put_together_again():
+    flat = policy_changes.flatten(POLICY)
+    assert flat["marketing.lifetime_seconds"] == 345_600
+    other = dataclasses.replace(
+        POLICY, on_limit=OnLimit.DEFER, marketing=StreamRules(1, 60, "retry")
+    )
+    assert policy_changes.apply(other, policy_changes.check(policy_changes.nest(flat))) == POLICY

@@ -3,6 +3,7 @@
 import dataclasses
 import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,9 +23,9 @@ from maild.errors import (
     Unavailable,
 )
 from maild.models import Event, Message, Suppression, Unsubscribe
-from maild.services import messages, policies, policy_previews, suppressions
+from maild.services import locks, messages, policies, policy_previews, suppressions
 from maild.services.messages import NewMessage
-from maild.services.policy_previews import Window
+from maild.services.policy_previews import UnderWay, Window
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.helpers import ago
 
@@ -430,3 +431,22 @@ def test_the_same_mail_under_that_policy_comes_to_the_same(on_limit):
     assert set(by_check) == set(DECISIVE)
     assert min(outcomes[Outcome.PASSED], outcomes[Outcome.SUPPRESSED]) > 0
     assert (outcomes[Outcome.DEFERRED] > 0) is (on_limit is OnLimit.DEFER)
+
+
+def test_of_one_person_one_preview_runs_at_a_time():
+    put(1)
+    with ThreadPoolExecutor(1) as pool, db.database.atomic():
+        assert locks.take_trial(7)
+
+        def try_as(person_id):
+            with db.connection():
+                return policy_previews.run(
+                    WORKSPACE_A, changes={}, window=Window.DAY, person_id=person_id
+                )
+
+        with pytest.raises(UnderWay, match="still under way"):
+            pool.submit(try_as, 7).result()
+        assert pool.submit(try_as, 8).result().looked_at == 1
+    assert (
+        policy_previews.run(WORKSPACE_A, changes={}, window=Window.DAY, person_id=7).looked_at == 1
+    )

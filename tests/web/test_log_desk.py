@@ -3,13 +3,19 @@
 import csv
 import io
 import json
+from datetime import timedelta
 
 import pytest
 from bs4 import BeautifulSoup
 
+from maild import clock
+from maild.domain import bundle_check
+from maild.domain.actor import SYSTEM
 from maild.domain.mime import Attachment
 from maild.domain.states import Status, Stream
-from maild.models import AuditEntry
+from maild.models import AuditEntry, Message
+from maild.services import webhook_endpoints
+from maild.web.messages import REPORT_SOON
 from tests.counting import count_statements
 
 HTMX = {"HX-Request": "true"}
@@ -146,6 +152,9 @@ def test_what_was_sent_waits_for_its_report_for_a_while(page, client, accept, mo
     message = accept()
     move(message, Status.SENT)
     story = page(f"/ui/messages/{message.id}").select_one("#story")
+    assert story["hx-trigger"] == "every 2s"
+    type(message).update(updated_at=clock.now() - REPORT_SOON).execute()
+    story = page(f"/ui/messages/{message.id}").select_one("#story")
     assert story["hx-trigger"] == "every 10s"
     assert client.get(story["hx-get"], headers=HTMX).status_code == 204
     move_on = {"status": Status.DELIVERED}
@@ -154,6 +163,20 @@ def test_what_was_sent_waits_for_its_report_for_a_while(page, client, accept, mo
     answer = client.get(story["hx-get"], headers=HTMX)
     assert "delivered" in answer.text
     assert not soup_of(answer).select_one("#story").has_attr("hx-get")
+
+
+def test_after_an_hour_it_waits_only_where_a_provider_reports(page, client, accept, move):
+    message, now = accept(), clock.now()
+    move(message, Status.SENT)
+    Message.update(updated_at=now - timedelta(hours=2), smtp_account_name="default").execute()
+    path = f"/ui/messages/{message.id}"
+    assert not page(path).select_one("#story").has_attr("hx-get")
+    webhook_endpoints.add(1, provider="dsn", smtp_account="default", by=SYSTEM)
+    story = page(path).select_one("#story")
+    assert story["hx-trigger"] == "every 60s"
+    assert client.get(story["hx-get"], headers=HTMX).status_code == 204
+    Message.update(updated_at=now - timedelta(hours=7)).execute()
+    assert not page(path).select_one("#story").has_attr("hx-get")
 
 
 def test_what_was_sent_long_ago_does_not(page, accept, move):
@@ -185,6 +208,15 @@ def test_the_bundle_is_a_file(client, accept):
     assert answer.mimetype == "application/json"
     assert f'"message-{message.id}.json"' in answer.headers["Content-Disposition"]
     assert json.loads(answer.text)["message"]["id"] == str(message.id)
+
+
+def test_the_bundle_is_a_zip_file_for_people(client, page, accept):
+    message = accept()
+    links = [a["href"] for a in page(f"/ui/messages/{message.id}").select(".downloads a")]
+    answer = client.get(links[-1])
+    assert answer.mimetype == "application/zip"
+    assert f'"message-{message.id}.zip"' in answer.headers["Content-Disposition"]
+    assert bundle_check.check(answer.data).is_genuine
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,16 @@ RAIL = [
     "/dashboard",
     "/ui",
     "/ui/logs",
+    "/ui/incidents",
     "/ui/webhooks",
     "/ui/providers",
+    "/ui/policy",
     "/ui/suppressions",
     "/ui/unsubscribes",
+    "/ui/domains",
     "/ui/freezes",
     "/ui/jobs",
+    "/ui/onboarding",
     "/ui/settings",
 ]
 

@@ -23,7 +23,7 @@ def sign_up(anonymous, post):
 
 def test_it_makes_a_person_with_a_workspace_and_signs_them_in(anonymous, sign_up):
     response = sign_up()
-    assert (response.status_code, response.location) == (303, "/dashboard")
+    assert (response.status_code, response.location) == (303, "/ui/onboarding/workspace")
     person = Person.get()
     assert (person.name, person.email, person.email_verified_at) == (
         "Ann Smith",

@@ -14,12 +14,15 @@ from tests.tenancy import IDS, SERIAL, list_tables, make_workspaces
 
 CEILING = 16
 CEILINGS = {
+    "/ui/incidents/<int:incident_id>": 20,  # what was seen, done, and can be done, in one place
+    "/ui/incidents/<int:incident_id>/bundle": 26,  # a file with all that is known
     "/ui": 34,  # the overview: each of its parts asks for itself, the checks of health among them
 }
 """Pages that may ask more often, and why."""
 MORE = {
     "token": None,  # a secret of which the database has only the hash: these pages are read by link
     "message_id": IDS["sent"],
+    "step": "provider",
 }
 """What stands for the arguments of a route; a number is the id of A's rows."""
 ROWS = 20

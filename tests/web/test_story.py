@@ -13,6 +13,7 @@ from maild.web import story
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 OTHER = uuid.UUID("0190b0c8-5f6e-7000-8000-000000000000")
 DATA = {"smtp_account": "eu", "to": "us", "reason": "421 busy", "tries": 10, "faults": 9}
+DEPLOYED = {"name": "shop", "version": "1.2.3"}
 
 
 def tell(kind: EventType | str, /, **data: object) -> story.Entry:
@@ -22,7 +23,7 @@ def tell(kind: EventType | str, /, **data: object) -> story.Entry:
 
 @pytest.mark.parametrize("kind", list(EventType))
 def test_every_kind_of_event_has_words(kind: EventType) -> None:
-    entry = tell(kind, **DATA)
+    entry = tell(kind, **DATA, **DEPLOYED)
     assert entry.words != kind.value
     assert "{" not in entry.words
     assert "?" not in entry.words

@@ -103,9 +103,19 @@ def acted_on(*statuses):
 
 
 _VIEW_ID = {"view_id": SERIAL}
+_INCIDENT_ID = {"incident_id": SERIAL}
 _EVENT_ID, _FREEZE_ID = {"event_id": SERIAL}, {"freeze_id": SERIAL}
 _FREEZE = {"reason": "x", "lasts": "30m"}
 _SUPPRESSION = {"reason": "x", "class": "manual", "stream": "", "expires": "never"}
+_POLICY = {
+    "rate_limit_domain_per_hour": "1", "on_limit": "reject", "soft_bounce_threshold": "9",
+    "transactional_max_attempts": "9", "transactional_lifetime": "2 d",
+    "transactional_unknown_outcome": "hold", "marketing_max_attempts": "9",
+    "marketing_lifetime": "4 d", "marketing_unknown_outcome": "hold", "version": "0",
+    "reason": "x",
+}  # fmt: skip
+_DOMAIN_ID = {"domain_id": SERIAL}
+_KEY = {"domain_id": SERIAL, "key_id": SERIAL}
 _JOB_ID = {"job_id": SERIAL}
 _CHOSEN = {"noun": "messages", "action": "retry", "selection": "ids", "id": list(IDS.values())}
 _MATCHING = {"noun": "messages", "selection": "matching", "query": f"to_email={EMAIL}"}
@@ -114,6 +124,30 @@ _SUPPRESSION_ID, _UNSUBSCRIBE_ID = {"suppression_id": SERIAL}, {"unsubscribe_id"
 
 FOREIGN = {
     "GET /dashboard": queries(),
+    "GET /ui/onboarding": queries(),
+    "GET /ui/onboarding/<step>": [
+        *({"ids": {"step": step}} for step in ("workspace", "domain", "policy", "webhook")),
+        {"ids": {"step": "provider"}, "query": {"account": SERIAL}},
+        {"ids": {"step": "provider"}},
+        *(
+            {"ids": {"step": "test-message"}, "query": {"message": message_id}}
+            for message_id in IDS.values()
+        ),
+        {"ids": {"step": "test-message"}},
+    ],
+    "POST /ui/onboarding/<step>/skip": [{"ids": {"step": "domain"}, "form": {}}],
+    "POST /ui/onboarding/<step>/resume": [{"ids": {"step": "domain"}, "form": {}}],
+    "POST /ui/onboarding/workspace": forms({"name": ""}),
+    "POST /ui/onboarding/provider": forms({"name": ZEBRA, "host": "192.0.2.1", "port": "25"}),
+    "POST /ui/onboarding/provider/<int:account_id>/check": provider({}),
+    "POST /ui/onboarding/provider/<int:account_id>/activate": provider({}),
+    "POST /ui/onboarding/sandbox": forms({}),
+    "POST /ui/onboarding/sandbox/remove": forms({}),
+    "POST /ui/onboarding/domain": forms({"domain": "x"}),
+    "POST /ui/onboarding/policy/review": forms({"version": 0}, {"version": 1}),
+    "POST /ui/onboarding/test-message": forms({"from_email": "x", "to_email": OTHER_EMAIL}),
+    "POST /ui/onboarding/key": forms({}),
+    "POST /ui/onboarding/webhook": forms({"provider": "ses"}),
     "POST /workspaces/switch": forms({"to": WORKSPACE_A}, {"to": 0}),
     "GET /ui": queries({"seen": "x"}, {"span": "7d"}),
     "GET /ui/logs": queries(
@@ -146,6 +180,36 @@ FOREIGN = {
     "POST /ui/messages/<uuid:message_id>/suppress": each_message(form={"reason": "x"}),
     "GET /ui/messages/<uuid:message_id>/preview": each_message(),
     "GET /ui/messages/<uuid:message_id>/text": each_message(),
+    "GET /ui/incidents": queries(
+        {"status": "all"}, {"smtp_account": ZEBRA, "status": "all"}, {"older_than": SERIAL_MARK},
+        {"seen": "x"},
+    ),
+    "GET /ui/incidents/<int:incident_id>": [
+        {"ids": _INCIDENT_ID}, {"ids": _INCIDENT_ID, "query": {"seen": "x"}}
+    ],
+    "GET /ui/incidents/<int:incident_id>/messages": [
+        {"ids": _INCIDENT_ID}, {"ids": _INCIDENT_ID, "query": {"before": IDS["sent"]}}
+    ],
+    "GET /ui/incidents/<int:incident_id>/bundle": [
+        {"ids": _INCIDENT_ID}, {"ids": _INCIDENT_ID, "query": {"format": "zip"}}
+    ],
+    **{
+        f"POST /ui/incidents/<int:incident_id>/{verb}": [{"ids": _INCIDENT_ID, "form": form}]
+        for verb, form in (
+            ("acknowledge", {}), ("take", {}), ("assign", {"to": EMAIL}), ("note", {"text": "x"}),
+            ("severity", {"severity": "minor"}), ("resolve", {"cause": "x"}),
+            ("reopen", {"reason": "x"}), ("merge", {"into": SERIAL}),
+        )
+    },
+    "POST /ui/incidents/of-message/<uuid:message_id>": each_message(form={"title": "x"}),
+    "GET /ui/incidents/<int:incident_id>/remedies/<remedy>": [
+        {"ids": {**_INCIDENT_ID, "remedy": "retry"}},
+        {"ids": {**_INCIDENT_ID, "remedy": "pause"}, "query": {"account": SERIAL}},
+    ],
+    "POST /ui/incidents/<int:incident_id>/remedies/<remedy>": [
+        {"ids": {**_INCIDENT_ID, "remedy": name}, "form": {"reason": "x", "account": SERIAL}}
+        for name in ("retry", "send", "unsuppress", "pause", "resume", "switch")
+    ],
     "GET /ui/webhooks": queries(
         {"state": "any"}, {"state": "any", "email": EMAIL}, {"state": "any", "endpoint_id": SERIAL},
         {"state": "any", "older_than": SERIAL_MARK}, {"seen": "x"},
@@ -183,6 +247,34 @@ FOREIGN = {
     ),
     "POST /ui/freezes/<int:freeze_id>/extend": [{"ids": _FREEZE_ID, "form": _FREEZE}],
     "POST /ui/freezes/<int:freeze_id>/lift": [{"ids": _FREEZE_ID, "form": {"reason": "x"}}],
+    "GET /ui/domains": queries({"after": "a.example"}, {"domain": f"{ZEBRA}.example"}),
+    "POST /ui/domains": forms({"domain": "x"}),
+    "GET /ui/domains/<int:domain_id>": [{"ids": _DOMAIN_ID}],
+    "POST /ui/domains/<int:domain_id>/check": [{"ids": _DOMAIN_ID, "form": {}}],
+    "POST /ui/domains/<int:domain_id>/selector": [
+        {"ids": _DOMAIN_ID, "form": {"dkim_selector": "s1"}}
+    ],
+    "POST /ui/domains/<int:domain_id>/accept": [{"ids": _DOMAIN_ID, "form": {}}],
+    "POST /ui/domains/<int:domain_id>/remove": [{"ids": _DOMAIN_ID, "form": {}}],
+    "POST /ui/domains/<int:domain_id>/signing": [{"ids": _DOMAIN_ID, "form": {}}],
+    "POST /ui/domains/<int:domain_id>/signing/check": [{"ids": _DOMAIN_ID, "form": {}}],
+    "POST /ui/domains/<int:domain_id>/signing/<int:key_id>/rotate": [{"ids": _KEY, "form": {}}],
+    "POST /ui/domains/<int:domain_id>/signing/<int:key_id>/activate": [
+        {"ids": _KEY, "form": {"insist": "y"}}
+    ],
+    "POST /ui/domains/<int:domain_id>/signing/<int:key_id>/retire": [{"ids": _KEY, "form": {}}],
+    "GET /ui/policy": queries(),
+    "POST /ui/policy": forms(_POLICY, {**_POLICY, "version": "1"}, {}),
+    "POST /ui/policy/preview": forms(
+        _POLICY, {**_POLICY, "blocked_recipient_domains": f"{ZEBRA}.example", "window": "7d"}
+    ),
+    "POST /ui/policy/merge": forms({**_POLICY, "theirs": "1"}, {**_POLICY, "version": "1"}),
+    "GET /ui/policy/versions": queries({"older_than": SERIAL_MARK}),
+    "GET /ui/policy/versions/<int:version>": [{"ids": {"version": 1}}, {"ids": {"version": 0}}],
+    "POST /ui/policy/versions/<int:version>/preview": [{"ids": {"version": 1}, "form": {}}],
+    "POST /ui/policy/versions/<int:version>/rollback": [
+        {"ids": {"version": 1}, "form": {"in_force": "1"}}, {"ids": {"version": 0}, "form": {}}
+    ],
     "GET /ui/providers": queries({"seen": "x"}),
     "GET /ui/providers/<int:account_id>": provider(),
     "POST /ui/providers/<int:account_id>/move": provider({"place": 1}),
@@ -277,6 +369,24 @@ FOREIGN = {
     "GET /ui/settings/api-keys": queries({"older_than": SERIAL_MARK}),
     "POST /ui/settings/api-keys": forms({"name": ZEBRA, "role": "admin", "expires": "never"}),
     "POST /ui/settings/api-keys/revoke": forms({"key": SERIAL}),
+    "GET /ui/settings/notifications": queries({"older_than": SERIAL_MARK}),
+    "POST /ui/settings/notifications": forms(
+        {"name": ZEBRA, "kind": "email", "email": EMAIL, "min_severity": "minor",
+         "occasions": "opened"}
+    ),
+    "GET /ui/settings/notifications/<int:channel_id>": [{"ids": {"channel_id": SERIAL}}],
+    "POST /ui/settings/notifications/<int:channel_id>": [
+        {"ids": {"channel_id": SERIAL}, "form": {"name": "x", "kind": "webhook"}}
+    ],
+    "POST /ui/settings/notifications/<int:channel_id>/test": [
+        {"ids": {"channel_id": SERIAL}, "form": {}}
+    ],
+    "POST /ui/settings/notifications/<int:channel_id>/secret": [
+        {"ids": {"channel_id": SERIAL}, "form": {}}
+    ],
+    "POST /ui/settings/notifications/<int:channel_id>/remove": [
+        {"ids": {"channel_id": SERIAL}, "form": {}}
+    ],
     "GET /ui/settings/audit": queries(
         {"actor": ZEBRA}, {"action": ZEBRA}, {"older_than": SERIAL_MARK}
     ),

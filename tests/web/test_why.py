@@ -363,7 +363,7 @@ def test_it_asks_for_as_much_whatever_the_number_of_attempts(page, accept, attem
     once = count()
     for number in range(2, 40):
         try_and_hold(number)
-    assert count() == once <= 10
+    assert count() == once <= 11
 
 
 def test_the_attempts_are_those_of_the_policy_in_force(page, accept, change_policy):

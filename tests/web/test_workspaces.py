@@ -56,7 +56,7 @@ def test_a_role_is_that_of_the_workspace(client, both, post):
 
 def test_it_makes_a_workspace(client, post):
     response = post(client, "/workspaces/new", name=" Second ")
-    assert (response.status_code, response.location) == (303, "/dashboard")
+    assert (response.status_code, response.location) == (303, "/ui/onboarding/workspace")
     row = Workspace.get(Workspace.name == "Second")
     assert Session.get().workspace_id == row.id
     assert Member.get(Member.workspace == row.id).role.value == "admin"

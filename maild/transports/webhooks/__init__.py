@@ -2,7 +2,8 @@
 
 Each is one module, which verifies and parses what the provider sends; `base.py` says what such a
 module has. To add a provider: write `<name>.py` beside this file and its tests, and put it into
-PROVIDERS. Nothing else names providers. `generic.py` is maild's own format and none of these.
+PROVIDERS. Nothing else names providers. `generic.py` is maild's own format and none of these;
+`maild.py` takes that format at an endpoint, as the others take theirs.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,6 +12,7 @@ from typing import Protocol, runtime_checkable
 from maild.domain.provider_event import ProviderEvent
 from maild.transports.webhooks import (
     brevo,
+    maild,
     mailersend,
     mailgun,
     mailjet,
@@ -55,6 +57,7 @@ class Provider(Protocol):
 
 PROVIDERS: Mapping[str, Provider] = {
     "brevo": brevo,
+    "maild": maild,
     "mailersend": mailersend,
     "mailgun": mailgun,
     "mailjet": mailjet,

@@ -23,6 +23,18 @@ SHARED = {"__init__", "base", "fields", "generic", "public_keys", "sns"}
 providers = pytest.mark.parametrize("name", sorted(webhooks.PROVIDERS))
 
 SAMPLES = {
+    "maild": [
+        {
+            "type": "bounced",
+            "email": "ann@example.com",
+            "message_id": "m",
+            "event_id": "e",
+            "timestamp": 1795860000,
+            "bounce_type": "hard",
+            "reason": "550 no",
+            "metadata": {"a": 1},
+        }
+    ],
     "brevo": {
         "event": "click",
         "email": "ann@example.com",
@@ -272,6 +284,8 @@ HEADERS = [
     "svix-id",
     "svix-timestamp",
     "svix-signature",
+    "x-webhook-timestamp",
+    "x-webhook-signature",
     "x-mandrill-signature",
     "mailtrap-signature",
     "x-postal-signature",

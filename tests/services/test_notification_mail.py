@@ -1,0 +1,123 @@
+"""Notifications by mail: by a way that is not the one that fails."""
+
+from datetime import timedelta
+
+import pytest
+
+from maild import clock
+from maild.domain.freeze import FreezeKind
+from maild.domain.incident import IncidentKind
+from maild.domain.notification import NotificationStatus
+from maild.domain.states import Status
+from maild.errors import InvalidFields
+from maild.models import Member, Message, Notification
+from maild.services import freezes, notification_channels, notification_loop
+from tests.conftest import WORKSPACE_A, WORKSPACE_B
+from tests.services.conftest import wait_until
+from tests.services.helpers import working
+from tests.services.noticing import ANN, add_channel, open_incident
+
+pytestmark = pytest.mark.usefixtures("database")
+
+EMAIL = "ann@a.example"
+
+
+@pytest.fixture(autouse=True)
+def channel(make_person):
+    make_person(EMAIL)
+    return add_channel(EMAIL, kind="email")[0]
+
+
+def tell(**fields):
+    open_incident(**{"kind": IncidentKind.PROVIDER, **fields})
+    notification_loop.drain()
+    return Notification.get()
+
+
+def make_due():
+    Notification.update(due_at=clock.now() - timedelta(seconds=1)).execute()
+
+
+def test_it_takes_another_account_than_the_one_that_fails(account, lease, inbox):
+    account("broken", active=True)
+    account("spare", from_email="spare@example.com")
+    row = tell(smtp_account="broken")
+    message = Message.get()
+    assert message.id == row.message_id
+    assert (message.pinned_account, message.workspace_id) == ("spare", WORKSPACE_A)
+    assert (message.from_email, message.to_email) == ("spare@example.com", EMAIL)
+    assert row.status is NotificationStatus.WAITING
+    with working(lease):
+        wait_until(lambda: Message.get().status is Status.SENT)
+    make_due()
+    notification_loop.drain()
+    row = Notification.get()
+    assert (row.status, row.outcome) == (NotificationStatus.SENT, "The mail is sent.")
+    mail = inbox.only()
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Subject"] == "[Default] Incident: Gmail refuses mail"
+    assert "/ui/incidents/" in mail.get_content()
+
+
+def test_without_a_second_one_it_takes_that_of_the_environment(account):
+    account("broken", active=True)
+    tell(smtp_account="broken")
+    message = Message.get()
+    assert (message.pinned_account, message.workspace_id) == ("default", 0)
+
+
+def test_without_any_other_way_it_waits_and_says_so():
+    row = tell(smtp_account="default")
+    assert Message.select().count() == 0
+    assert row.status is NotificationStatus.WAITING
+    assert "no SMTP account to send it through" in row.outcome
+    assert notification_channels.get(WORKSPACE_A, row.channel_id).failing_since is not None
+
+
+def test_what_some_recipients_refuse_still_takes_mail_to_others():
+    tell(smtp_account="default", kind=IncidentKind.DELIVERY)
+    assert Message.get().pinned_account == "default"
+
+
+def test_a_freeze_of_the_workspace_does_not_stop_it(account):
+    account("main", active=True)
+    freezes.start(
+        WORKSPACE_A,
+        kind=FreezeKind.WORKSPACE,
+        target=None,
+        reason="quiet",
+        expires_at=clock.now() + timedelta(hours=1),
+        by=ANN,
+    )
+    tell(smtp_account=None)
+    assert Message.get().workspace_id == 0
+
+
+def test_a_worker_that_dies_between_accepting_and_writing_down_mails_once(monkeypatch):
+    open_incident()
+    with monkeypatch.context() as patch:
+        patch.setattr("maild.services.notification_delivery._tell_incident", _die)
+        patch.setattr("maild.services.notification_delivery._note_channel", _die)
+        with pytest.raises(RuntimeError):
+            notification_loop.drain()
+    assert Message.select().count() == 0
+    make_due()
+    notification_loop.drain()
+    assert Message.select().count() == 1
+
+
+def _die(*_, **__):
+    raise RuntimeError
+
+
+def test_only_members_are_mailed(make_person, channel):
+    make_person("eve@b.example", workspace_id=WORKSPACE_B)
+    make_person("new@a.example", is_verified=False)
+    for email in ("eve@b.example", "nobody@example.com", "new@a.example"):
+        with pytest.raises(InvalidFields, match="confirmed address of a member"):
+            add_channel(email, name="Other", kind="email")
+    Member.delete().where(Member.workspace == WORKSPACE_A).execute()
+    row = tell()
+    assert row.status is NotificationStatus.FAILED
+    assert "member any more" in row.outcome
+    assert Message.select().count() == 0

@@ -1,0 +1,131 @@
+"""The sandbox as a workspace's provider: one click there, one click gone."""
+
+import time
+
+import pytest
+
+from maild import clock
+from maild.config import Addr, Sandbox
+from maild.domain.actor import SYSTEM
+from maild.errors import Conflict, InvalidFields, NotFound
+from maild.local import inbox_reports
+from maild.models import SmtpAccount, WebhookEndpoint
+from maild.services import providers, sandboxes, smtp_accounts, webhook_endpoints
+from maild.services.smtp_account_fields import NewSmtpAccount
+from maild.transports.webhooks import maild as own_format
+from maild.transports.webhooks.base import Request
+from tests.conftest import WORKSPACE_A, WORKSPACE_B
+
+pytestmark = pytest.mark.usefixtures("database")
+
+ADDR = Addr("127.0.0.1", 1025)
+
+
+@pytest.fixture(autouse=True)
+def sandbox(use_settings):
+    use_settings(sandbox=Sandbox(ADDR, "http://127.0.0.1:8025"))
+
+
+def save(name, **fields):
+    values = {"host": "127.0.0.1", "port": 2525, "from_email": "shop@example.com"}
+    new = NewSmtpAccount(name=name, **{**values, **fields})
+    return smtp_accounts.save(WORKSPACE_A, new, by=SYSTEM)
+
+
+def test_it_is_an_active_account_whose_sign_in_says_where_to_report():
+    row = sandboxes.add(WORKSPACE_A, by=SYSTEM)
+    assert (row.name, row.host, row.port, row.is_active) == ("sandbox", "127.0.0.1", 1025, True)
+    [endpoint] = webhook_endpoints.list_all(WORKSPACE_A)
+    assert (endpoint.provider, endpoint.smtp_account_name) == ("maild", "sandbox")
+    login = inbox_reports.find_login(row.username, smtp_accounts.server_of(row).password)
+    assert webhook_endpoints.url_of(endpoint).endswith(f"/providers/maild/{login.token}")
+    headers = own_format.sign(b"[]", secret=login.secret, timestamp=int(time.time()))
+    told = {name.lower(): value for name, value in headers.items()}
+    request = Request(body=b"[]", headers=told, received_at=clock.now())
+    own_format.verify(request, webhook_endpoints.keys_of(endpoint))
+
+
+def test_a_second_click_changes_nothing_but_who_carries_the_mail():
+    first = sandboxes.add(WORKSPACE_A, by=SYSTEM)
+    smtp_accounts.activate(WORKSPACE_A, name="default", by=SYSTEM)
+    second = sandboxes.add(WORKSPACE_A, by=SYSTEM)
+    assert (second.id, second.is_active) == (first.id, True)
+    assert WebhookEndpoint.select().count() == 1
+    assert second.password_encrypted == first.password_encrypted
+
+
+def test_without_it_mail_takes_the_account_that_stands_by_first():
+    save("second", priority=20)
+    save("first", priority=10)
+    sandboxes.add(WORKSPACE_A, by=SYSTEM)
+    assert sandboxes.remove(WORKSPACE_A, by=SYSTEM) == "first"
+    assert {row.name: row.is_active for row in SmtpAccount.select()} == {
+        "first": True,
+        "second": False,
+    }
+    assert WebhookEndpoint.select().count() == 0
+    with pytest.raises(NotFound):
+        sandboxes.remove(WORKSPACE_A, by=SYSTEM)
+
+
+def test_alone_it_leaves_the_mail_to_the_environments_account():
+    sandboxes.add(WORKSPACE_A, by=SYSTEM)
+    assert sandboxes.remove(WORKSPACE_A, by=SYSTEM) == "default"
+
+
+def test_what_must_go_through_it_keeps_it_there(accept):
+    sandboxes.add(WORKSPACE_A, by=SYSTEM)
+    accept(smtp_account="sandbox")
+    with pytest.raises(Conflict, match="must go through the sandbox"):
+        sandboxes.remove(WORKSPACE_A, by=SYSTEM)
+    assert sandboxes.find(WORKSPACE_A).is_active
+
+
+def test_another_account_of_that_name_is_left_alone():
+    save("sandbox")
+    with pytest.raises(InvalidFields, match="Another account is called “sandbox”"):
+        sandboxes.add(WORKSPACE_A, by=SYSTEM)
+    assert sandboxes.find(WORKSPACE_A) is None
+    assert WebhookEndpoint.select().count() == 0
+
+
+def test_it_is_said_where_workspaces_may_not_go_there(use_settings):
+    use_settings(allowed_private_networks=())
+    with pytest.raises(InvalidFields, match="ALLOWED_PRIVATE_NETWORKS"):
+        sandboxes.add(WORKSPACE_A, by=SYSTEM)
+
+
+def test_where_there_is_none_there_is_none(use_settings):
+    use_settings(sandbox=None)
+    assert not sandboxes.is_offered()
+    with pytest.raises(NotFound):
+        sandboxes.add(WORKSPACE_A, by=SYSTEM)
+
+
+def test_it_is_of_one_workspace():
+    sandboxes.add(WORKSPACE_A, by=SYSTEM)
+    assert sandboxes.find(WORKSPACE_B) is None
+    with pytest.raises(NotFound):
+        sandboxes.remove(WORKSPACE_B, by=SYSTEM)
+
+
+def route():
+    [names] = providers.list_routes([WORKSPACE_A]).values()
+    return [candidate.account.name for candidate in names]
+
+
+def test_no_mail_falls_over_to_it_nor_from_it_to_people():
+    save("main")
+    save("second")
+    sandboxes.add(WORKSPACE_A, by=SYSTEM)
+    assert route() == ["sandbox"]
+    smtp_accounts.activate(WORKSPACE_A, name="main", by=SYSTEM)
+    assert route() == ["main", "second"]
+
+
+def test_an_account_that_is_pointed_elsewhere_is_the_sandbox_no_more():
+    row = sandboxes.add(WORKSPACE_A, by=SYSTEM)
+    save("sandbox", max_connections=3, port=row.port, username="sandbox", password="x")
+    assert sandboxes.find(WORKSPACE_A).id == row.id
+    save("sandbox", port=2526, username="sandbox", password="x")
+    assert sandboxes.find(WORKSPACE_A) is None

@@ -1,0 +1,103 @@
+"""Posting to an address that a workspace named: what is dialled, and how it ends in time."""
+
+import socket
+import threading
+import time
+from ipaddress import ip_network
+
+import pytest
+
+from maild.domain.networks import Guard
+from maild.transports.http_post import ANSWER_MAX_BYTES, PostFailed, post
+
+LOOPBACK = Guard((ip_network("127.0.0.0/8"), ip_network("::1/128")))
+
+
+@pytest.fixture
+def serve():
+    """Call with pieces of an answer, None for silence; returns the port, and what came in."""
+    stop, servers = threading.Event(), []
+
+    def start(*pieces):
+        server = socket.create_server(("127.0.0.1", 0))
+        servers.append(server)
+        heard = []
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                heard.append(connection.recv(65536))
+                try:
+                    for piece in pieces:
+                        if piece is None:
+                            stop.wait(10)
+                        else:
+                            connection.sendall(piece)
+                            stop.wait(0.05)
+                except OSError:
+                    return
+
+        threading.Thread(target=answer, daemon=True).start()
+        return server.getsockname()[1], heard
+
+    yield start
+    stop.set()
+    for server in servers:
+        server.close()
+
+
+def test_it_dials_what_was_checked_and_names_the_host(serve):
+    port, heard = serve(b"HTTP/1.1 204 No Content\r\n\r\n")
+    url = f"http://localhost:{port}/a?b=c"
+    answer = post(url, b"{}", {"X-Own": "1"}, guard=LOOPBACK)
+    assert answer.status == 204
+    head = heard[0].decode()
+    assert head.startswith("POST /a?b=c HTTP/1.1\r\n")
+    assert f"\r\nHost: localhost:{port}\r\n" in head
+    assert "\r\nX-Own: 1\r\n" in head
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (None,),
+        (b"HTTP/1.1 200 OK\r\n", *[b"X-A: b\r\n"] * 200),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", *[b"x"] * 200),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", *[b"x"] * 200),
+    ],
+    ids=["silence", "head", "body", "body-to-the-end"],
+)
+def test_silence_and_dripping_end_in_time(serve, pieces):
+    port, _ = serve(*pieces)
+    began = time.monotonic()
+    with pytest.raises(PostFailed, match="did not answer within"):
+        post(f"http://127.0.0.1:{port}/", b"{}", {}, guard=LOOPBACK, seconds=0.3)
+    assert time.monotonic() - began < 3  # it drips for ten seconds
+
+
+def test_no_more_of_an_answer_is_read_than_serves(serve):
+    port, _ = serve(b"HTTP/1.1 500 Oh\r\n\r\n" + b"x" * 100_000)
+    assert len(post(f"http://127.0.0.1:{port}/", b"", {}, guard=LOOPBACK).text) == ANSWER_MAX_BYTES
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "169.254.169.254", "[::1]"])
+def test_what_is_not_permitted_is_not_dialled(host):
+    with pytest.raises(PostFailed, match="must be public"):
+        post(f"http://{host}:1/", b"", {}, guard=Guard(), seconds=0.3)
+
+
+def test_what_is_no_http_is_told(serve):
+    port, _ = serve(b"220 mail.example.com ESMTP\r\n")
+    with pytest.raises(PostFailed, match="broke off"):
+        post(f"http://127.0.0.1:{port}/", b"", {}, guard=LOOPBACK, seconds=1)
+
+
+def test_where_nobody_listens_is_told():
+    with pytest.raises(PostFailed, match="cannot be reached: Connection refused"):
+        post("http://127.0.0.1:1/", b"", {}, guard=LOOPBACK, seconds=1)
+
+
+def test_what_is_no_tls_is_told(serve):
+    port, _ = serve(b"no TLS")
+    with pytest.raises(PostFailed, match="broke off"):
+        post(f"https://127.0.0.1:{port}/", b"", {}, guard=LOOPBACK, seconds=2)
