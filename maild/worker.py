@@ -74,8 +74,8 @@ def run(settings: config.Settings) -> None:
         target=lambda: sending.work(lease, recorder.current()), name="engine", daemon=True
     )
     loops = [
-        threading.Thread(target=loop.work, args=(lease.stopping,), name=name, daemon=True)
-        for name, loop in LOOPS.items()
+        threading.Thread(target=one.loop.work, args=(lease.stopping,), name=name, daemon=True)
+        for name, one in LOOPS.items()
     ]
     consumer.start()
     stop_requested = _catch_signals()  # after Huey, whose own ideas of SIGINT and SIGHUP lose mail
@@ -106,8 +106,8 @@ def _stop(lease: Lease, threads: list[threading.Thread]) -> None:
     """Begin nothing new, finish what is in flight, write it down; GRACE_SECONDS for all of it."""
     lease.stopping.set()
     sending.wake()
-    for loop in LOOPS.values():
-        loop.wake()
+    for one in LOOPS.values():
+        one.loop.wake()
     deadline = time.monotonic() + GRACE_SECONDS
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))

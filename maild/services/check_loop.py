@@ -1,43 +1,18 @@
-"""The loop that carries out checks of SMTP accounts: one thread of a worker.
+"""The loop that carries out checks of SMTP accounts: one thread of a worker. Its hint is
+`provider_checks.HINT`.
 
-Its doorbell is `provider_checks.HINT`; without the bell it looks every SWEEP_INTERVAL. Checks wait
-for servers and not for each other: AT_ONCE_MAX of them go on at the same time.
+Checks wait for servers and not for each other: AT_ONCE_MAX of them go on at the same time.
 """
 
 import asyncio
-import threading
 from collections.abc import Callable
 
-from maild import config, db, log
-from maild.errors import Unavailable
 from maild.services import provider_checks
+from maild.services.loops import Loop
 
 AT_ONCE_MAX = 8
 LOOK_SECONDS = 0.2
 """How soon a check that comes while others are under way is begun."""
-
-logger = log.get(__name__)
-
-_bell = threading.Event()
-
-
-def wake() -> None:
-    """There is something to check; from any thread."""
-    _bell.set()
-
-
-def work(stopping: threading.Event) -> None:
-    """Carry out checks until `stopping` is set, whatever is raised meanwhile."""
-    while not stopping.is_set():
-        _bell.clear()
-        try:
-            with db.connection():
-                drain(stopping.is_set)
-        except Unavailable as error:
-            logger.warning("checks.database_away", detail=error.detail)
-        except Exception:
-            logger.exception("checks.crashed")
-        _bell.wait(config.current().sweep_seconds)
 
 
 def drain(should_stop: Callable[[], bool] = lambda: False) -> int:
@@ -67,3 +42,6 @@ async def _drain(should_stop: Callable[[], bool]) -> int:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
     return count
+
+
+loop = Loop("checks", drain)

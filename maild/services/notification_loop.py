@@ -1,47 +1,23 @@
-"""The loop that sends notifications: one thread of a worker.
+"""The loop that sends notifications: one thread of a worker. Its hint is `notifications.HINT`.
 
-Its doorbell is `notifications.HINT`; without the bell it looks every SWEEP_INTERVAL. Channels wait
-for servers and not for each other: AT_ONCE_MAX are posted to at the same time, and only this
-thread touches the database.
+Channels wait for servers and not for each other: AT_ONCE_MAX are posted to at the same time, and
+only this thread touches the database.
 """
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from maild import config, db, log
+from maild import db
 from maild.errors import Unavailable
 from maild.models import Notification
 from maild.services import notification_delivery as delivery
+from maild.services.loops import Loop
 from maild.services.notification_delivery import Request
 from maild.services.notification_mail import Outcome
 
 AT_ONCE_MAX = 8
 LOOK_SECONDS = 0.2
 """How soon one that comes while others are under way is begun."""
-
-logger = log.get(__name__)
-
-_bell = threading.Event()
-
-
-def wake() -> None:
-    """There is something to tell; from any thread."""
-    _bell.set()
-
-
-def work(stopping: threading.Event) -> None:
-    """Send notifications until `stopping` is set, whatever is raised meanwhile."""
-    while not stopping.is_set():
-        _bell.clear()
-        try:
-            with db.connection():
-                drain(stopping.is_set)
-        except Unavailable as error:
-            logger.warning("notifications.database_away", detail=error.detail)
-        except Exception:
-            logger.exception("notifications.crashed")
-        _bell.wait(config.current().sweep_seconds)
 
 
 def drain(should_stop: Callable[[], bool] = lambda: False) -> int:
@@ -72,3 +48,6 @@ def _prepare(row: Notification) -> Request | None:
             raise
         delivery.settle(row, delivery.crashed(row))
         return None
+
+
+loop = Loop("notifications", drain)

@@ -1,43 +1,19 @@
 """The loop that reads and applies what providers have reported: one thread of a worker.
+Its hint is `payloads.HINT`.
 
-Its doorbell is `payloads.HINT`; without the bell it looks every SWEEP_INTERVAL, so that a lost hint
-and a killed worker cost nothing but time. One worker at a time does it, and no replay meanwhile:
-reports about one message never meet each other half-way. A batch is a transaction, of which nothing
-is left where it does not commit.
+One worker at a time does it, and no replay meanwhile: reports about one message never meet each
+other half-way. A batch is a transaction, of which nothing is left where it does not commit.
 """
 
-import threading
 from collections.abc import Callable
 
-from maild import config, db, log
+from maild import db
 from maild.db import database
-from maild.errors import Unavailable
 from maild.services import locks, payloads, provider_events
+from maild.services.loops import Loop
 
-logger = log.get(__name__)
-
-_bell = threading.Event()
 _owed: set[int] = set()
 """Payloads whose try is to be taken back, since the database went away meanwhile."""
-
-
-def wake() -> None:
-    """There is something to read; from any thread."""
-    _bell.set()
-
-
-def work(stopping: threading.Event) -> None:
-    """Read and apply until `stopping` is set, whatever is raised meanwhile."""
-    while not stopping.is_set():
-        _bell.clear()
-        try:
-            with db.connection():
-                drain(stopping.is_set)
-        except Unavailable as error:
-            logger.warning("reports.database_away", detail=error.detail)
-        except Exception:
-            logger.exception("reports.crashed")
-        _bell.wait(config.current().sweep_seconds)
 
 
 def drain(should_stop: Callable[[], bool] = lambda: False) -> int:
@@ -75,3 +51,6 @@ def _apply() -> int:
     with database.atomic():
         is_ours = locks.take_for_transaction(locks.REPORTS)
         return provider_events.apply_due() if is_ours else 0
+
+
+loop = Loop("reports", drain)

@@ -8,4 +8,4 @@ from maild.services.provider_checks import HINT
 @queue.task(HINT)
 def check_providers() -> None:
     """Somebody wants to know whether an account works: wake the loop that tries it."""
-    check_loop.wake()
+    check_loop.loop.wake()

@@ -8,4 +8,4 @@ from maild.services.domains import HINT
 @queue.task(HINT)
 def check_domains() -> None:
     """A domain is due to be checked: wake the loop that does it."""
-    domain_check_loop.wake()
+    domain_check_loop.loop.wake()

@@ -8,4 +8,4 @@ from maild.services.jobs import HINT
 @queue.task(HINT)
 def do_jobs() -> None:
     """Somebody has started a job: wake the loop that does it."""
-    job_loop.wake()
+    job_loop.loop.wake()

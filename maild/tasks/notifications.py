@@ -8,4 +8,4 @@ from maild.services.notifications import HINT
 @queue.task(HINT)
 def send_notifications() -> None:
     """Something is to be told: wake the loop that tells it."""
-    notification_loop.wake()
+    notification_loop.loop.wake()

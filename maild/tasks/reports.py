@@ -8,4 +8,4 @@ from maild.services.payloads import HINT
 @queue.task(HINT)
 def read_reports() -> None:
     """Something came in: wake the loop that reads it."""
-    report_loop.wake()
+    report_loop.loop.wake()

@@ -48,11 +48,11 @@ def server(smtpd, certificates, authenticator, tmp_path, monkeypatch):
 def checking(database):
     """A worker's loop that takes checks."""
     stopping = threading.Event()
-    loop = threading.Thread(target=lambda: check_loop.work(stopping))
+    loop = threading.Thread(target=lambda: check_loop.loop.work(stopping))
     loop.start()
     yield
     stopping.set()
-    check_loop.wake()
+    check_loop.loop.wake()
     loop.join()
 
 
@@ -97,7 +97,7 @@ def test_from_a_new_account_to_mail_that_arrives(open_context, server, checking,
     expect(tab.locator("#toasts .toast")).to_contain_text("“main” is saved")
 
     tab.get_by_role("button", name="Check it").click()
-    check_loop.wake()
+    check_loop.loop.wake()
     expect(tab.locator("#check .verdict")).to_have_text("It works", timeout=PATIENCE_MS)
     badges = tab.locator(".check-steps .badge").all_inner_texts()
     assert badges == ["ok"] * 6
@@ -135,7 +135,7 @@ def test_a_wrong_password_says_what_to_do_and_is_mended(open_context, server, ch
     tab.goto("/ui/providers/new")
     fill_in(tab, server.port, password="wrong")
     tab.get_by_role("button", name="Check it").click()
-    check_loop.wake()
+    check_loop.loop.wake()
     expect(tab.locator("#check .verdict")).to_have_text("It does not work", timeout=PATIENCE_MS)
     failed = tab.locator(".check-steps li.bad")
     expect(failed).to_contain_text("The server does not accept the user name and password.")
@@ -146,7 +146,7 @@ def test_a_wrong_password_says_what_to_do_and_is_mended(open_context, server, ch
     tab.get_by_role("button", name="Save", exact=True).click()
     tab.get_by_role("link", name="Check", exact=True).click()
     tab.get_by_role("button", name="Check it again").click()
-    check_loop.wake()
+    check_loop.loop.wake()
     expect(tab.locator("#check .verdict")).to_have_text("It works", timeout=PATIENCE_MS)
     expect(tab.locator(".earlier li")).to_have_count(1)
 
@@ -200,7 +200,7 @@ def test_it_works_without_scripts(open_context, server, checking):
     tab.goto("/ui/providers/new")
     fill_in(tab, server.port)
     tab.get_by_role("button", name="Check it").click()
-    check_loop.wake()
+    check_loop.loop.wake()
     expect(tab).to_have_url(re.compile("/check$"))
     wait_until(lambda: tab.reload() and "It works" in tab.locator("#check").inner_text())
     save("second")

@@ -403,16 +403,16 @@ def test_what_was_undone_does_not_go_on(start: Start) -> None:
 
 def test_the_loop_does_what_it_is_rung_for_and_stops(start: Start) -> None:
     stopping = threading.Event()
-    loop = threading.Thread(target=job_loop.work, args=(stopping,))
+    loop = threading.Thread(target=job_loop.loop.work, args=(stopping,))
     loop.start()
     try:
         for _ in range(2):
             job = start()
-            job_loop.wake()
+            job_loop.loop.wake()
             wait_until(lambda job=job: again(job).status is JobStatus.DONE)  # type: ignore[misc]
     finally:
         stopping.set()
-        job_loop.wake()
+        job_loop.loop.wake()
         loop.join()
 
 

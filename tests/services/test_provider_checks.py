@@ -341,12 +341,12 @@ def test_one_that_no_worker_takes_is_given_up_with_words(save):
 
 def test_the_loop_takes_what_comes_until_it_is_stopped(save, smtpd):
     row, stopping = save(port=smtpd().port), threading.Event()
-    loop = threading.Thread(target=lambda: check_loop.work(stopping))
+    loop = threading.Thread(target=lambda: check_loop.loop.work(stopping))
     loop.start()
     provider_checks.start(WORKSPACE_A, row.id, by=ANN)
-    check_loop.wake()
+    check_loop.loop.wake()
     wait_until(lambda: provider_checks.find_latest(WORKSPACE_A, row.id).is_valid)
     stopping.set()
-    check_loop.wake()
+    check_loop.loop.wake()
     loop.join(30)
     assert not loop.is_alive()
