@@ -25,7 +25,7 @@ def check_readiness(caller: Caller, body: schemas.DomainIn) -> schemas.Readiness
     domain_checks.count_call(workspace_id)
     with db.connection():
         subject = domain_checks.prepare(workspace_id, body.domain, dkim_selector=body.dkim_selector)
-    report = domain_checks.inspect(subject)
+    report = domain_checks.inspect(workspace_id, subject)
     found = dict(report.find(CheckName.DKIM).facts).get("selector")
     valid = {check: report.find(check).state.is_valid for check in NEEDED}
     return schemas.ReadinessOut(
@@ -103,7 +103,7 @@ def check_domain(caller: Caller, body: schemas.DomainNamed) -> schemas.DomainOut
     domain_checks.count_call(workspace_id)
     with db.connection():
         claimed = domain_checks.take(workspace_id, body.domain)
-    report = domain_checks.inspect(claimed.subject)
+    report = domain_checks.inspect(workspace_id, claimed.subject)
     with db.connection():
         domain_checks.save(claimed, report)
         return _describe(domains.get(workspace_id, claimed.id))

@@ -13,6 +13,13 @@ _WORDS = {
     "reject": "It asks receivers to refuse what fails (p=reject).",
 }
 
+PROPOSED = "v=DMARC1; p=none"
+"""It changes nothing. Whether there is a mailbox for reports (rua=) only people know."""
+_HOW_TO_GET_REPORTS = (
+    "To be told what fails, let the record end with ; rua=mailto: and the address of a mailbox that"
+    " is there."
+)
+
 
 def check(book: Book, domain: str, routes: Sequence[Route]) -> Finding:
     """The policy of the domain or of one above it, and what of this workspace's mail aligns."""
@@ -22,7 +29,7 @@ def check(book: Book, domain: str, routes: Sequence[Route]) -> Finding:
         return Finding(
             CheckName.DMARC, State.UNKNOWN, why_unknown(found.unanswered).rstrip("."), at
         )
-    fresh = Paste(at, "TXT", propose(domain), "A record to begin with: it harms no mail.")
+    fresh = Paste(at, "TXT", PROPOSED, "A record to begin with: it harms no mail.")
     if found.at is None:
         return Finding(
             CheckName.DMARC,
@@ -32,6 +39,7 @@ def check(book: Book, domain: str, routes: Sequence[Route]) -> Finding:
             meaning=(
                 "Gmail and Yahoo want one of everybody who sends much mail; p=none is enough to"
                 " begin with.",
+                _HOW_TO_GET_REPORTS,
             ),
             paste=(fresh,),
         )
@@ -55,14 +63,9 @@ def check(book: Book, domain: str, routes: Sequence[Route]) -> Finding:
             at,
             found=found.records,
             meaning=(policy.problem,),
-            paste=(Paste(at, "TXT", propose(domain), "In place of the present record."),),
+            paste=(Paste(at, "TXT", PROPOSED, "In place of the present record."),),
         )
     return _judge(book, domain, policy, routes, at=found.at, record=record)
-
-
-def propose(domain: str) -> str:
-    """A record that asks for reports and changes nothing else."""
-    return f"v=DMARC1; p=none; rua=mailto:dmarc-reports@{domain}"
 
 
 def _judge(
@@ -84,8 +87,7 @@ def _judge(
     if not policy.report_to:
         states.append(State.WARN)
         meaning.append("It asks for no reports (rua=): nobody tells you what fails.")
-        value = f"{record.rstrip().rstrip(';')}; rua=mailto:dmarc-reports@{at}"
-        paste.append(Paste(name, "TXT", value, "In place of the present record: with reports."))
+        meaning.append(_HOW_TO_GET_REPORTS)
     if policy.percent < 100 and in_force != "none":
         states.append(State.WARN)
         meaning.append(f"It is for {policy.percent} % of the mail only (pct=).")

@@ -5,6 +5,8 @@ paste. Pure.
 from dataclasses import dataclass
 from enum import StrEnum
 
+NOTHING_THERE = "Nothing can be found for a name that does not exist"
+
 
 class CheckName(StrEnum):
     """The checks of a domain, in the order in which they are shown."""

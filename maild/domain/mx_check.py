@@ -1,7 +1,7 @@
 """Whether a sending domain takes mail: bounces and answers come to it. Pure."""
 
 from maild.domain.dns_answer import Book, Kind, Outcome, why_unknown
-from maild.domain.dns_finding import CheckName, Finding, Paste, State
+from maild.domain.dns_finding import NOTHING_THERE, CheckName, Finding, Paste, State
 
 _NULL = "."
 
@@ -37,13 +37,7 @@ def check(book: Book, domain: str) -> Finding:
 
 def _without_mx(book: Book, domain: str, *, is_no_name: bool) -> Finding:
     if is_no_name:
-        return Finding(
-            CheckName.MX,
-            State.BAD,
-            "The name does not exist",
-            domain,
-            meaning=("There is no such name in the DNS at all. Is it spelt right?",),
-        )
+        return Finding(CheckName.MX, State.BAD, NOTHING_THERE, domain)
     paste = Paste(domain, "MX", "10 <your mail server>", "The server that takes your mail.")
     addresses = [book.look_up(domain, kind) for kind in (Kind.A, Kind.AAAA)]
     unanswered = [one for one in addresses if not one.is_known]

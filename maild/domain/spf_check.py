@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 
 from maild.domain import spf
-from maild.domain.dns_answer import Book, Kind, Outcome, why_unknown
+from maild.domain.dns_answer import Book, Kind, why_unknown
 from maild.domain.dns_finding import CheckName, Finding, Paste, State, worst
 from maild.domain.provider_dns import ProviderDns
 from maild.domain.sending_route import Route
@@ -22,7 +22,7 @@ def check(book: Book, domain: str, routes: Sequence[Route]) -> Finding:
         why = why_unknown(tree.unanswered).rstrip(".")
         return Finding(CheckName.SPF, State.UNKNOWN, why, domain, facts=facts)
     if not tree.records:
-        return _missing(book, domain, routes, facts)
+        return _missing(domain, routes, facts)
     if len(tree.records) > 1:
         return _several(tree, domain, routes, facts)
     record = tree.records[0]
@@ -182,14 +182,10 @@ def _allows_host(book: Book, domain: str, route: Route) -> bool | None:
 
 
 def _missing(
-    book: Book, domain: str, routes: Sequence[Route], facts: tuple[tuple[str, object], ...]
+    domain: str, routes: Sequence[Route], facts: tuple[tuple[str, object], ...]
 ) -> Finding:
-    outcome = book.look_up(domain, Kind.TXT).outcome
-    is_no_name = outcome is Outcome.NO_NAME
     terms = propose(routes)
     meaning = ["Without it receivers cannot tell your servers from anybody else's."]
-    if is_no_name:
-        meaning.insert(0, "There is no such name in the DNS at all. Is it spelt right?")
     for route in routes:
         if route.provider is None and not route.is_inside:
             meaning.append(
@@ -200,7 +196,7 @@ def _missing(
     return Finding(
         CheckName.SPF,
         State.BAD,
-        "The name does not exist" if is_no_name else "There is no SPF record",
+        "There is no SPF record",
         domain,
         meaning=tuple(meaning),
         paste=(Paste(domain, "TXT", value, "A new record."),),

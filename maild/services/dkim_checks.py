@@ -7,10 +7,11 @@ and a person may have it look at once. No answer says nothing: it changes no key
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 import peewee
 
-from maild import config, log
+from maild import clock, config, log
 from maild.db import database
 from maild.domain import dkim
 from maild.domain.actor import SYSTEM, Actor
@@ -26,6 +27,10 @@ BATCH = 20
 """Keys whose records are looked up together."""
 SOON_SECONDS, LATER_SECONDS = 300, 6 * 3600
 """How long until the next look: soon for what waits for its record, or has lost it."""
+PATIENCE_DAYS, PATIENT_SECONDS = 7, 3600
+"""A key that has waited for its record so long is looked up as often only: many are forgotten, and
+others wait for their turn.
+"""
 FOUND_MAX_CHARS = 1_000
 
 _BROKEN = frozenset({RecordState.MISSING, RecordState.DIFFERENT, RecordState.REVOKED})
@@ -105,6 +110,9 @@ def _note(key: DkimKey, state: RecordState, found: str | None, *, is_seen: bool)
     now = peewee.fn.now()
     is_settled = is_seen and key.state is not KeyState.PREPARED
     wait = LATER_SECONDS if is_settled or key.state is KeyState.RETIRING else SOON_SECONDS
+    has_waited = clock.now() - key.created_at > timedelta(days=PATIENCE_DAYS)
+    if key.state is KeyState.PREPARED and has_waited:
+        wait = PATIENT_SECONDS
     DkimKey.update(
         record_state=state,
         record_found=None if is_seen or found is None else found[:FOUND_MAX_CHARS],

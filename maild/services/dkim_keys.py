@@ -314,9 +314,7 @@ def _retire(key: DkimKey, *, by: Actor) -> None:
 
 def _clear_incident(key: DkimKey) -> None:
     """Nobody fails what it does not sign."""
-    incident_signals.clear_state(
-        key.workspace_id, kind=IncidentKind.DOMAIN, key=incident_key(key)
-    )
+    incident_signals.clear_state(key.workspace_id, kind=IncidentKind.DOMAIN, key=incident_key(key))
 
 
 def _begin_retiring(key: DkimKey) -> None:

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -30,6 +31,7 @@ FRESH_SECONDS = 5.0
 FORGET_SECONDS = 300.0
 """An opened key of a workspace that sends nothing is forgotten after this."""
 COMPLAIN_SECONDS = 60.0
+DAMAGED = "What is stored of it is damaged, or is a key of another kind."
 
 logger = log.get(__name__)
 
@@ -122,7 +124,10 @@ def name_of(signers: tuple[Signer, ...]) -> str:
 
 def make_signer(domain: str, selector: str, algorithm: Algorithm, pem: str) -> Signer:
     """A key that is ready to sign. Raises ValueError where the PEM holds no such key."""
-    key = serialization.load_pem_private_key(pem.encode(), password=None)
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), password=None)
+    except (TypeError, UnsupportedAlgorithm) as error:  # it is locked; of a kind that nobody uses
+        raise ValueError("this is no key that can be used") from error
     if algorithm is Algorithm.RSA and isinstance(key, RSAPrivateKey):
         sign_with = partial(key.sign, padding=PKCS1v15(), algorithm=hashes.SHA256())
         return Signer(domain, selector, algorithm, sign_with)
@@ -150,11 +155,15 @@ def forget(workspace_id: int | None = None) -> None:
 
 
 def _open(row: DkimKey) -> Signer:
+    """The key, ready to sign. Raises DecryptionError, also where what is kept is no such key."""
     known = _opened.get(row.id)
     if known is None:
         assert row.private_key_encrypted is not None  # only a retired key has none
         pem = secrets.decrypt(row.private_key_encrypted, place=place_of(row.workspace_id, row.id))
-        known = make_signer(row.domain, row.selector, row.algorithm, pem)
+        try:
+            known = make_signer(row.domain, row.selector, row.algorithm, pem)
+        except ValueError:  # what it says may quote the key
+            raise DecryptionError(DAMAGED) from None
         _opened[row.id] = known
     return known
 

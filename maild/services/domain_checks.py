@@ -1,31 +1,34 @@
 """Checks of sending domains: what the DNS says of them, on demand and daily, and what drifts.
 
 `domain_check_loop` takes those that are due; `check` is for a caller who waits, `inspect` for one
-who asks about any domain. What was in order and is not opens an incident, and closes it when it is
-mended. That the DNS does not answer is unknown: an incident only after UNKNOWN_HOURS. No network in
-a transaction.
+who asks about any domain. What was in order and is not, in two looks running, opens an incident,
+and closes it when it is mended. That the DNS does not answer is unknown: an incident only after
+UNKNOWN_HOURS. No network in a transaction.
 """
 
 import asyncio
 import json
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from maild import clock, config, log
 from maild.db import database
-from maild.domain import domain_report
+from maild.domain import dkim, domain_report
 from maild.domain.dkim import KeyState
+from maild.domain.dkim_check import SELECTORS_MAX, OwnKey
 from maild.domain.dns_finding import State
 from maild.domain.domain_report import NEEDED, Report, Subject
 from maild.domain.incident import IncidentKind, Severity
 from maild.domain.sending_route import Route
 from maild.domain.storable import clean_json
 from maild.errors import NotFound, RateLimited, Unavailable
-from maild.models import Domain
+from maild.models import DkimKey, Domain
 from maild.models.smtp_account import DEFAULT_ACCOUNT
 from maild.services import (
     addresses,
@@ -40,11 +43,15 @@ from maild.services import (
 CLAIM_SECONDS = 60
 """After which a check is another worker's: longer than any takes."""
 UNKNOWN_HOURS = 24
+AGAIN_MINUTES = 10
+"""Until the second look at what has drifted."""
 ROUTES_MAX = 10
 HISTORY_KEPT = 30
 """Of each domain."""
 AT_ONCE_MAX = 4
 """Checks of this process for callers who wait: each keeps one of its threads."""
+SHARE_MAX = 2
+"""Of AT_ONCE_MAX, so many are one workspace's: its names may never answer."""
 PER_MINUTE_MAX = 30
 """Of a workspace, in this process: maild is no means to flood the DNS with."""
 _WINDOW_SECONDS = 60.0
@@ -55,6 +62,7 @@ logger = log.get(__name__)
 
 _turns = threading.BoundedSemaphore(AT_ONCE_MAX)
 _recent: dict[int, deque[float]] = {}
+_waiting: Counter[int] = Counter()
 _recent_lock = threading.Lock()
 
 
@@ -102,19 +110,41 @@ def prepare(workspace_id: int, name: str, *, dkim_selector: str | None) -> Subje
     return _subject(workspace_id, normal, selector)
 
 
-def inspect(subject: Subject) -> Report:
+def inspect(workspace_id: int, subject: Subject) -> Report:
     """Ask the DNS, for a caller who waits: dns_questions.SECONDS_MAX at most. No database.
 
-    Raises Unavailable where AT_ONCE_MAX others wait already.
+    Raises RateLimited where SHARE_MAX of the workspace wait already, Unavailable where AT_ONCE_MAX
+    of all do.
     """
-    if not _turns.acquire(timeout=1):
-        raise Unavailable(
-            "Too many domains are being checked at the moment. Try again.", retry_after_seconds=5
-        )
+    with _share(workspace_id):
+        if not _turns.acquire(timeout=1):
+            raise Unavailable(
+                "Too many domains are being checked at the moment. Try again.",
+                retry_after_seconds=5,
+            )
+        try:
+            return asyncio.run(_inspect(subject))
+        finally:
+            _turns.release()
+
+
+@contextmanager
+def _share(workspace_id: int) -> Iterator[None]:
+    with _recent_lock:
+        if _waiting[workspace_id] >= SHARE_MAX:
+            raise RateLimited(
+                f"{SHARE_MAX} domains of this workspace are being checked at the moment. Wait for"
+                " them.",
+                retry_after_seconds=5,
+            )
+        _waiting[workspace_id] += 1
     try:
-        return asyncio.run(_inspect(subject))
+        yield
     finally:
-        _turns.release()
+        with _recent_lock:
+            _waiting[workspace_id] -= 1
+            if not _waiting[workspace_id]:
+                del _waiting[workspace_id]
 
 
 _CLAIM_ONE = """
@@ -176,7 +206,9 @@ def save(claimed: Claimed, report: Report) -> None:
             "good": _json(good),
             "drift": _json(drift),
             "unknown_since": unknown_since,
-            "minutes": _minutes_until_next(report, now - unknown_since if unknown_since else None),
+            "minutes": _minutes_until_next(
+                report, drift, unknown_for=now - unknown_since if unknown_since else None
+            ),
         }
         database.execute_sql(_SAVE, values)
         _keep_history(row, report, now)
@@ -203,9 +235,26 @@ def _claimed(
 
 def _subject(workspace_id: int, name: str, selector: str | None) -> Subject:
     wire = addresses.to_ascii(name)
-    keys = dkim_keys.list_of_domain(workspace_id, name) if selector is None else []
-    own = dict.fromkeys(key.selector for key in keys if key.state is KeyState.ACTIVE)
-    return Subject(wire, selector, _routes(workspace_id), tuple(own))
+    own = _own_keys(workspace_id, wire) if selector is None else ()
+    return Subject(wire, selector, _routes(workspace_id), own)
+
+
+def _own_keys(workspace_id: int, wire: str) -> tuple[OwnKey, ...]:
+    """The keys that maild signs the domain's mail with: its own, else those of the nearest above
+    it that has any, as `dkim_signers.find` has it. After them those that wait for their record.
+    """
+    waiting: list[OwnKey] = []
+    for domain in dkim.list_parents(wire):
+        keys = dkim_keys.list_of_domain(workspace_id, domain)
+        waiting += [_own(key) for key in keys if key.state is KeyState.PREPARED]
+        if active := [_own(key) for key in keys if key.state is KeyState.ACTIVE]:
+            return tuple([*active, *waiting][:SELECTORS_MAX])
+    return tuple(waiting[:SELECTORS_MAX])
+
+
+def _own(key: DkimKey) -> OwnKey:
+    is_signing = key.state is KeyState.ACTIVE
+    return OwnKey(key.selector, key.domain, key.algorithm, key.public_key, is_signing)
 
 
 def _routes(workspace_id: int) -> tuple[Route, ...]:
@@ -250,8 +299,14 @@ DELETE FROM domain_checks WHERE domain_id = %(domain)s AND id < (
 """
 
 
-def _minutes_until_next(report: Report, unknown_for: timedelta | None) -> int:
-    """Sooner where somebody is likely to be mending it, or the DNS is likely to be back."""
+def _minutes_until_next(
+    report: Report, drift: dict[str, Any], *, unknown_for: timedelta | None
+) -> int:
+    """Sooner where it may have been one wrong answer, where somebody is likely to be mending it, or
+    the DNS is likely to be back.
+    """
+    if domain_report.has_new(drift, report.findings):
+        return AGAIN_MINUTES
     if unknown_for is not None and unknown_for < _UNKNOWN_SOON:
         return 15
     if report.has_unknown:
@@ -275,12 +330,12 @@ def _keep_history(row: Domain, report: Report, now: datetime) -> None:
 
 
 def _tell(row: Domain, report: Report, drift: dict[str, Any], *, is_lasting: bool) -> None:
-    """Open an incident of what is not as it was, or close it."""
-    if not drift and not is_lasting:
-        if row.drift or row.unknown_since_at is not None:
-            domains.clear_incident(row)
+    """Open an incident of what is not as it was, or close it. One look alone opens none."""
+    confirmed = domain_report.list_confirmed(drift)
+    if not confirmed and not is_lasting:
+        domains.clear_incident(row)  # whatever ended it: another selector does so, too
         return
-    drifted = [one for one in report.findings if one.check.value in drift]
+    drifted = [one for one in report.findings if one.check.value in confirmed]
     if drifted:
         names = " and ".join(one.check.value.upper() for one in drifted)
         title = f"{names} of {row.name} {'is' if len(drifted) == 1 else 'are'} not as before"

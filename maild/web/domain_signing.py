@@ -97,6 +97,7 @@ def prepare(domain_id: int) -> BaseResponse:
     else:
         records = "the record" if len(made) == 1 else "both records"
         toasts.show(f"Publish {records}; maild begins to sign once it sees that.", kind="ok")
+        domains.ask_again(access.current_workspace_id(), domain_id)
     return _back(domain_id)
 
 
@@ -113,6 +114,7 @@ def check(domain_id: int) -> BaseResponse:
         toasts.show(error.detail, kind="bad")
     else:
         toasts.show("maild has looked at the DNS; what it found stands with each key.", kind="ok")
+        domains.ask_again(workspace_id, domain_id)
     return _back(domain_id)
 
 
@@ -148,6 +150,7 @@ def activate(domain_id: int, key_id: int) -> BaseResponse:
         toasts.show(error.detail, kind="bad")
     else:
         toasts.show(f"Mail from {key.domain} is signed with {key.selector} now.", kind="ok")
+        domains.ask_again(key.workspace_id, domain_id)
     return _back(domain_id)
 
 
@@ -159,6 +162,7 @@ def retire(domain_id: int, key_id: int) -> BaseResponse:
     key = _key(domain_id, key_id)
     is_at_once = request.form.get("at_once") == "y"
     changed = dkim_keys.retire(key.workspace_id, key.id, at_once=is_at_once, by=access.actor())
+    domains.ask_again(key.workspace_id, domain_id)
     if changed.state is KeyState.RETIRING and key.state is KeyState.ACTIVE:
         url = url_for("domain_signing.activate", domain_id=domain_id, key_id=key_id)
         told = f"{key.selector} signs no more. Leave its record in place for now."

@@ -52,6 +52,12 @@ def checks(row: Domain) -> list[Check]:
     return [_check(row, name) for name in CheckName]
 
 
+def is_no_name(row: Domain) -> bool:
+    """Whether the last check found that there is no such name in the DNS."""
+    facts = row.results.get(CheckName.SPF.value, {}).get("facts", {})
+    return bool(facts.get("is_no_name"))
+
+
 def ready(row: Domain) -> Badge:
     """What the domain is as a whole."""
     if row.checked_at is None:

@@ -151,6 +151,7 @@ def _page(row: Domain, form: SelectorForm, *, status: int = 200) -> BaseResponse
         row=row,
         form=form,
         ready=domain_words.ready(row),
+        is_no_name=domain_words.is_no_name(row),
         checks=domain_words.checks(row),
         rules=[(rule, domain_words.STATES[rule.state]) for rule in domain_rules.list_rules(row)],
         history=domain_words.changes(domains.list_history(row)),

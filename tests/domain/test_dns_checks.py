@@ -16,8 +16,11 @@ from maild.domain import (
     spf,
     spf_check,
 )
+from maild.domain.dkim import Algorithm
+from maild.domain.dkim_check import OwnKey
 from maild.domain.dns_answer import Answer, Book, Kind, Outcome, Question
-from maild.domain.dns_finding import CheckName, Finding, State
+from maild.domain.dns_finding import NOTHING_THERE, CheckName, Finding, State
+from maild.domain.domain_report import Subject
 from maild.domain.sending_route import Route
 from tests.dns_zones import KEY
 
@@ -232,7 +235,50 @@ def test_the_usual_selectors_are_tried():
     found = dkim_check.check(book, NAME, None, [SENDGRID])
     assert (found.state, dict(found.facts)["selector"]) == (State.OK, "s2")
     assert dkim_check.check(book, NAME, None, [MAILGUN]).state is State.BAD
-    assert dkim_check.check(book, NAME, None, [], ["s2"]).state is State.OK
+
+
+def own_key(selector="md1r", *, is_signing=True):
+    public_key = KEY.partition("p=")[2]
+    return OwnKey(selector, NAME, Algorithm.RSA, public_key, is_signing)
+
+
+def test_a_key_of_mailds_own_is_judged_by_its_own_record():
+    at = f"md1r._domainkey.{NAME}"
+    signing, waiting = own_key(), own_key(is_signing=False)
+    for key in (signing, waiting):
+        there = dkim_check.check(zone(txt={at: [KEY]}), NAME, None, [], [key])
+        assert (there.state, there.at) == (State.OK, at)
+        missing = dkim_check.check(zone(), NAME, None, [SENDGRID], [key])
+        assert (missing.state, missing.at, missing.paste) == (State.BAD, at, (key.paste,))
+        assert "selector" not in missing.summary
+    other = {at: [f"v=DKIM1; k=rsa; p={RSA_1024}"], f"s1._domainkey.{NAME}": [KEY]}
+    wrong = dkim_check.check(zone(txt=other), NAME, None, [SENDGRID], [signing])
+    assert (wrong.state, wrong.paste) == (State.BAD, (signing.paste,))
+    # What only waits is nobody's trouble: the provider signs.
+    theirs = dkim_check.check(zone(txt=other), NAME, None, [SENDGRID], [waiting])
+    assert (theirs.state, theirs.at) == (State.OK, f"s1._domainkey.{NAME}")
+
+
+def test_of_a_name_that_does_not_exist_one_thing_is_said():
+    report = domain_report.judge(zone(), Subject(NAME, None, (SENDGRID,)))
+    assert {one.summary for one in report.findings} == {NOTHING_THERE}
+    assert not any(one.paste or one.meaning for one in report.findings)
+    assert all(dict(one.facts)["is_no_name"] for one in report.findings)
+    above = zone(txt={f"_dmarc.{NAME}": ["v=DMARC1; p=reject"]})
+    below = domain_report.judge(above, Subject(f"a.{NAME}", None)).find(CheckName.DMARC)
+    assert below.state is State.WARN, "the record above is in force all the same"
+    there = domain_report.judge(zone(txt={NAME: Outcome.NO_DATA}), Subject(NAME, None))
+    assert NOTHING_THERE not in {one.summary for one in there.findings[:3]}
+    assert "is_no_name" not in dict(there.findings[0].facts)
+
+
+def test_the_dmarc_record_to_begin_with_names_no_mailbox():
+    finding = dmarc_check.check(zone(), NAME, ())
+    assert [one.value for one in finding.paste] == ["v=DMARC1; p=none"]
+    assert "rua=mailto:" in " ".join(finding.meaning)
+    book = zone(txt={f"_dmarc.{NAME}": ["v=DMARC1; p=none"]})
+    present = dmarc_check.check(book, NAME, ())
+    assert (present.paste, "rua=mailto:" in " ".join(present.meaning)) == ((), True)
 
 
 @pytest.mark.parametrize(

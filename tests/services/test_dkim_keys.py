@@ -1,10 +1,11 @@
 """DKIM keys from their making to their end, with a real DNS beside them."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import pytest
 
-from maild import config
+from maild import clock, config
 from maild.config import Settings
 from maild.db import database as db
 from maild.domain import dkim
@@ -260,6 +261,18 @@ def test_a_record_that_is_gone_twice_is_an_incident_until_it_is_back(zone: DnsSe
     assert not is_told()
 
 
+def test_a_key_that_waits_for_weeks_is_looked_up_less_often(zone: DnsServer) -> None:
+    key = prepare()
+    look()
+    assert now(key).next_check_at < clock.now() + timedelta(minutes=6)
+    db.execute_sql("UPDATE dkim_keys SET created_at = now() - interval '8 days'")
+    look()
+    assert now(key).next_check_at > clock.now() + timedelta(minutes=50)
+    publish(zone, key)
+    look()
+    assert now(key).state is KeyState.ACTIVE
+
+
 def test_each_key_is_looked_up_in_its_turn(zone: DnsServer) -> None:
     prepare()
     assert (dkim_checks.check_due(), dkim_checks.check_due()) == (1, 0)
@@ -286,6 +299,22 @@ def test_a_private_half_does_not_open_in_another_place() -> None:
     ).execute()
     dkim_signers.load(WORKSPACE_A)
     with pytest.raises(DecryptionError, match=key.selector):
+        dkim_signers.find(WORKSPACE_A, "example.com")
+
+
+@pytest.mark.parametrize("kept", ["-----BEGIN nonsense", "", "of the other algorithm"])
+def test_a_private_half_that_is_no_such_key_stops_its_domain_and_no_other(kept: str) -> None:
+    key = activate(prepare())
+    if kept.startswith("of"):
+        DkimKey.update(algorithm=Algorithm.RSA).where(DkimKey.id == key.id).execute()
+    else:
+        place = dkim_signers.place_of(WORKSPACE_A, key.id)
+        DkimKey.update(private_key_encrypted=secrets.encrypt(kept, place=place)).execute()
+    activate(prepare("other.example"))
+    dkim_signers.forget()
+    dkim_signers.load(WORKSPACE_A)
+    assert dkim_signers.find(WORKSPACE_A, "other.example")
+    with pytest.raises(DecryptionError, match=f"{key.selector} cannot be opened.+not sent uns"):
         dkim_signers.find(WORKSPACE_A, "example.com")
 
 

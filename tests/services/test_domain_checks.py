@@ -1,16 +1,20 @@
 """Sending domains against a real DNS server: what is found, what drifts, what is only silent."""
 
+import threading
 from datetime import timedelta
 
 import pytest
 
 from maild import clock
+from maild.domain import dkim
 from maild.domain.actor import SYSTEM, Actor
+from maild.domain.dkim import Algorithm
 from maild.domain.dns_finding import CheckName
+from maild.domain.domain_report import Subject
 from maild.domain.incident import IncidentKind, IncidentStatus, Severity
 from maild.errors import Conflict, InvalidFields, NotFound, RateLimited
 from maild.models import AuditEntry, Domain, Incident, IncidentSignal
-from maild.services import domain_check_loop, domain_checks, domains
+from maild.services import dkim_keys, domain_check_loop, domain_checks, domains
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.dns_zones import KEY, publish
 
@@ -39,12 +43,22 @@ def check(row):
     return domains.get(row.workspace_id, row.id)
 
 
+def check_twice(row):
+    """What has drifted is told after two looks running."""
+    return check(check(row))
+
+
 def states(row):
     return {name: one["state"] for name, one in row.results.items()}
 
 
 def incident():
     return Incident.select().order_by(Incident.id.desc()).first()
+
+
+def told():
+    """What the newest signal says of each check."""
+    return IncidentSignal.select().order_by(IncidentSignal.id.desc()).first().detail["checks"]
 
 
 def is_active():
@@ -73,7 +87,7 @@ def test_it_says_what_to_paste_for_what_is_missing(zone):
 def test_it_opens_an_incident_of_drift_and_closes_it(zone):
     row = add()
     zone.txt(f"s1._domainkey.{NAME}", "v=DKIM1; p=")
-    row = check(row)
+    row = check_twice(row)
     assert row.drift["dkim"]["was"] == [KEY]
     opened = incident()
     assert (opened.kind, opened.severity) == (IncidentKind.DOMAIN, Severity.MAJOR)
@@ -87,11 +101,44 @@ def test_it_opens_an_incident_of_drift_and_closes_it(zone):
     assert is_active() == 0
 
 
+def test_one_wrong_answer_opens_no_incident_and_is_looked_at_again_soon(zone):
+    row = add()
+    zone.remove(f"_dmarc.{NAME}")
+    row = check(row)
+    assert row.drift["dmarc"]["is_confirmed"] is False
+    assert Incident.select().count() == 0
+    assert row.due_at < clock.now() + timedelta(minutes=12)
+    since = row.drift["dmarc"]["since"]
+    zone.fail(f"_dmarc.{NAME}")  # a silence between the two is no second look
+    row = check(row)
+    assert Incident.select().count() == 0
+    zone.remove(f"_dmarc.{NAME}")
+    publish(zone, NAME)
+    row = check(row)
+    assert (row.drift, Incident.select().count()) == ({}, 0)
+    zone.remove(f"_dmarc.{NAME}")
+    row = check_twice(row)
+    assert row.drift["dmarc"]["since"] > since
+    assert is_active() == 1
+    assert row.due_at > clock.now() + timedelta(minutes=45), "it is told: there is no hurry"
+
+
+def test_what_drifts_later_joins_the_incident_after_a_second_look(zone):
+    row = add()
+    zone.remove(f"s1._domainkey.{NAME}")
+    row = check_twice(row)
+    zone.remove(f"_dmarc.{NAME}")
+    row = check(row)
+    assert [one["check"] for one in told()] == ["dkim"]
+    check(row)
+    assert [one["check"] for one in told()] == ["dkim", "dmarc"]
+
+
 def test_a_weaker_record_that_changed_is_drift(zone):
     row = add()
     zone.txt(NAME, "v=spf1 include:other.example ?all")
     zone.txt("other.example", "v=spf1 -all")
-    row = check(row)
+    row = check_twice(row)
     assert row.results["spf"]["state"] == "warn"
     assert set(row.drift) == {"spf"}
     assert incident().severity is Severity.MINOR
@@ -127,7 +174,7 @@ def test_a_server_that_never_answers_is_waited_for_once(zone):
 def test_accepting_what_is_there_ends_the_drift(zone):
     row = add()
     zone.txt(NAME, "v=spf1 ?all")
-    row = check(row)
+    row = check_twice(row)
     assert row.drift
     row = domains.accept(WORKSPACE_A, row.id, by=ADMIN)
     assert is_active() == 0
@@ -136,10 +183,68 @@ def test_accepting_what_is_there_ends_the_drift(zone):
     assert row.good["spf"]["records"] == ["v=spf1 ?all"]
 
 
+def test_mail_that_maild_signs_in_the_name_of_the_domain_above_is_signed(zone):
+    [key] = dkim_keys.prepare(WORKSPACE_A, NAME, algorithms=[Algorithm.ED25519], by=ADMIN)
+    dkim_keys.activate(WORKSPACE_A, key.id, insist=True, by=ADMIN)
+    below = f"news.{NAME}"
+    row = check(domains.add(WORKSPACE_A, below, by=ADMIN))
+    assert row.results["dkim"]["state"] == "bad"
+    value = dkim.record_value(key.algorithm, key.public_key)
+    zone.txt(dkim.record_name(key.selector, NAME), value)
+    row = check(row)
+    assert row.results["dkim"]["state"] == "ok"
+    assert row.results["dkim"]["name"] == dkim.record_name(key.selector, NAME)
+    assert "adkim=s" in row.results["dkim"]["meaning"][0]
+
+
+def test_another_selector_ends_the_drift_of_the_one_before(zone):
+    row = add()
+    zone.txt(f"s1._domainkey.{NAME}", "v=DKIM1; p=")
+    row = check_twice(row)
+    assert is_active() == 1
+    zone.txt(f"s2._domainkey.{NAME}", KEY)
+    row = domains.select_key(WORKSPACE_A, row.id, dkim_selector="s2", by=ADMIN)
+    row = check(row)
+    assert (row.is_ready, row.drift) == (True, {})
+    assert is_active() == 0
+
+
+def test_one_workspace_does_not_keep_all_others_from_asking(zone):
+    zone.silence("silent.example")
+    silent = Subject("silent.example", "s1")
+    ends, ready = [], threading.Barrier(domain_checks.SHARE_MAX + 1)
+
+    def wait():
+        ready.wait()
+        ends.append(domain_checks.inspect(WORKSPACE_A, silent))
+
+    threads = [threading.Thread(target=wait) for _ in range(domain_checks.SHARE_MAX)]
+    for thread in threads:
+        thread.start()
+    ready.wait()
+    while domain_checks._waiting[WORKSPACE_A] < domain_checks.SHARE_MAX:
+        pass
+    with pytest.raises(RateLimited, match="being checked at the moment"):
+        domain_checks.inspect(WORKSPACE_A, silent)
+    assert domain_checks.inspect(WORKSPACE_B, Subject(NAME, "s1")).is_ready
+    for thread in threads:
+        thread.join()
+    assert len(ends) == domain_checks.SHARE_MAX
+    assert not domain_checks._waiting
+
+
+def test_a_domain_that_stays_silent_is_looked_at_less_often(zone):
+    zone.fail(f"s1._domainkey.{NAME}")
+    row = add()
+    assert row.due_at < clock.now() + timedelta(minutes=20)
+    Domain.update(unknown_since_at=clock.now() - timedelta(hours=4)).execute()
+    assert check(row).due_at > clock.now() + timedelta(minutes=45)
+
+
 def test_a_removed_domain_leaves_no_incident_behind(zone):
     row = add()
     zone.remove(NAME)
-    check(row)
+    check_twice(row)
     assert is_active() == 1
     domains.remove(WORKSPACE_A, row.id, by=ADMIN)
     assert is_active() == 0
@@ -153,7 +258,7 @@ def test_what_was_found_for_another_selector_is_dropped(zone):
     row = add()
     domains.ask_again(WORKSPACE_A, row.id)
     [claimed] = domain_checks.claim(8)
-    report = domain_checks.inspect(claimed.subject)
+    report = domain_checks.inspect(WORKSPACE_A, claimed.subject)
     domains.select_key(WORKSPACE_A, row.id, dkim_selector="s2", by=ADMIN)
     domain_checks.save(claimed, report)
     row = domains.get(WORKSPACE_A, row.id)
@@ -163,7 +268,7 @@ def test_what_was_found_for_another_selector_is_dropped(zone):
 
 def test_without_a_selector_those_of_the_provider_are_tried(zone, use_settings):
     subject = domain_checks.prepare(WORKSPACE_A, NAME, dkim_selector=None)
-    assert domain_checks.inspect(subject).find(CheckName.DKIM).state.value == "bad"
+    assert domain_checks.inspect(WORKSPACE_A, subject).find(CheckName.DKIM).state.value == "bad"
 
 
 def test_history_has_one_row_for_as_long_as_nothing_changes(zone):

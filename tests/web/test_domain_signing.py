@@ -7,7 +7,7 @@ from maild.domain import dkim
 from maild.domain.actor import SYSTEM
 from maild.domain.dkim import KeyState
 from maild.models import AuditEntry, DkimKey, Domain
-from maild.services import dkim_keys
+from maild.services import dkim_keys, domain_check_loop
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.counting import count_statements
 from tests.dns_server import dns_server  # noqa: F401 - a fixture
@@ -84,6 +84,30 @@ def test_from_the_first_key_to_its_end(client, post, path, zone):
     assert {e.action for e in AuditEntry.select()} == {
         "dkim_key.prepared", "dkim_key.activated", "dkim_key.stopped", "dkim_key.retired",
     }  # fmt: skip
+
+
+def test_the_dkim_card_tells_of_mailds_own_keys_and_judges_them(client, post, path, zone):
+    zone.txt("example.com", "the name exists")
+    shown = soup_of(client, path).select_one("[aria-labelledby=dkim-title]")
+    assert "key of its own" not in words_of(shown)
+    post(client, path, algorithms="rsa")
+    [key] = DkimKey.select()
+    name = dkim.record_name(key.selector, key.domain)
+    domain_check_loop.drain()
+    page = soup_of(client, path)
+    card = page.select_one("[aria-labelledby=dkim-title]")
+    assert name in words_of(card.select_one(".own-keys"))
+    assert card.select_one("a")["href"].endswith("#signing")
+    assert "its record is not in the DNS" in words_of(card)
+    assert dkim.record_value(key.algorithm, key.public_key) in words_of(card.select_one(".paste"))
+    assert "<selector>" not in card.text
+    primary = [words_of(one) for one in page.select("#signing .button.primary")]
+    assert primary == [f"Look for its record, and sign with it ({key.selector})"]
+    publish(zone, key)
+    post(client, f"{path}/check")
+    domain_check_loop.drain()
+    card = soup_of(client, path).select_one("[aria-labelledby=dkim-title]")
+    assert "In order" in words_of(card)
 
 
 def test_two_keys_at_once_and_no_second_one_of_a_kind(client, post, path):

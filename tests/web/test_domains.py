@@ -68,6 +68,16 @@ def test_a_domain_is_added_and_its_page_tells_what_to_paste(admin, post, zone):
     assert any(text.startswith("v=DMARC1; p=none") for text in copied)
 
 
+def test_that_a_name_does_not_exist_is_said_once_and_first(admin, zone):
+    row = domains.add(WORKSPACE_A, "nowhere.example", by=SYSTEM)
+    checked(row)
+    shown = soup_of(admin, f"/ui/domains/{row.id}").select_one("#domain")
+    assert shown.text.count("nowhere.example does not exist in the DNS") == 1
+    first = shown.select_one(".alert, .dns-check")
+    assert "does not exist" in first.text
+    assert not shown.select(".paste")
+
+
 @pytest.mark.parametrize("typed", ["localhost", "a@b.example", ""])
 def test_what_is_no_domain_comes_back_as_it_was_typed(admin, post, typed):
     answer = post(admin, "/ui/domains", domain=typed, dkim_selector="s1")

@@ -40,8 +40,8 @@ class DkimKeyRetirement(Input):
     id: DkimKeyId
     at_once: bool = Field(
         False,
-        description="Also of a key that signs or is retiring: its private half is gone, and mail that it signed"
-        " and that is under way fails once its record is removed.",
+        description="Also of a key that signs or is retiring: its private half is gone, and mail"
+        " that it signed and that is under way fails once its record is removed.",
     )
 
 
