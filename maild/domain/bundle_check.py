@@ -131,7 +131,7 @@ def _compare_texts(files: dict[str, bytes], document: dict[str, Any]) -> list[st
     """The texts for people are made of the document alone."""
     try:
         texts = bundle_zip.texts(document)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return ["What bundle.json says cannot be told in words."]
     return [
         f"{name} does not say what bundle.json says."

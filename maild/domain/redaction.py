@@ -17,29 +17,37 @@ REMOVED = "[removed]"
 _TOKEN = r"[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"
 """As `services/tokens` makes them."""
 
+_SLASH = r"(?:/|%2[Ff])"
+"""Links stand inside of other links too."""
+
 # Each keeps what stands before, so that one still sees what it was. All are linear: what they are
 # looked for in was written by anybody.
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("one_time_links", re.compile(rf"(/(?:reset|confirm|invitations)/){_TOKEN}")),
-    ("unsubscribe_tokens", re.compile(r"(/u/)[A-Za-z0-9_-]{50,}")),
+    ("one_time_links", re.compile(rf"({_SLASH}(?:reset|confirm|invitations){_SLASH}){_TOKEN}")),
+    ("unsubscribe_tokens", re.compile(rf"({_SLASH}u{_SLASH})[A-Za-z0-9_-]{{50,}}")),
     (
         "report_addresses",
-        re.compile(rf"(/v1/webhooks/(?:dsn|providers/[a-z0-9_-]{{1,40}})/){_TOKEN}"),
+        re.compile(
+            rf"(webhooks{_SLASH}(?:dsn|providers{_SLASH}[a-z0-9_-]{{1,40}}){_SLASH}){_TOKEN}"
+        ),
     ),
     # RFC 5321 4.1.1.1; `domain/bounce_mail/verp`: who has one can forge the bounce of its message.
-    ("bounce_addresses", re.compile(r"(\+)[a-z2-7]{26}(?=@)", re.IGNORECASE)),
-    ("api_keys", re.compile(r"(\bmk_)[A-Za-z0-9_-]{20,}")),
-    ("webhook_secrets", re.compile(r"(\bwhsec_)[A-Za-z0-9+/=_-]{16,}")),
+    ("bounce_addresses", re.compile(r"((?:\+|%2B))[a-z2-7]{26}(?=@|%40|=40)", re.IGNORECASE)),
+    ("api_keys", re.compile(r"(mk_)[A-Za-z0-9_-]{20,}")),
+    ("webhook_secrets", re.compile(r"(whsec_)[A-Za-z0-9+/=_-]{16,}")),
     ("passwords", re.compile(r"(://[^\s/@:]{1,200}:)[^\s/@]{1,500}(?=@)")),
     # RFC 4954 4; RFC 7617 2; RFC 6750 2.1
     (
         "passwords",
         re.compile(
-            r"(\b(?:AUTH[ ](?:PLAIN|LOGIN|XOAUTH2)|Authorization:[ ]?(?:Basic|Bearer))[ ])"
+            r"(\b(?:AUTH[ ](?:PLAIN|LOGIN|XOAUTH2)"
+            r"|Authorization[\"']?:[ ]{0,3}[\"']?(?:Basic|Bearer))[ ]{1,3})"
             r"[A-Za-z0-9+/=._~-]{4,}",
             re.IGNORECASE,
         ),
     ),
+    # By itself it may be a word of anybody's: no word is as long.
+    ("passwords", re.compile(r"(\bBearer[ ]{1,3})[A-Za-z0-9+/=._~-]{24,}", re.IGNORECASE)),
 )
 _SECRET_NAME = re.compile(
     r"(^|[_.-])(password|passwd|secret|token|api[_-]?key|authorization)$", re.IGNORECASE

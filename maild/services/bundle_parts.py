@@ -253,12 +253,16 @@ def of_entry(one: IncidentEntry | Event) -> dict[str, Any]:
             "text": None,
             "data": event["data"],
         }
+    data: dict[str, Any] = one.data
+    if data.get("smtp_account") == DEFAULT_ACCOUNT:
+        # Whether the sample is of this workspace's mail, an entry does not say: its signal does.
+        data = {name: value for name, value in data.items() if name != "sample"}
     return {
         "at": time(one.created_at),
         "kind": one.kind.value,
         "actor": one.actor,
         "text": one.text,
-        "data": one.data,
+        "data": data,
     }
 
 

@@ -72,6 +72,12 @@ def list_all(workspace_id: int) -> list[NotificationChannel]:
     return rows
 
 
+def has_active(workspace_id: int) -> bool:
+    """Whether somebody is told of incidents at all."""
+    theirs = (NotificationChannel.workspace == workspace_id, NotificationChannel.is_active)
+    return bool(NotificationChannel.select().where(*theirs).exists())
+
+
 def get(workspace_id: int, channel_id: int) -> NotificationChannel:
     """Raises NotFound, for a foreign one as well."""
     return _get(workspace_id, channel_id)

@@ -100,7 +100,7 @@ def prepare(row: Notification) -> Request | None:
     if not row.channel.is_active:
         settle(row, Outcome(NotificationStatus.FAILED, OFF), is_fault=False)
         return None
-    if row.attempt_count == 1 and row.occasion is not Occasion.TEST and _is_held(row):
+    if _is_put_back(row):
         return None
     data = _data_of(row)
     if row.channel.kind is ChannelKind.EMAIL:
@@ -237,6 +237,13 @@ def _tell_incident(row: Notification, outcome: Outcome, told: str) -> None:
     )
 
 
+def _is_put_back(row: Notification) -> bool:
+    """Whether it is not sent now: a first attempt beyond the limit, a further one too late."""
+    if row.occasion is Occasion.TEST or row.message_id is not None:
+        return False
+    return _is_held(row) if row.attempt_count == 1 else _is_late(row)
+
+
 _SENT_BEFORE = """
 SELECT settled_at + interval '1 hour' FROM (
     SELECT settled_at FROM notifications
@@ -281,6 +288,29 @@ def _is_held(row: Notification) -> bool:
             database.execute_sql(_FOLD, values)
         database.execute_sql(_HOLD, values)
     return True
+
+
+_FOLD_LATE = """
+UPDATE notifications AS n SET status = 'folded', settled_at = now(), folded_into_id = later.id,
+    outcome = 'It was over, or back, before this got through: that was told.'
+FROM (
+    SELECT id FROM notifications
+    WHERE channel_id = %(channel)s AND incident_id = %(incident)s AND id > %(id)s
+        AND occasion IN ('resolved', 'reopened')
+    ORDER BY id DESC LIMIT 1) AS later
+WHERE n.id = %(id)s AND n.status = 'waiting' AND n.attempt_count = %(attempt)s
+"""
+
+
+def _is_late(row: Notification) -> bool:
+    """Where it failed while its incident was resolved, or came back: it is not told afterwards."""
+    values = {
+        "id": row.id,
+        "channel": row.channel_id,
+        "incident": row.incident_id,
+        "attempt": row.attempt_count,
+    }
+    return bool(database.execute_sql(_FOLD_LATE, values).rowcount)
 
 
 _FOLDED = """

@@ -11,7 +11,9 @@ from datetime import timedelta
 from typing import Any
 
 from maild import clock, config
+from maild.db import database
 from maild.domain import notification as words
+from maild.domain.actor import SYSTEM
 from maild.domain.incident import IncidentKind
 from maild.domain.notification import NotificationStatus, Occasion
 from maild.domain.policy import Verdict
@@ -19,7 +21,14 @@ from maild.domain.states import Status
 from maild.errors import MaildError, Unavailable
 from maild.models import Message, Notification
 from maild.models.smtp_account import DEFAULT_ACCOUNT
-from maild.services import messages, notification_channels, providers, smtp_accounts
+from maild.services import (
+    interventions,
+    messages,
+    notification_channels,
+    providers,
+    smtp_accounts,
+)
+from maild.services.interventions import OutcomeStatus
 from maild.services.submissions import NewMessage
 from maild.services.workspaces import MAILDS_OWN_ID
 
@@ -35,6 +44,8 @@ NO_WAY = (
     "There is no SMTP account to send it through but what this incident is about. It waits for"
     " one that works. A second SMTP account, or a webhook, would have told you."
 )
+
+TURNED_ROUND = "Its way is not in order any more: the notification goes by another one."
 
 # Of these the account itself is the trouble: a notification would go the same way.
 _OF_THE_PATH = (IncidentKind.PROVIDER, IncidentKind.UNKNOWN_OUTCOMES, IncidentKind.CONSERVATION)
@@ -56,12 +67,27 @@ class Outcome:
 
 def carry_on(row: Notification, data: dict[str, Any]) -> Outcome:
     """Accept the mail, or look what became of it; in the caller's transaction."""
-    if row.message_id is not None:
-        return _follow(row)
+    if row.message_id is None:
+        return _send(row, data)
+    message = Message.get_or_none(
+        Message.id == row.message_id, Message.workspace.in_((row.workspace_id, MAILDS_OWN_ID))
+    )
+    if message is None:
+        return Outcome(NotificationStatus.FAILED, "The mail is not there any more.")
+    turned = _turn_round(row, data, message) if _is_stuck(message) else None
+    return turned or _follow(row, message)
+
+
+def _send(
+    row: Notification, data: dict[str, Any], *, but: tuple[int, str] | None = None
+) -> Outcome:
+    """Accept the mail, by another way than `but`."""
     if not notification_channels.is_address_known(row.workspace_id, row.channel.target):
         return Outcome(NotificationStatus.FAILED, NO_MEMBER)
     why = NO_WAY
     for workspace_id, account, sender in _list_ways(row, data):
+        if (workspace_id, account) == but:
+            continue
         new = _compose(row, data, account=account, sender=sender)
         try:
             [(_, decision)] = messages.ask(workspace_id, new)
@@ -84,9 +110,36 @@ def carry_on(row: Notification, data: dict[str, Any]) -> Outcome:
     return _wait(row, why)
 
 
+def _is_stuck(message: Message) -> bool:
+    """Whether it waits for what may take long: its account is not in order any more, or a freeze
+    keeps it back.
+    """
+    if message.status is Status.HELD:
+        return True
+    way = (message.workspace_id, message.pinned_account)
+    return message.status is Status.QUEUED and not providers.choose(providers.list_ways([way])[way])
+
+
+def _turn_round(row: Notification, data: dict[str, Any], message: Message) -> Outcome | None:
+    """Withdraw the mail, and send another by another way; None where there is none, or where it
+    cannot be withdrawn any more.
+    """
+    with database.atomic() as savepoint:
+        outcome = _send(row, data, but=(message.workspace_id, message.pinned_account))
+        if outcome.message_id is not None:
+            done = interventions.cancel(
+                message.workspace_id, [str(message.id)], by=SYSTEM, reason=TURNED_ROUND
+            )
+            if done.outcomes[0].status is OutcomeStatus.CANCELLED:
+                return outcome
+        savepoint.rollback()
+    return None
+
+
 def _list_ways(row: Notification, data: dict[str, Any]) -> list[tuple[int, str, str]]:
     """The workspace, the account and the sender of each way that is in order, the best first."""
-    own = smtp_accounts.list_all(row.workspace_id)
+    # In the sandbox mail counts as sent, and nobody reads it.
+    own = [one for one in smtp_accounts.list_all(row.workspace_id) if not one.is_sandbox]
     own.sort(key=lambda one: (not one.is_active, one.priority))
     ways = [(row.workspace_id, one.name, one.from_email) for one in own]
     # From maild's own workspace, where this one's limits and freezes do not hold.
@@ -153,13 +206,8 @@ _FAULTS = {
 }
 
 
-def _follow(row: Notification) -> Outcome:
+def _follow(row: Notification, message: Message) -> Outcome:
     """What became of the mail, which is the workspace's or maild's own."""
-    message = Message.get_or_none(
-        Message.id == row.message_id, Message.workspace.in_((row.workspace_id, MAILDS_OWN_ID))
-    )
-    if message is None:
-        return Outcome(NotificationStatus.FAILED, "The mail is not there any more.")
     if message.status in _ENDS:
         return Outcome(NotificationStatus.SENT, _ENDS[message.status])
     if message.status in _FAULTS:

@@ -22,9 +22,11 @@ KEEP_DAYS = 90
 SIGNALS_MAX = 20
 """What is likely is told by the most frequent signals."""
 
+# Who was told of it is told that it is over, however bad it is by then.
+#
 # What has not got through by the time that it is over, or back, is told by that, where the channel
-# hears of it: it would arrive afterwards, and say what is not so any more. A mail that is on its way
-# stays on it.
+# hears of it: it would arrive afterwards, and say what is not so any more. What is under way, as a
+# mail is, or as `notification_delivery` has it, is left to that.
 _TELL = """
 WITH told AS (
     INSERT INTO notifications (workspace_id, channel_id, incident_id, occasion, round, data)
@@ -32,7 +34,10 @@ WITH told AS (
         %(data)s::jsonb || jsonb_build_object('workspace', w.name)
     FROM notification_channels c JOIN workspaces w ON w.id = c.workspace_id
     WHERE c.workspace_id = %(workspace)s AND c.is_active AND c.occasions ? %(occasion)s
-        AND array_position(ARRAY['minor', 'major', 'critical'], c.min_severity) <= %(rank)s + 1
+        AND (array_position(ARRAY['minor', 'major', 'critical'], c.min_severity) <= %(rank)s + 1
+            OR %(occasion)s = 'resolved' AND EXISTS (
+                SELECT FROM notifications n
+                WHERE n.channel_id = c.id AND n.incident_id = %(incident)s))
     ON CONFLICT DO NOTHING
     RETURNING id, channel_id, occasion
 ), folded AS (
@@ -42,6 +47,7 @@ WITH told AS (
     FROM told
     WHERE told.occasion IN ('resolved', 'reopened') AND n.channel_id = told.channel_id
         AND n.incident_id = %(incident)s AND n.status = 'waiting' AND n.message_id IS NULL
+        AND (n.attempt_count = 0 OR n.outcome IS NOT NULL OR n.due_at <= now())
     RETURNING n.id, told.id AS into_id
 ), deeper AS (
     UPDATE notifications n SET folded_into_id = folded.into_id

@@ -141,7 +141,7 @@ def _seconds_of(field: str | None) -> int | None:
         return min(int(field.strip()[:9]), 10**8)
     try:
         at = parsedate_to_datetime(field)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for an offset from UTC that fits no number
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)

@@ -268,6 +268,7 @@ def _page(channel_id: int, form: ChannelForm | None = None, *, status: int = 422
         is_open=form is not None,
         locked_why=verified.find_lock(),
         is_lonely=True,
+        is_poll=form is None and render.wants_partial(),
         poll_url=url_for("notifications.show", channel_id=channel_id, seen=mark),
         **_told(page),
         **_words(),

@@ -12,6 +12,7 @@ from maild import __version__, clock
 from maild.api import schemas
 from maild.domain import bundle_check
 from maild.domain.actor import Actor
+from maild.domain.incident import IncidentKind, Severity
 from maild.domain.mime import Attachment
 from maild.domain.smtp_reply import Stage
 from maild.domain.states import Status, Stream
@@ -23,7 +24,7 @@ from maild.models import (
     ProviderEvent,
     WebhookPayload,
 )
-from maild.services import incidents, interventions
+from maild.services import incident_signals, incidents, interventions
 from tests.counting import count_statements
 
 PATH = "/v1/incidents/bundle"
@@ -262,6 +263,19 @@ def test_an_incidents_zip_reads_like_a_story(api, incident):
     assert sum(name.endswith(".eml") for name in names) == 2
     for words in ("Odd replies", "Ask the provider.", "Likely cause:"):
         assert words in readme
+
+
+def test_of_the_instances_account_an_incident_tells_no_words_of_a_server(api):
+    said = "550 bob@elsewhere.example is unknown"
+    for key in ("breaker 0", "another"):
+        opened = incident_signals.raise_state(
+            1, kind=IncidentKind.PROVIDER, key=key, title="“default” fails",
+            severity=Severity.MAJOR, detail={"error_class": "auth", "reason": said},
+            smtp_account="default",
+        )  # fmt: skip
+    response = of_incident(api, opened.id)
+    assert [one["kind"] for one in response.get_json()["timeline"]] == ["opened", "signal_joined"]
+    assert said not in response.text
 
 
 def test_more_messages_of_an_incident_take_no_more_statements(api, accept, incident):

@@ -21,6 +21,13 @@ TOKEN = "Ab3-_" * 8 + "xyz"  # 43 characters
         ("webhook_secrets", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_X"),
         ("passwords", "smtp://joe:hunter2@relay.example", "smtp://joe:X@relay.example"),
         ("passwords", "501 syntax: AUTH PLAIN AGpvZQBodW50ZXIy", "AUTH PLAIN X"),
+        ("passwords", "authorization:  basic QWxhZGRpbjpvcGVu", "authorization:  basic X"),
+        ("passwords", '{"Authorization": "Bearer abc.def"}', '"Authorization": "Bearer X"}'),
+        ("passwords", "send it as Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI", "as Bearer X"),
+        ("one_time_links", f"https://t.example/?to=m%2Freset%2f{TOKEN}", "%2Freset%2fX"),
+        ("unsubscribe_tokens", f"https://t.example/?to=m%2Fu%2F{'a-_Z' * 20}", "m%2Fu%2FX"),
+        ("bounce_addresses", f"mailto:b%2B{'abcdefghijklmnopqrstuvwxy2'}%40x.example", "b%2BX%40x"),
+        ("api_keys", "https://t.example/?to=a%3Dmk_0123456789abcdefABCDEF", "a%3Dmk_X"),
     ],
 )
 def test_it_takes_secrets_out(kind: str, text: str, clean: str) -> None:
@@ -39,6 +46,7 @@ def test_it_takes_secrets_out(kind: str, text: str, clean: str) -> None:
         "ann+news@example.org",
         "Message 01a2239d-4e2c-7500-8000-0123456789ab at 12:30:10",
         "https://shop.example:8443/a@b",
+        "The bearer of this ticket: Bearer of incomprehensibilities",
     ],
 )
 def test_it_leaves_everything_else(text: str) -> None:

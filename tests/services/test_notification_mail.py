@@ -10,8 +10,14 @@ from maild.domain.incident import IncidentKind
 from maild.domain.notification import NotificationStatus
 from maild.domain.states import Status
 from maild.errors import InvalidFields
-from maild.models import Member, Message, Notification
-from maild.services import freezes, notification_channels, notification_loop
+from maild.models import Breaker, Member, Message, Notification, SmtpAccount
+from maild.services import (
+    freezes,
+    interventions,
+    notification_channels,
+    notification_loop,
+    notification_mail,
+)
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.conftest import wait_until
 from tests.services.helpers import working
@@ -64,6 +70,51 @@ def test_without_a_second_one_it_takes_that_of_the_environment(account):
     tell(smtp_account="broken")
     message = Message.get()
     assert (message.pinned_account, message.workspace_id) == ("default", 0)
+
+
+def test_it_never_takes_the_sandbox_where_nobody_would_read_it(account):
+    account("broken", active=True)
+    sandbox = account("sandbox")
+    SmtpAccount.update(is_sandbox=True).where(SmtpAccount.id == sandbox.id).execute()
+    tell(smtp_account="broken")
+    assert Message.get().pinned_account == "default"
+
+
+def open_breaker(account_id):
+    later = clock.now() + timedelta(hours=1)
+    Breaker.insert(account_id=account_id, state="open", retry_at=later).execute()
+
+
+def test_it_turns_round_when_its_own_way_fails_too(account):
+    account("broken", active=True)
+    spare = account("spare")
+    tell(smtp_account="broken")
+    open_breaker(spare.id)
+    make_due()
+    notification_loop.drain()
+    first, second = Message.select().order_by(Message.id)
+    assert (first.pinned_account, first.status) == ("spare", Status.CANCELLED)
+    assert (second.pinned_account, second.status) == ("default", Status.QUEUED)
+    row = Notification.get()
+    assert row.message_id == second.id
+    assert row.outcome == "The mail is on its way, through “default”."
+    open_breaker(0)
+    for _ in range(2):  # nowhere else to go: it stays where it is
+        make_due()
+        notification_loop.drain()
+    assert Notification.get().message_id == second.id
+    assert Message.get_by_id(second.id).status is Status.QUEUED
+
+
+def test_what_cannot_be_withdrawn_any_more_is_not_sent_twice(account):
+    account("broken", active=True)
+    spare = account("spare")
+    row = tell(smtp_account="broken")
+    open_breaker(spare.id)
+    stale = Message.get()
+    interventions.cancel(WORKSPACE_A, [str(stale.id)], by=ANN)
+    assert notification_mail._turn_round(row, row.data, stale) is None
+    assert Message.select().count() == 1, "one mail, or two would arrive"
 
 
 def test_without_any_other_way_it_waits_and_says_so():

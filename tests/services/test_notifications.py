@@ -16,6 +16,7 @@ from maild.domain.notification import NotificationStatus, Occasion
 from maild.models import IncidentEntry, Notification, NotificationChannel
 from maild.services import (
     incident_changes,
+    incidents,
     notification_channels,
     notification_delivery,
     notification_loop,
@@ -116,6 +117,17 @@ def test_what_is_over_before_it_was_sent_is_told_as_one(hook):
     assert sorted(row.status for row in rows()) == [FOLDED, SENT, SENT]
 
 
+def test_who_was_told_is_told_that_it_is_over_however_bad_it_is_by_then(hook):
+    add_channel(hook.url, min_severity="major")
+    add_channel(hook.url, name="Worst", min_severity="critical")
+    incident = open_incident(severity=Severity.MAJOR)
+    incidents.set_severity(WORKSPACE_A, incident.id, severity=Severity.MINOR, by=ANN)
+    incidents.resolve(WORKSPACE_A, incident.id, cause="Over.", by=ANN)
+    notification_loop.drain()
+    told = [json.loads(body)["type"].removeprefix("incident.") for _, _, body in hook.requests]
+    assert told == ["resolved"]
+
+
 def test_what_failed_and_is_over_is_not_told_afterwards(hook):
     add_channel(hook.url)
     incident = open_incident()
@@ -149,6 +161,24 @@ def test_a_resolution_that_failed_is_not_told_of_one_that_is_back(hook):
     notification_loop.drain()
     told = [json.loads(body)["type"].removeprefix("incident.") for _, _, body in hook.requests]
     assert told == ["opened", "resolved", "reopened"]
+
+
+def test_what_fails_while_it_is_resolved_is_not_told_afterwards(hook):
+    add_channel(hook.url)
+    incident = open_incident()
+    [claimed] = notification_delivery.claim(8)
+    request = notification_delivery.prepare(claimed)
+    incident_changes.resolve(incident, "Over.", by=ANN)
+    assert rows()[0].status is WAITING, "it may get through yet"
+    assert notification_loop.drain() == 0, "and then the resolution comes after it"
+    hook.answers = [(500, {}, "")]
+    notification_delivery.settle(claimed, notification_delivery.send(request))
+    notification_loop.drain()
+    make_due()
+    notification_loop.drain()
+    told = [json.loads(body)["type"].removeprefix("incident.") for _, _, body in hook.requests]
+    assert told == ["opened", "resolved"]
+    assert [row.status for row in rows()] == [FOLDED, SENT]
 
 
 def test_a_channel_has_one_under_way_whoever_claims(hook):

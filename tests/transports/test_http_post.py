@@ -1,5 +1,6 @@
 """Posting to an address that a workspace named: what is dialled, and how it ends in time."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -80,6 +81,23 @@ def test_no_more_of_an_answer_is_read_than_serves(serve):
     assert len(post(f"http://127.0.0.1:{port}/", b"", {}, guard=LOOPBACK).text) == ANSWER_MAX_BYTES
 
 
+@pytest.mark.parametrize(
+    ("field", "seconds"),
+    [
+        ("120", 120),
+        ("9" * 400, 10**8),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("soon", None),
+        ("Thu, 01 Jan 2026 00:00:00 +99999999999999999999", None),
+    ],
+    ids=["seconds", "ages", "past", "words", "no-offset"],
+)
+def test_how_long_to_wait_is_read_whatever_it_says(serve, field, seconds):
+    port, _ = serve(f"HTTP/1.1 503 Busy\r\nRetry-After: {field}\r\n\r\n".encode())
+    answer = post(f"http://127.0.0.1:{port}/", b"", {}, guard=LOOPBACK)
+    assert (answer.status, answer.retry_after_seconds) == (503, seconds)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "169.254.169.254", "[::1]"])
 def test_what_is_not_permitted_is_not_dialled(host):
     with pytest.raises(PostFailed, match="must be public"):
@@ -101,3 +119,35 @@ def test_what_is_no_tls_is_told(serve):
     port, _ = serve(b"no TLS")
     with pytest.raises(PostFailed, match="broke off"):
         post(f"https://127.0.0.1:{port}/", b"", {}, guard=LOOPBACK, seconds=2)
+
+
+@pytest.fixture
+def serve_tls(certificates):
+    """A server for `localhost` that answers each request with 204; its port."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def answer():
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with contextlib.suppress(OSError), connection:
+                connection.settimeout(5)
+                with certificates.server.wrap_socket(connection, server_side=True) as tls:
+                    tls.recv(65536)
+                    tls.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    threading.Thread(target=answer, daemon=True).start()
+    yield server.getsockname()[1]
+    server.close()
+
+
+def test_a_certificate_is_checked_and_its_name_too(serve_tls, certificates):
+    url = f"https://localhost:{serve_tls}/"
+    with pytest.raises(PostFailed, match="the certificate of localhost does not hold: self-signed"):
+        post(url, b"", {}, guard=LOOPBACK)
+    by_address = url.replace("localhost", "127.0.0.1")
+    with pytest.raises(PostFailed, match="does not hold: IP address mismatch"):
+        post(by_address, b"", {}, guard=LOOPBACK, context=certificates.client)
+    assert post(url, b"", {}, guard=LOOPBACK, context=certificates.client).status == 204

@@ -99,6 +99,7 @@ def test_a_test_shows_what_came_of_it(client, post, hook):
     partial = client.get(poll, headers=HTMX)
     assert "It answered 404: no_service" in partial.text
     assert "hx-get" not in soup(partial).select_one("#told").attrs
+    assert soup(partial).select_one("#channel-state[hx-swap-oob]").text == "failing"
     assert "does not get through" in client.get(PATH).text
 
 
