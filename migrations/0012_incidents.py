@@ -39,6 +39,8 @@ CREATE TABLE incidents (
 CREATE INDEX incidents_by_workspace ON incidents (workspace_id, id);
 CREATE INDEX incidents_unresolved ON incidents (workspace_id, last_seen_at)
     WHERE status <> 'resolved';
+CREATE INDEX incidents_by_merged_into ON incidents (merged_into_id)
+    WHERE merged_into_id IS NOT NULL;
 
 CREATE TABLE incident_signals (
     id serial PRIMARY KEY,

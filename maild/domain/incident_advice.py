@@ -78,9 +78,9 @@ def title_of(
 
 
 def breaker_title(smtp_account: str, error_class: str | None) -> str:
-    """Of an account that is out of use."""
+    """Of an account that is out of use. It stays true after that, while the incident goes on."""
     why = f": it {class_words(error_class)}" if error_class else ""
-    return f"“{smtp_account}” is out of use{why}"
+    return f"“{smtp_account}” went out of use{why}"
 
 
 _ACCOUNT = "The standby takes over by itself where there is one."

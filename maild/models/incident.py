@@ -74,6 +74,11 @@ Incident.add_index(
     where=peewee.SQL("status <> 'resolved'"),
     name="incidents_unresolved",
 )
+Incident.add_index(
+    Incident.merged_into,
+    where=peewee.SQL("merged_into_id IS NOT NULL"),
+    name="incidents_by_merged_into",
+)
 
 
 class IncidentSignal(BaseModel):

@@ -61,7 +61,11 @@ def _next_chunk(job: Job) -> tuple[list[Any], str | None, bool]:
     selection = Selection.load(job.params)
     if selection.incident_id is not None:
         found = incident_messages.list_ids(
-            job.workspace_id, selection.incident_id, limit=CHUNK, after=job.cursor
+            job.workspace_id,
+            selection.incident_id,
+            limit=CHUNK,
+            after=job.cursor,
+            until=selection.seen_until,
         )
         return list(found), str(found[-1]) if found else job.cursor, len(found) < CHUNK
     if selection.filter_ is None:

@@ -60,13 +60,15 @@ class Selection:
     ids: tuple[str, ...] | None = None
     filter_: Filter | None = None
     incident_id: int | None = None
+    seen_until: datetime | None = None
+    """Of an incident: what was seen of it later than this is never touched."""
 
     def dump(self) -> dict[str, Any]:
         """As a job's params keep it."""
         if self.ids is not None:
             return {"ids": list(self.ids)}
         if self.incident_id is not None:
-            return {"incident": self.incident_id}
+            return incident_messages.dump(self.incident_id, self.seen_until)
         assert self.filter_ is not None
         return {"filter": _dump(self.filter_)}
 
@@ -76,7 +78,9 @@ class Selection:
         if "ids" in params:
             return Selection(ids=tuple(params["ids"]))
         if "incident" in params:
-            return Selection(incident_id=params["incident"])
+            return Selection(
+                incident_id=params["incident"], seen_until=incident_messages.load_until(params)
+            )
         return Selection(filter_=_load(params["filter"]))
 
 
@@ -224,7 +228,7 @@ def _conditions(workspace_id: int, selection: Selection) -> Sequence[Any]:
     if selection.filter_ is not None:
         return message_log.conditions(workspace_id, selection.filter_)
     if selection.incident_id is not None:
-        own = incident_messages.ids_of(selection.incident_id)
+        own = incident_messages.ids_of(selection.incident_id, until=selection.seen_until)
         return [Message.workspace == workspace_id, Message.id << own]
     known = [one for text in selection.ids or () if (one := ids.parse_id(text)) is not None]
     return [Message.workspace == workspace_id, Message.id << known]

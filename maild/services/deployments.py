@@ -85,6 +85,8 @@ def _check(name: str, version: str, url: str | None) -> list[FieldError]:
         errors += [FieldError(where, message) for where, message in complaints]
         if not _is_web_address(url):
             errors.append(FieldError("url", "must begin with https:// or http://"))
+        elif "@" in urlsplit(url).netloc:  # everybody reads it, with what is in it
+            errors.append(FieldError("url", "must not hold a user's name or password"))
     return errors
 
 

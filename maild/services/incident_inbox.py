@@ -8,6 +8,7 @@ from typing import Any
 
 import peewee
 
+from maild.db import database
 from maild.domain.incident import UNRESOLVED, IncidentStatus, Severity
 from maild.models import Incident, IncidentSignal
 from maild.services.incidents import Filter
@@ -81,6 +82,20 @@ CROSS JOIN LATERAL (
     ORDER BY is_state DESC, message_count DESC, id LIMIT %s) AS g
 ORDER BY g.is_state DESC, g.message_count DESC, g.id
 """
+
+
+_CLASSES = """
+SELECT DISTINCT incident_id, error_class FROM incident_signals WHERE incident_id = ANY(%s)
+"""
+
+
+def list_classes(found: Sequence[Incident]) -> dict[int, set[str | None]]:
+    """Of which classes the errors of each are, by the ids of the incidents."""
+    classes: dict[int, set[str | None]] = {incident.id: set() for incident in found}
+    if found:
+        for incident_id, error_class in database.execute_sql(_CLASSES, (list(classes),)).fetchall():
+            classes[incident_id].add(error_class)
+    return classes
 
 
 def list_signals(found: Sequence[Incident]) -> dict[int, list[IncidentSignal]]:

@@ -25,8 +25,8 @@ from maild.services import workspaces
 BATCH = 5_000
 """Events read in one transaction."""
 SIGNALS_MAX = 1_000
-"""So many signals of a workspace are kept apart; what is new beyond that is lumped together by
-class and account.
+"""So many signals of a workspace are kept apart within a day; what is new beyond that is lumped
+together by class and account. Those of incidents are kept for good, and must not fill it up.
 """
 SAMPLE_MAX_CHARS = 500
 LATEST_MAX = 20
@@ -66,14 +66,16 @@ class _Trouble:
     sample: str
 
 
-# Whoever had written before the mark has a transaction that is older than it. One without an id
-# that idles has written nothing, and would have to begin to.
+# Whoever had written before the mark has a transaction that is older than it. One without an id has
+# written nothing, unless it is about to, in a statement that is older as well: long exports read in
+# many statements, and nothing waits for their end.
 _OPEN_SINCE = """
 SELECT EXISTS (
     SELECT FROM pg_stat_activity
     WHERE datname = current_database() AND backend_type = 'client backend'
         AND application_name LIKE 'maild %%' AND pid <> pg_backend_pid()
-        AND xact_start <= %s AND (backend_xid IS NOT NULL OR state = 'active'))
+        AND xact_start <= %(at)s
+        AND (backend_xid IS NOT NULL OR state = 'active' AND query_start <= %(at)s))
 """
 _CURSOR = "SELECT last_id, mark_id, mark_at FROM incident_cursors"
 _HIGHEST = "SELECT last_value FROM events_id_seq"
@@ -100,7 +102,7 @@ def settle() -> tuple[int, int]:
 
 
 def _is_open_since(at: datetime) -> bool:
-    return bool(database.execute_sql(_OPEN_SINCE, (at,)).fetchone()[0])
+    return bool(database.execute_sql(_OPEN_SINCE, {"at": at}).fetchone()[0])
 
 
 # What maild itself refuses by the policy is no trouble of a server.
@@ -155,7 +157,8 @@ JOIN json_to_recordset(%s) AS v (workspace_id int, fingerprint text)
 """
 _COUNTS = """
 SELECT w.id, (SELECT count(*) FROM (
-    SELECT FROM incident_signals s WHERE s.workspace_id = w.id LIMIT %s) AS counted)
+    SELECT FROM incident_signals s
+    WHERE s.workspace_id = w.id AND s.last_seen_at > now() - interval '1 day' LIMIT %s) AS counted)
 FROM unnest(%s::int[]) AS w (id)
 """
 

@@ -2,7 +2,8 @@
 that its bounces made, and take that back.
 
 A job walks through the messages of its incident in the order of their ids, a chunk a step, and
-looks at each again: what has changed meanwhile is left alone, and counted with the reason.
+looks at each again: what has changed meanwhile is left alone, and counted with the reason. What
+has come to the incident since somebody looked at it is not touched.
 """
 
 import json
@@ -210,7 +211,11 @@ def _suppress_again(job: Job) -> Step:
 
 def _next(job: Job) -> list[uuid.UUID]:
     return incident_messages.list_ids(
-        job.workspace_id, job.params["incident"], limit=CHUNK, after=job.cursor
+        job.workspace_id,
+        job.params["incident"],
+        limit=CHUNK,
+        after=job.cursor,
+        until=incident_messages.load_until(job.params),
     )
 
 

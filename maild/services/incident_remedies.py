@@ -4,10 +4,12 @@ its messages is a job (`bulk_message_jobs`, `incident_jobs`); all that is done i
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from peewee import fn
 
+from maild import clock
 from maild.db import database
 from maild.domain.actor import Actor
 from maild.domain.states import Status
@@ -24,7 +26,7 @@ from maild.services import (
 from maild.services.bulk_messages import Action, Preview, Sample, Selection
 
 COUNTED_MAX = 10_000
-"""Messages of an incident that a preview looks at."""
+"""Messages of an incident, or their suppressions, that a preview looks at."""
 SHOWN_MAX = 1_000
 """What a page offers is counted so far."""
 SAMPLES = bulk_messages.SAMPLES
@@ -83,16 +85,18 @@ def foresee_retry(incident: Incident) -> Outlook:
     )
 
 
-def retry(workspace_id: int, incident_id: int, *, reason: str, by: Actor) -> Job:
-    """Retry them, by a job. Raises NotFound, InvalidFields (the reason), Conflict (too many jobs
-    are open).
+def retry(
+    workspace_id: int, incident_id: int, *, until: datetime | None = None, reason: str, by: Actor
+) -> Job:
+    """Retry them, by a job: those that were seen by then, or by now. Raises NotFound, InvalidFields
+    (the reason), Conflict (too many jobs are open).
     """
     incident = incidents.get(workspace_id, incident_id)
     with database.atomic():
         job = bulk_messages.start(
             workspace_id,
             Action.RETRY,
-            Selection(incident_id=incident.id),
+            Selection(incident_id=incident.id, seen_until=until or clock.now()),
             reason=reason,
             words=which(incident),
             by=by,
@@ -153,22 +157,27 @@ def _list_waiting(incident: Incident) -> list[Sample]:
     return [Sample(message, None) for message in rows]
 
 
-def send(workspace_id: int, incident_id: int, *, reason: str, by: Actor) -> Job:
+def send(
+    workspace_id: int, incident_id: int, *, until: datetime | None = None, reason: str, by: Actor
+) -> Job:
     """Send what waits at once, by a job. Raises as `retry`."""
-    return _start(workspace_id, incident_id, incident_jobs.SEND, reason=reason, by=by)
+    return _start(workspace_id, incident_id, incident_jobs.SEND, until, reason=reason, by=by)
 
 
-_SUPPRESSED = incident_jobs.FOUND.replace(
-    "m.id = ANY(%(ids)s::uuid[])", f"m.id IN ({incident_messages.OF_INCIDENT} LIMIT %(max)s)"
+_SUPPRESSED = (
+    incident_jobs.FOUND.replace(
+        "m.id = ANY(%(ids)s::uuid[])", f"m.id IN ({incident_messages.OF_INCIDENT})"
+    )
+    + "LIMIT %(max)s"
 )  # nosec B608
 
 
 def foresee_unsuppress(incident: Incident) -> Outlook:
     """Ending the suppressions that the bounces of its messages have made. Raises Unavailable."""
     with message_log.bounded():
-        values = {**_of(incident), "max": COUNTED_MAX}
+        values = {**_of(incident), "max": COUNTED_MAX + 1}
         rows = database.execute_sql(_SUPPRESSED, values).fetchall()
-    whys = {row[0]: incident_jobs.why_kept(*row[2:]) for row in rows}
+    whys = {row[0]: incident_jobs.why_kept(*row[2:]) for row in rows[:COUNTED_MAX]}
     going = [suppression_id for suppression_id, why in whys.items() if why is None]
     shown = sorted(going or list(whys), reverse=True)[:SAMPLES]
     found = (
@@ -178,7 +187,7 @@ def foresee_unsuppress(incident: Incident) -> Outlook:
     )
     return Outlook(
         count=len(whys),
-        has_more=False,
+        has_more=len(rows) > COUNTED_MAX,
         going_count=len(going),
         skipped=dict(Counter(why for why in whys.values() if why).most_common()),
         samples=[],
@@ -186,9 +195,11 @@ def foresee_unsuppress(incident: Incident) -> Outlook:
     )
 
 
-def unsuppress(workspace_id: int, incident_id: int, *, reason: str, by: Actor) -> Job:
+def unsuppress(
+    workspace_id: int, incident_id: int, *, until: datetime | None = None, reason: str, by: Actor
+) -> Job:
     """End them, by a job. Raises as `retry`."""
-    return _start(workspace_id, incident_id, incident_jobs.UNSUPPRESS, reason=reason, by=by)
+    return _start(workspace_id, incident_id, incident_jobs.UNSUPPRESS, until, reason=reason, by=by)
 
 
 def pause(workspace_id: int, incident_id: int, *, name: str, reason: str, by: Actor) -> SmtpAccount:
@@ -224,32 +235,33 @@ def switch(workspace_id: int, incident_id: int, *, name: str, reason: str, by: A
     return before
 
 
+_OWN = "m.workspace_id = %(workspace)s AND m.id IN ({of_incident})".replace(
+    "{of_incident}", incident_messages.OF_INCIDENT
+)
+# Each is counted for itself: where nearly all of very many are well, the few that are left matter.
 _OFFERS = """
 SELECT
-    count(*) FILTER (WHERE status IN ('failed', 'unknown')),
-    count(*) FILTER (WHERE status = 'queued' AND next_attempt_at > now()
-        AND coalesce(greatest(scheduled_at, not_before) <= now(), true)),
     (SELECT count(*) FROM (
-        SELECT FROM own JOIN suppressions s ON s.workspace_id = %(workspace)s
-            AND s.email = lower(own.to_email COLLATE "pg_c_utf8") AND s.message_id = own.id
-            AND s.removed_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > now())
+        SELECT FROM messages m WHERE {own} AND m.status IN ('failed', 'unknown')
+        LIMIT %(max)s) AS first),
+    (SELECT count(*) FROM (
+        SELECT FROM messages m
+        WHERE {own} AND m.status = 'queued' AND m.next_attempt_at > now()
+            AND coalesce(greatest(m.scheduled_at, m.not_before) <= now(), true)
+        LIMIT %(max)s) AS first),
+    (SELECT count(*) FROM (
+        SELECT FROM messages m JOIN suppressions s ON s.workspace_id = m.workspace_id
+            AND s.email = lower(m.to_email COLLATE "pg_c_utf8") AND s.message_id = m.id
+        WHERE {own} AND s.removed_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > now())
             AND s.class IN ('hard_bounce', 'soft_bounce') AND s.created_by = 'maild'
         LIMIT %(max)s) AS first)
-FROM own
-"""
-_OWN = """
-WITH own AS MATERIALIZED (
-    SELECT m.id, m.status, m.to_email, m.next_attempt_at, m.scheduled_at, m.not_before
-    FROM messages m
-    WHERE m.workspace_id = %(workspace)s AND m.id IN ({of_incident})
-    LIMIT %(max)s)
-""".replace("{of_incident}", incident_messages.OF_INCIDENT)  # nosec B608
+""".replace("{own}", _OWN)  # nosec B608
 
 
 def count_offers(incident: Incident) -> Offers:
-    """What there is to do, of the first SHOWN_MAX messages."""
+    """What there is to do, each up to SHOWN_MAX."""
     values = {**_of(incident), "max": SHOWN_MAX}
-    return Offers(*database.execute_sql(_OWN + _OFFERS, values).fetchone())
+    return Offers(*database.execute_sql(_OFFERS, values).fetchone())
 
 
 def which(incident: Incident) -> str:
@@ -257,7 +269,15 @@ def which(incident: Incident) -> str:
     return f"messages of incident {incident.id}: {incident.title}"
 
 
-def _start(workspace_id: int, incident_id: int, kind: str, *, reason: str, by: Actor) -> Job:
+def _start(
+    workspace_id: int,
+    incident_id: int,
+    kind: str,
+    until: datetime | None,
+    *,
+    reason: str,
+    by: Actor,
+) -> Job:
     incident = incidents.get(workspace_id, incident_id)
     given = jobs.check_reason(reason)
     words = {
@@ -268,7 +288,10 @@ def _start(workspace_id: int, incident_id: int, kind: str, *, reason: str, by: A
         job = jobs.start(
             workspace_id,
             kind=kind,
-            params={"incident": incident.id, "words": which(incident)},
+            params={
+                **incident_messages.dump(incident.id, until or clock.now()),
+                "words": which(incident),
+            },
             reason=given,
             told={"which": which(incident)},
             by=by,

@@ -7,6 +7,7 @@ ails one SMTP account is one incident, while that is not resolved.
 """
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from maild.domain.notification import Occasion
 from maild.domain.storable import clean_json
 from maild.models import Incident, IncidentSignal
 from maild.services import incident_changes as changes
-from maild.services import incidents, notifications, providers, workspaces
+from maild.services import incident_messages, incidents, notifications, providers, workspaces
 
 BACK_DAYS = 7
 """What comes again within so long is the old incident; later it is a new one."""
@@ -30,6 +31,10 @@ BACK_MINUTES_OF_PATH = 30
 _OF_PATH = (IncidentKind.PROVIDER, IncidentKind.UNKNOWN_OUTCOMES)
 
 _RAISE = """
+WITH before AS (
+    SELECT detail->>'title' AS title FROM incident_signals
+    WHERE workspace_id = %(workspace)s AND fingerprint = %(fingerprint)s
+)
 INSERT INTO incident_signals AS s (workspace_id, fingerprint, kind, error_class, smtp_account,
     recipient_domain, sample, detail, is_state, is_active)
 VALUES (%(workspace)s, %(fingerprint)s, %(kind)s, %(error_class)s, %(smtp_account)s,
@@ -37,7 +42,7 @@ VALUES (%(workspace)s, %(fingerprint)s, %(kind)s, %(error_class)s, %(smtp_accoun
 ON CONFLICT (workspace_id, fingerprint) DO UPDATE SET
     detail = excluded.detail, error_class = excluded.error_class, sample = excluded.sample,
     last_seen_at = now()
-RETURNING id
+RETURNING id, (SELECT title FROM before)
 """
 
 
@@ -70,8 +75,10 @@ def raise_state(
     }
     with database.atomic():
         workspaces.take_turns(workspace_id)
-        [(signal_id,)] = database.execute_sql(_RAISE, values).fetchall()
+        [(signal_id, told)] = database.execute_sql(_RAISE, values).fetchall()
         signal = IncidentSignal.get_by_id(signal_id)
+        if told is not None and told != title:
+            _retitle(signal, told, title)
         if signal.is_active:
             return _keep_up(signal, severity)
         IncidentSignal.update(is_active=True).where(IncidentSignal.id == signal.id).execute()
@@ -107,14 +114,16 @@ def attach(
     severity: Severity,
     is_of_path: bool,
     since_at: datetime | None = None,
+    joined: set[tuple[int, int]] | None = None,
 ) -> Incident:
     """The incident that a signal belongs to from now on. Of what was seen of it, it brings along
     what was since then, or as yet nothing. In the caller's transaction, in which the workspace's
-    turn has been taken.
+    turn has been taken. Where it joins an incident, what was seen of it is not counted: many may,
+    and to count once behind them all is enough. `joined` learns of which.
     """
     if is_of_path and signal.kind is IncidentKind.DELIVERY:
         _turn_into_path(signal)
-    own = _lock(signal.incident_id)
+    own = lock(signal.incident_id)
     if own is not None and own.status is not IncidentStatus.RESOLVED:
         # Its own again: a state that had been cleared, and no person has been told of that.
         changes.update(own, last_seen_at=fn.now())
@@ -122,12 +131,16 @@ def attach(
     account = signal.smtp_account if is_of_path else None
     standing = _find_of_path(signal.workspace_id, account) if account else None
     if standing is not None and standing.status is not IncidentStatus.RESOLVED:
+        _note(standing, joined)
         return _join(signal, standing, title, severity, since_at)
     back = own if own is not None and _is_recent(own) else standing
     if back is not None:
+        if is_of_path and back.kind is IncidentKind.DELIVERY:
+            back = _be_of_path(back, title)
         return _bring_back(signal, back, title, severity, since_at)
     alike = None if is_of_path else _find_alike(signal)
     if alike is not None:
+        _note(alike, joined)
         return _join(signal, alike, title, severity, since_at)
     incident = changes.start(
         signal.workspace_id,
@@ -146,7 +159,13 @@ def attach(
 
 def has_path(workspace_id: int) -> bool:
     """Whether some account can carry the workspace's mail at the moment."""
-    return providers.choose(providers.list_routes([workspace_id])[workspace_id]) is not None
+    return list_paths([workspace_id])[workspace_id]
+
+
+def list_paths(workspace_ids: Collection[int]) -> dict[int, bool]:
+    """As `has_path`, of each workspace."""
+    routes = providers.list_routes(sorted(workspace_ids)) if workspace_ids else {}
+    return {id_: providers.choose(route) is not None for id_, route in routes.items()}
 
 
 def promote(signal: IncidentSignal, *, title: str, severity: Severity) -> Incident | None:
@@ -154,7 +173,7 @@ def promote(signal: IncidentSignal, *, title: str, severity: Severity) -> Incide
     part of the one that is there for the account. In the caller's transaction; None where the
     incident is resolved by now.
     """
-    incident = _lock(signal.incident_id)
+    incident = lock(signal.incident_id)
     if incident is None or incident.status is IncidentStatus.RESOLVED:
         return None
     standing = _find_of_path(signal.workspace_id, signal.smtp_account or "")
@@ -163,9 +182,7 @@ def promote(signal: IncidentSignal, *, title: str, severity: Severity) -> Incide
     if standing is not None and is_another and standing.status is not IncidentStatus.RESOLVED:
         absorb(incident, standing)
         return _worsen(recount(standing), severity, title)
-    changed = changes.update(
-        incident, kind=IncidentKind.PROVIDER, title=title, recipient_domain=None
-    )
+    changed = _be_of_path(incident, title)
     changes.add_entry(
         changed,
         EntryKind.SIGNAL_JOINED,
@@ -181,7 +198,7 @@ def promote(signal: IncidentSignal, *, title: str, severity: Severity) -> Incide
 def absorb(incident: Incident, into: Incident) -> None:
     """Make an incident part of another one, as maild itself finds that they are one."""
     IncidentSignal.update(incident=into.id).where(IncidentSignal.incident == incident.id).execute()
-    changes.update(
+    resolved = changes.update(
         incident,
         status=IncidentStatus.RESOLVED,
         resolved_at=fn.now(),
@@ -189,13 +206,25 @@ def absorb(incident: Incident, into: Incident) -> None:
         cause=f"It is part of incident {into.id}: {into.title}"[: incidents.LINE_MAX_CHARS],
         merged_into=into.id,
     )
+    notifications.tell(resolved, Occasion.RESOLVED)  # who was told of it waits for its end
     changes.add_entry(incident, EntryKind.MERGED, into_id=into.id)
     changes.add_entry(into, EntryKind.MERGED, from_id=incident.id, title=incident.title)
 
 
+def count_anew(workspace_id: int, incident_id: int) -> None:
+    """Count its messages and recipients after other signals have come to it; nothing where it is
+    resolved by now.
+    """
+    with database.atomic():
+        workspaces.take_turns_of([workspace_id])
+        incident = lock(incident_id)
+        if incident is not None and incident.status is not IncidentStatus.RESOLVED:
+            recount(incident)
+
+
 def recount(incident: Incident) -> Incident:
     """Count its messages and recipients from the start, after other signals have come to it."""
-    message_count, recipient_count = incidents.count_all(incident)
+    message_count, recipient_count = incident_messages.count_all(incident)
     return changes.update(
         incident,
         message_count=message_count,
@@ -204,18 +233,45 @@ def recount(incident: Incident) -> Incident:
     )
 
 
+def lock(incident_id: int | None) -> Incident | None:
+    """The incident, which nobody else changes until the transaction ends."""
+    if incident_id is None:
+        return None
+    query = Incident.select().where(Incident.id == incident_id)
+    found: Incident | None = query.for_update("FOR NO KEY UPDATE").first()  # type: ignore[arg-type]
+    return found
+
+
 def _turn_into_path(signal: IncidentSignal) -> None:
     """By its kind it is found as one of its account from then on."""
     signal.kind = IncidentKind.PROVIDER
     IncidentSignal.update(kind=signal.kind).where(IncidentSignal.id == signal.id).execute()
 
 
+def _be_of_path(incident: Incident, title: str) -> Incident:
+    """What was about some recipients is about the account."""
+    return changes.update(incident, kind=IncidentKind.PROVIDER, title=title, recipient_domain=None)
+
+
+def _retitle(signal: IncidentSignal, told: str, title: str) -> None:
+    """What a state says now is what its incident says, if that has said what it said before."""
+    incident = lock(signal.incident_id)
+    if incident is not None and incident.title == told and incident.status in UNRESOLVED:
+        changes.update(incident, title=clean_json(title))
+        changes.add_entry(incident, EntryKind.SIGNAL_JOINED, text=title, signal_id=signal.id)
+
+
 def _keep_up(signal: IncidentSignal, severity: Severity) -> Incident | None:
     """The incident of a state that goes on."""
-    incident = _lock(signal.incident_id)
+    incident = lock(signal.incident_id)
     if incident is None or incident.status is IncidentStatus.RESOLVED:
         return None
     return changes.escalate(incident, severity, "It has become worse.")
+
+
+def _note(incident: Incident, joined: set[tuple[int, int]] | None) -> None:
+    if joined is not None:
+        joined.add((incident.workspace_id, incident.id))
 
 
 def _join(
@@ -236,7 +292,7 @@ def _join(
         recipient_domain=signal.recipient_domain,
         sample=signal.sample,
     )
-    return _worsen(recount(incident), severity, title)
+    return _worsen(changes.update(incident, last_seen_at=fn.now()), severity, title)
 
 
 def _bring_back(
@@ -256,20 +312,56 @@ def _worsen(incident: Incident, severity: Severity, title: str) -> Incident:
     return changes.escalate(incident, severity, f"It has become worse: {title}")
 
 
+# What was seen of it until then stays with the incident that it belonged to: that is what it was
+# about. The one that goes on is another row, known by the fingerprint.
+_LEAVE = """
+UPDATE incident_signals SET fingerprint = 'past-' || id, is_active = false,
+    last_seen_at = (SELECT last_seen_at FROM incidents WHERE id = %(left)s)
+WHERE id = %(signal)s
+"""
+_GO_ON = """
+INSERT INTO incident_signals (workspace_id, fingerprint, kind, error_class, smtp_account,
+    recipient_domain, pattern, sample, detail, is_state, is_active, first_seen_at, since_at,
+    news_count)
+SELECT workspace_id, %(fingerprint)s, kind, error_class, smtp_account, recipient_domain, pattern,
+    sample, detail, is_state, %(is_active)s, first_seen_at, since_at, news_count
+FROM incident_signals WHERE id = %(signal)s
+RETURNING id
+"""
+_TAKE_ALONG = """
+UPDATE incident_tallies SET signal_id = %(new)s WHERE signal_id = %(signal)s;
+WITH moved AS (
+    UPDATE incident_messages SET signal_id = %(new)s
+    WHERE signal_id = %(signal)s AND seen_at >= coalesce(%(since)s, now())
+    RETURNING 1)
+UPDATE incident_signals SET message_count = (SELECT count(*) FROM moved) WHERE id = %(new)s
+"""
+
+
+def _leave(signal: IncidentSignal, since_at: datetime | None) -> None:
+    """Let what was seen of it before stay with its incident."""
+    state = IncidentSignal.select(IncidentSignal.is_active).where(IncidentSignal.id == signal.id)
+    values = {
+        "signal": signal.id,
+        "left": signal.incident_id,
+        "fingerprint": signal.fingerprint,
+        "is_active": state.scalar(),
+    }
+    database.execute_sql(_LEAVE, values)
+    [(new_id,)] = database.execute_sql(_GO_ON, values).fetchall()
+    values = {"new": new_id, "signal": signal.id, "since": since_at}
+    database.execute_sql(_TAKE_ALONG, values)
+    signal.id = new_id
+
+
 def _belong(signal: IncidentSignal, incident: Incident, since_at: datetime | None) -> None:
     """From now on it is a signal of this incident; what was seen of it before is not."""
+    if signal.incident_id is not None:
+        _leave(signal, since_at)
     IncidentSignal.update(incident=incident.id, since_at=since_at or fn.now()).where(
         IncidentSignal.id == signal.id
     ).execute()
     signal.incident_id = incident.id
-
-
-def _lock(incident_id: int | None) -> Incident | None:
-    if incident_id is None:
-        return None
-    query = Incident.select().where(Incident.id == incident_id)
-    found: Incident | None = query.for_update("FOR NO KEY UPDATE").first()  # type: ignore[arg-type]
-    return found
 
 
 def _is_recent(incident: Incident) -> bool:
@@ -305,7 +397,7 @@ def _find_of_path(workspace_id: int, account: str) -> Incident | None:
             "minutes": BACK_MINUTES_OF_PATH,
         },
     ).fetchone()
-    return _lock(row[0]) if row else None
+    return lock(row[0]) if row else None
 
 
 _ALIKE = """
@@ -325,4 +417,4 @@ def _find_alike(signal: IncidentSignal) -> Incident | None:
     first, count = database.execute_sql(
         _ALIKE, (signal.workspace_id, signal.smtp_account, signal.error_class, most)
     ).fetchone()
-    return _lock(first) if count >= most else None
+    return lock(first) if count >= most else None

@@ -31,14 +31,20 @@ from maild.services import (
 
 LOOK_SECONDS = 20.0
 """One look reads on for so long at most; what is left is read by the next."""
-CANDIDATES_MAX = 500
-"""Signals that are judged in one look, the busiest first."""
+JUDGE_SECONDS = 20.0
+"""It opens incidents for so long at most; what is left is judged by the next."""
+CANDIDATES_MAX = 5_000
+"""Signals that are judged in one look: of each workspace the busiest first, so that none waits for
+the troubles of another.
+"""
+ESCALATED_MAX = 500
 SETTLED_SECONDS = 120
 """Quiet for so long, and all of its messages well: it is over."""
 CLOSED_MAX = 100
 KEPT_HOURS = 25
 """What made no incident is forgotten then; the day before it is what is usual."""
 PRUNED_MAX = 5_000
+"""Signals that are deleted in one statement."""
 
 ALL_WELL = "It has been quiet, and every message that it touched has got where it should."
 QUIET = "It has been quiet for {minutes} minutes; what was so before is not so any more."
@@ -54,10 +60,10 @@ def look() -> int:
         if not is_ours:
             return 0
         count = _read()
-        if count:
-            since = _recent_since()
-            incident_widening.widen(since)
-            _judge(since)
+        # Also where nothing is new: the look before may have left something, or have been cut off.
+        since = _recent_since()
+        incident_widening.widen(since)
+        _judge(since)
         incident_states.compare()
         _escalate()
         _close()
@@ -102,7 +108,8 @@ CROSS JOIN LATERAL (
     WHERE signal_id = s.id AND slot_at > now() - interval '1 day') AS t
 WHERE s.last_seen_at >= %(since)s AND NOT s.is_state AND t.recent > 0
     AND (i.id IS NULL OR i.status = 'resolved' OR i.kind = 'delivery' AND s.kind = 'delivery')
-ORDER BY t.recent DESC LIMIT %(most)s
+ORDER BY row_number() OVER (PARTITION BY s.workspace_id ORDER BY t.recent DESC), t.recent DESC
+LIMIT %(most)s
 """
 # Minutes that are over may have been folded already.
 _TRIES = """
@@ -166,12 +173,14 @@ def _judge(since: datetime) -> None:
     }
     tries = _list_tries(list(signals.values()), since)
     failing = _list_failing(sorted({signal.workspace_id for signal in signals.values()}))
+    joined: set[tuple[int, int]] = set()
+    ends_at = time.monotonic() + JUDGE_SECONDS
     for signal_id, recent, before, status, _ in rows:
         signal = signals[signal_id]
         whose = signal.workspace_id, signal.smtp_account
         candidate = _Candidate(
             signal,
-            Volume(recent, before, tries.get(whose, 0), is_wide=signal.recipient_domain is None),
+            Volume(recent, before, tries.get(whose, 0), is_wide=_is_wide(signal)),
             is_open=status not in (None, IncidentStatus.RESOLVED.value),
             is_known=status is not None,
         )
@@ -181,7 +190,16 @@ def _judge(since: datetime) -> None:
             # What ails an account that fails already is one more sign of it, however seldom.
             is_due = candidate.is_burst or (candidate.is_of_path and whose in failing)
         if is_due:
-            _attach(candidate, since)
+            _attach(candidate, since, joined)
+            if time.monotonic() > ends_at:
+                break
+    for workspace_id, incident_id in sorted(joined):
+        incident_signals.count_anew(workspace_id, incident_id)
+
+
+def _is_wide(signal: IncidentSignal) -> bool:
+    """Whether many families hear the same; what is only lumped together may be of any kind."""
+    return signal.recipient_domain is None and signal.pattern is not None
 
 
 def _list_tries(
@@ -214,7 +232,7 @@ def _list_failing(workspace_ids: list[int]) -> set[tuple[int, str | None]]:
     return set(database.execute_sql(_FAILING, (workspace_ids,)).fetchall())
 
 
-def _attach(candidate: _Candidate, since: datetime) -> None:
+def _attach(candidate: _Candidate, since: datetime, joined: set[tuple[int, int]]) -> None:
     signal = candidate.signal
     with database.atomic():
         workspaces.take_turns(signal.workspace_id)
@@ -233,6 +251,7 @@ def _attach(candidate: _Candidate, since: datetime) -> None:
             severity=severity,
             is_of_path=candidate.is_of_path,
             since_at=max(begun, since),
+            joined=joined,
         )
 
 
@@ -250,8 +269,10 @@ def _escalate() -> None:
             )
         ),
     )
-    for incident in growing.limit(CANDIDATES_MAX):
-        has_path = incident_signals.has_path(incident.workspace_id)
+    found = list(growing.limit(ESCALATED_MAX))
+    paths = incident_signals.list_paths({incident.workspace_id for incident in found})
+    for incident in found:
+        has_path = paths[incident.workspace_id]
         severity = incident_rules.severity(
             incident.kind, message_count=incident.message_count, has_path=has_path
         )
@@ -262,13 +283,16 @@ def _escalate() -> None:
                 else "No account is left that could carry the mail."
             )
             with database.atomic():
-                changes.escalate(incident, severity, reason)
+                # A person may have said how bad it is meanwhile, or that it is over.
+                now = incident_signals.lock(incident.id)
+                if now is not None and now.status is not IncidentStatus.RESOLVED:
+                    changes.escalate(now, severity, reason)
 
 
 _CLOSABLE = """
-SELECT i.id, i.last_seen_at < now() - %(quiet)s * interval '1 second'
+SELECT i.id, i.workspace_id, i.last_seen_at < now() - %(quiet)s * interval '1 second'
 FROM incidents i
-WHERE i.status <> 'resolved' AND i.kind <> 'manual'
+WHERE i.status <> 'resolved' AND i.kind <> 'manual' AND (%(one)s IS NULL OR i.id = %(one)s)
     AND i.last_seen_at < now() - least(%(settled)s, %(quiet)s) * interval '1 second'
     AND NOT EXISTS (
         SELECT FROM incident_signals s WHERE s.incident_id = i.id AND s.is_active)
@@ -286,16 +310,14 @@ ORDER BY i.id LIMIT %(most)s
 def _close() -> None:
     """Resolve what has been quiet for long enough, unless somebody opened it by hand."""
     quiet = config.current().incident_quiet_seconds
-    values = {"quiet": quiet, "settled": SETTLED_SECONDS, "most": CLOSED_MAX}
-    for incident_id, is_quiet in database.execute_sql(_CLOSABLE, values).fetchall():
+    values = {"quiet": quiet, "settled": SETTLED_SECONDS, "most": CLOSED_MAX, "one": None}
+    for incident_id, workspace_id, is_quiet in database.execute_sql(_CLOSABLE, values).fetchall():
         with database.atomic():
-            incident = (
-                Incident.select()
-                .where(Incident.id == incident_id, Incident.status != IncidentStatus.RESOLVED)
-                .for_update("FOR NO KEY UPDATE")  # type: ignore[arg-type]
-                .first()
-            )
-            if incident is not None:
+            workspaces.take_turns_of([workspace_id])
+            incident = incident_signals.lock(incident_id)
+            # By now it may be over, or go on.
+            is_so = database.execute_sql(_CLOSABLE, {**values, "one": incident_id}).fetchall()
+            if incident is not None and is_so:
                 cause = QUIET.format(minutes=max(1, round(quiet / 60))) if is_quiet else ALL_WELL
                 changes.resolve(incident, cause, by=SYSTEM)
 
@@ -320,5 +342,7 @@ WHERE s.id = im.signal_id AND s.incident_id IS NULL
 def _prune() -> None:
     """Forget what made no incident, and counts that nobody compares with any more."""
     values = {"hours": KEPT_HOURS, "most": PRUNED_MAX}
-    for statement in (_FORGET_SIGNALS, _FORGET_TALLIES, _FORGET_MESSAGES):
+    while database.execute_sql(_FORGET_SIGNALS, values).rowcount >= PRUNED_MAX:
+        pass
+    for statement in (_FORGET_TALLIES, _FORGET_MESSAGES):
         database.execute_sql(statement, values)

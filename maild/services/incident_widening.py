@@ -1,6 +1,7 @@
 """Widening: what many families of recipient domains are told alike is one signal, not one of each.
 
 Its parts belong to it from then on, and so does what comes (`incident_intake` asks for it first).
+Those of resolved incidents stay with these as well: that is what these were about.
 """
 
 from collections.abc import Sequence
@@ -48,7 +49,12 @@ ON CONFLICT (signal_id, message_id) DO UPDATE SET seen_at = excluded.seen_at;
 UPDATE incident_signals SET message_count = (
     SELECT count(*) FROM incident_messages WHERE signal_id = %(wide)s)
 WHERE id = %(wide)s;
-DELETE FROM incident_signals WHERE id = ANY(%(ids)s)
+DELETE FROM incident_tallies WHERE signal_id = ANY(%(ids)s);
+UPDATE incident_signals s SET fingerprint = 'past-' || s.id, last_seen_at = i.last_seen_at
+FROM incidents i
+WHERE s.id = ANY(%(ids)s) AND i.id = s.incident_id AND i.status = 'resolved';
+DELETE FROM incident_signals s WHERE s.id = ANY(%(ids)s) AND NOT EXISTS (
+    SELECT FROM incidents i WHERE i.id = s.incident_id AND i.status = 'resolved')
 """
 
 

@@ -18,9 +18,10 @@ from maild.domain import incident_advice, incident_fingerprint, submission
 from maild.domain.actor import Actor
 from maild.domain.incident import UNRESOLVED, EntryKind, IncidentKind, IncidentStatus, Severity
 from maild.domain.notification import Occasion
+from maild.domain.role import OPERATORS
 from maild.errors import Conflict, FieldError, InvalidFields, NotFound, summarise
 from maild.models import Incident, IncidentMessage, IncidentSignal, Member, Message, Person
-from maild.services import audit, notifications, workspaces
+from maild.services import audit, incident_messages, notifications, workspaces
 from maild.services import incident_changes as changes
 
 UNRESOLVED_MAX = 1_000
@@ -273,7 +274,7 @@ def merge(
             "cause": cause,
             "merged_into": into.id,
         }
-        _change(
+        resolved = _change(
             incident,
             EntryKind.MERGED,
             "incident.merged",
@@ -282,20 +283,20 @@ def merge(
             data={"into_id": into.id},
             after={"merged_into": into.id},
         )
-        counted = count_all(into)
-        kept: dict[str, Any] = {
-            "message_count": counted[0],
-            "recipient_count": counted[1],
-            "since_at": min(into.since_at, incident.since_at),
-            "last_seen_at": max(into.last_seen_at, incident.last_seen_at),
-        }
-        if not into.is_severity_set and incident.severity.rank > into.severity.rank:
-            kept["severity"] = incident.severity
-        merged = changes.update(into, version=Incident.version + 1, **kept)
+        notifications.tell(resolved, Occasion.RESOLVED)  # who was told of it waits for its end
+        counted = incident_messages.count_all(into)
+        merged = changes.update(
+            into,
+            version=Incident.version + 1,
+            message_count=counted[0],
+            recipient_count=counted[1],
+            since_at=min(into.since_at, incident.since_at),
+            last_seen_at=max(into.last_seen_at, incident.last_seen_at),
+        )
         changes.add_entry(
             merged, EntryKind.MERGED, by=by, from_id=incident.id, title=incident.title
         )
-        return merged
+        return changes.escalate(merged, incident.severity, "It is as bad as what has joined it.")
 
 
 def open_by_hand(
@@ -353,24 +354,6 @@ def record_remedy(
         changes.add_entry(
             get(workspace_id, incident_id), EntryKind.REMEDY, by=by, text=text, **data
         )
-
-
-COUNTED_MAX = 50_000
-"""Messages of an incident are counted so far, where they are counted from the start."""
-_COUNT_ALL = """
-SELECT count(DISTINCT id), count(DISTINCT to_email) FROM (
-    SELECT m.id, m.to_email
-    FROM incident_signals s
-    JOIN incident_messages im ON im.signal_id = s.id AND im.seen_at >= s.since_at
-    JOIN messages m ON m.id = im.message_id
-    WHERE s.incident_id = %s LIMIT %s) AS counted
-"""
-
-
-def count_all(incident: Incident) -> tuple[int, int]:
-    """How many messages and recipients belong to it, counted from the start."""
-    counts = database.execute_sql(_COUNT_ALL, (incident.id, COUNTED_MAX)).fetchone()
-    return int(counts[0]), int(counts[1])
 
 
 def _attach_message(incident: Incident, message: Message) -> None:
@@ -463,20 +446,28 @@ def _audit(
 
 
 def _find_member(workspace_id: int, address: str) -> str:
-    """The address of a member as it is kept. Raises InvalidFields."""
+    """The address of a member who is no viewer, as it is kept. Raises InvalidFields."""
     _check("to", address)
     row = (
         Member.select(Person.email)
         .join(Person)
         .where(
             Member.workspace == workspace_id,
+            Member.role.in_(sorted(OPERATORS)),
             fn.lower(Person.email) == address.strip().lower(),
         )
         .tuples()
         .first()
     )
     if row is None:
-        _refuse([FieldError("to", "is not the address of a member of this workspace")])
+        _refuse(
+            [
+                FieldError(
+                    "to",
+                    "is not the address of a member who may change something here",
+                )
+            ]
+        )
     return str(row[0])
 
 

@@ -137,7 +137,7 @@ def _read() -> Request:
     selection = fields.get("selection")
     if selection not in {"ids", "matching"}:
         raise InvalidRequest("selection: must be ids or matching.")
-    until = _read_until(fields.get("until"))
+    until = read_until(fields.get("until"))
     back = access.safe_path(fields.get("back")) or render.previous_path()
     if selection == "ids":
         ids = tuple(dict.fromkeys(fields.getlist("id")))
@@ -157,7 +157,7 @@ def _read() -> Request:
     return Request(noun, action, (), query, until, chosen, which, back)
 
 
-def _read_until(given: str | None) -> datetime:
+def read_until(given: str | None) -> datetime:
     """The moment that a preview has fixed; now, where this is the preview."""
     now = clock.now()
     if not given:

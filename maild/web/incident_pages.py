@@ -11,6 +11,7 @@ from typing import Any
 from flask import Response, request, url_for
 
 from maild.domain.incident import IncidentStatus, Severity
+from maild.domain.role import OPERATORS
 from maild.models import Incident
 from maild.services import (
     account_health,
@@ -21,6 +22,7 @@ from maild.services import (
     members,
 )
 from maild.services.account_health import AccountHealth
+from maild.services.members import Listed
 from maild.services.verbs import RETRIABLE
 from maild.web import (
     access,
@@ -102,7 +104,7 @@ def page(incident: Incident, *, trouble: Trouble | None = None, status: int = 20
         log_query=_log_query(incident),
         providers=[(one, provider_words.HEALTH[one.word]) for one in concerned],
         entries=entries,
-        members=members.list_all(incident.workspace_id) if is_open else [],
+        members=_list_helpers(incident) if is_open else [],
         others=_list_others(incident) if is_open else [],
         severities=[(one.value, incident_words.SEVERITY_MEANS[one]) for one in reversed(Severity)],
         causes=incident_words.causes(incident),
@@ -117,6 +119,11 @@ def page(incident: Incident, *, trouble: Trouble | None = None, status: int = 20
 def _told(one: AccountHealth) -> tuple[object, ...]:
     return (one.account.id, one.account.is_active, one.account.paused_at, one.word,
             one.breaker.state, one.last_fault_at)  # fmt: skip
+
+
+def _list_helpers(incident: Incident) -> list[Listed]:
+    """Who may be given it: a viewer could do nothing about it."""
+    return [one for one in members.list_all(incident.workspace_id) if one.role in OPERATORS]
 
 
 def _list_others(incident: Incident) -> list[Incident]:

@@ -7,7 +7,13 @@ from flask import Blueprint, Response, request, url_for
 from maild import db
 from maild.domain import ids
 from maild.errors import InvalidRequest
-from maild.services import bundles, incident_inbox, incident_messages, smtp_accounts
+from maild.services import (
+    bundles,
+    incident_inbox,
+    incident_messages,
+    notification_channels,
+    smtp_accounts,
+)
 from maild.services.bundles import Form
 from maild.services.incident_inbox import Page
 from maild.web import access, incident_filter, incident_pages, incident_parts, paging, render
@@ -50,6 +56,7 @@ def index() -> Response:
         accounts=_list_accounts(),
         back=_back(form),
         me=access.visitor().email,
+        is_told=notification_channels.has_active(access.current_workspace_id()),
     )
 
 

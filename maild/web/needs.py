@@ -1,6 +1,6 @@
 """What of a workspace needs somebody: each with what it is, what one can do, and the way there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from flask import url_for
@@ -36,17 +36,19 @@ def list_all(
     glance: Glance,
     course: Course,
     causes: Sequence[Cause],
-    incidents: Sequence[Incident] = (),
+    incidents: Sequence[Incident],
+    classes: Mapping[int, Set[str | None]],
     *,
     is_worker_alive: bool,
 ) -> list[Need]:
     """The worst first. `incidents` are the worst of those that are not resolved: what they tell is
-    not told twice. Freezes stand above every page, and whether a worker is alive among the checks.
+    not told twice. `classes`: of their errors, by their ids. Freezes stand above every page, and
+    whether a worker is alive among the checks.
     """
     kinds = {incident.kind for incident in incidents}
     is_stopped = course.account_id is None
     is_of_provider, is_of_mail = IncidentKind.PROVIDER in kinds, bool(kinds & _OF_MAIL)
-    left = [cause for cause in causes if not _is_told(cause, incidents)]
+    left = [cause for cause in causes if not _is_told(cause, incidents, classes)]
     has_lost = glance.missing_count and IncidentKind.CONSERVATION not in kinds
     is_stuck = glance.is_stuck and is_worker_alive and not is_of_provider
     has_unknown = glance.unknown_count and IncidentKind.UNKNOWN_OUTCOMES not in kinds
@@ -64,10 +66,14 @@ def list_all(
     return [need for need in found if need is not None]
 
 
-def _is_told(cause: Cause, incidents: Sequence[Incident]) -> bool:
-    """Whether an incident is about failures of that account, or of many."""
+def _is_told(
+    cause: Cause, incidents: Sequence[Incident], classes: Mapping[int, Set[str | None]]
+) -> bool:
+    """Whether an incident is about such failures, of that account or of many."""
     return any(
-        incident.kind in _OF_MAIL and incident.smtp_account in {None, cause.account}
+        incident.kind in _OF_MAIL
+        and incident.smtp_account in {None, cause.account}
+        and cause.error_class in classes.get(incident.id, ())
         for incident in incidents
     )
 

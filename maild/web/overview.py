@@ -107,6 +107,8 @@ class _Facts:
     glance: Glance
     causes: list[Cause]
     incidents: list[Incident]
+    classes: dict[int, set[str | None]]
+    """Of the errors of each incident, where that matters."""
     conservation: ConservationCheck | None
     workers: list[Worker]
     last_seen: datetime | None
@@ -138,6 +140,7 @@ def index() -> Response:
             facts.course,
             facts.causes,
             facts.incidents,
+            facts.classes,
             is_worker_alive=is_worker_alive,
         )
         if facts
@@ -181,6 +184,8 @@ def _read(span: Span) -> _Facts:
     course = provider_words.course(providers.list_routes([workspace_id])[workspace_id])
     alive = workers.list_alive()
     shown, hidden_count = _list_providers(workspace_id, course, summary)
+    causes = failures.list_causes(workspace_id)
+    incidents = incident_inbox.list_worst(workspace_id, limit=INCIDENTS_MAX)
     return _Facts(
         queue=queue,
         drain_seconds=analytics.estimate_drain(queue, analytics.measure_pace(workspace_id)),
@@ -193,8 +198,9 @@ def _read(span: Span) -> _Facts:
         providers=shown,
         hidden_provider_count=hidden_count,
         glance=glances.list_all([workspace_id])[workspace_id],
-        causes=failures.list_causes(workspace_id),
-        incidents=incident_inbox.list_worst(workspace_id, limit=INCIDENTS_MAX),
+        causes=causes,
+        incidents=incidents,
+        classes=incident_inbox.list_classes(incidents) if causes else {},
         conservation=conservation.latest(workspace_id),
         workers=alive,
         last_seen=None if alive else workers.find_last_seen(),

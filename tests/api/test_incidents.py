@@ -126,6 +126,7 @@ def test_a_deployment_is_on_the_timeline(api, refused, incident):
     timeline = api("GET", f"/v1/incidents/{incident.id}", key=OPERATOR_KEY).get_json()["timeline"]
     [told] = [one for one in timeline if one["kind"] == "deployment.recorded"]
     assert told["data"]["version"] == "2026.11"
-    for bad in ({"url": "javascript:alert(1)"}, {"name": "a\nb"}, {"version": ""}):
+    urls = [{"url": "javascript:alert(1)"}, {"url": "https://ann:secret@ci.example.com/7"}]
+    for bad in (*urls, {"name": "a\nb"}, {"version": ""}):
         answer = api("POST", "/v1/deployments", key=OPERATOR_KEY, json={**body, **bad})
         refused(answer, 422, "invalid_fields")

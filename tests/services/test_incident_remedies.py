@@ -89,6 +89,26 @@ def test_what_a_signal_was_seen_of_before_it_came_to_the_incident_is_none_of_its
     assert Message.get_by_id(after).status is Status.QUEUED
 
 
+@pytest.mark.parametrize("name", ["retry", "unsuppress"])
+def test_what_has_come_to_the_incident_since_it_was_looked_at_is_not_touched(name):
+    [before, after] = put(2)
+    incident = make_incident([before, after])
+    if name == "unsuppress":
+        bounce(before)
+        bounce(after)
+    seen = "UPDATE incident_messages SET seen_at = now() + %s * interval '1 minute'"
+    database.execute_sql(seen, (-2,))
+    database.execute_sql(f"{seen} WHERE message_id = %s", (-1, after))
+    do = getattr(incident_remedies, name)
+    do(WORKSPACE_A, incident.id, until=ago(seconds=90), reason=WHY, by=BY)
+    job_steps.drain()
+    if name == "retry":
+        assert Message.get_by_id(before).status is Status.QUEUED
+        assert Message.get_by_id(after).status is Status.FAILED
+    else:
+        assert in_force() == {Message.get_by_id(after).to_email}
+
+
 def test_it_sends_at_once_what_waits_but_not_what_shall_go_later():
     waiting = put(5, Status.QUEUED, error_class="rate_limited")
     due, later, limited, *rest = waiting
@@ -228,3 +248,16 @@ def test_it_asks_as_little_of_many_as_of_few():
         incident_remedies.foresee_unsuppress(incident)
 
     assert count_statements(lambda: look(many)) <= count_statements(lambda: look(few)) + 1
+
+
+def test_what_is_left_is_offered_where_nearly_all_of_many_is_well(monkeypatch):
+    monkeypatch.setattr(incident_remedies, "SHOWN_MAX", 2)
+    monkeypatch.setattr(incident_remedies, "COUNTED_MAX", 2)
+    sent, bounced = put(5, Status.SENT), put(1, Status.BOUNCED, newest=ago(minutes=1))
+    failed, waiting = put(1, newest=ago(minutes=2)), put(1, Status.QUEUED, newest=ago(minutes=3))
+    Message.update(next_attempt_at=ago(minutes=-9)).where(Message.id << waiting).execute()
+    incident = make_incident([*sent, *failed, *waiting, *bounced])
+    bounce(bounced[0])
+    offers = incident_remedies.count_offers(incident)
+    assert offers == incident_remedies.Offers(1, 1, 1)
+    assert incident_remedies.foresee_unsuppress(incident).going_count == 1

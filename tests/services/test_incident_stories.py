@@ -5,13 +5,16 @@ from collections.abc import Callable
 import pytest
 
 from maild.domain.actor import Actor
+from maild.domain.notification import Occasion
+from maild.domain.role import Role
 from maild.domain.states import EventType
-from maild.errors import Conflict, NotFound
-from maild.models import Event, Incident, IncidentEntry, Message
+from maild.errors import Conflict, InvalidFields, NotFound
+from maild.models import Event, Incident, IncidentEntry, Message, Notification, Person
 from maild.services import deployments, incident_stories, incidents
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.helpers import ago
+from tests.services.noticing import add_channel
 from tests.services.troubling import look, make_trouble
 
 Accept = Callable[..., Message]
@@ -85,6 +88,24 @@ def test_another_workspace_finds_nothing(incident: Incident, accept: Accept) -> 
         with pytest.raises(NotFound):
             act()
     assert incidents.count_unresolved(WORKSPACE_A) == 1
+
+
+def test_who_was_told_of_one_that_is_merged_hears_of_its_end(
+    incident: Incident, accept: Accept
+) -> None:
+    channel, _ = add_channel("https://hooks.example.com/pager")
+    other = incidents.open_by_hand(WORKSPACE_A, accept().id, by=BY)
+    incidents.merge(WORKSPACE_A, incident.id, into_id=other.id, by=BY)
+    told = Notification.select(Notification.incident, Notification.occasion).where(
+        Notification.channel == channel.id
+    )
+    assert (incident.id, Occasion.RESOLVED) in list(told.tuples())
+
+
+def test_no_viewer_is_given_one(incident: Incident, make_person: Callable[..., Person]) -> None:
+    make_person("viewer@a.example", Role.VIEWER)
+    with pytest.raises(InvalidFields, match="may change something"):
+        incidents.assign(WORKSPACE_A, incident.id, to="viewer@a.example", by=BY)
 
 
 def test_merges_make_no_circle(incident: Incident, accept: Accept) -> None:

@@ -15,6 +15,7 @@ from maild.domain.states import EventType
 from maild.models import Breaker, Event, Incident, IncidentMessage, IncidentSignal, Message
 from maild.services import (
     incident_intake,
+    incident_messages,
     incident_signals,
     incident_watch,
     incidents,
@@ -22,7 +23,7 @@ from maild.services import (
 )
 from maild.services.smtp_account_fields import NewSmtpAccount
 from maild.services.workers import Lease
-from tests.conftest import WORKSPACE_A
+from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.helpers import ACCEPTED, LOST, NO_SUCH_USER, PATH_FAULT, says
 from tests.services.troubling import (
     DOWN,
@@ -197,7 +198,7 @@ def test_a_breaker_that_opens_is_an_incident_at_once(database: None) -> None:
     assert look() == []
     set_breaker(account_id, "open")
     [incident] = look()
-    assert incident.title == "“primary” is out of use: it does not accept our sign-in"
+    assert incident.title == "“primary” went out of use: it does not accept our sign-in"
     assert incident.severity is Severity.CRITICAL  # nothing else can carry the mail
 
 
@@ -281,6 +282,18 @@ def test_a_return_reopens_it(accept: Accept, lease: Lease) -> None:
     assert back.message_count == 24
 
 
+def test_what_comes_back_to_all_mail_is_the_accounts(accept: Accept, lease: Lease) -> None:
+    make_trouble(accept, lease, 50, ACCEPTED)
+    make_trouble(accept, lease, 12, BLOCKED, domains=["gmail.com"])
+    [first] = look()
+    assert first.kind is IncidentKind.DELIVERY
+    incidents.resolve(WORKSPACE_A, first.id, cause="They had blocked us.", by=BY)
+    make_trouble(accept, lease, 300, BLOCKED, domains=["gmail.com"])
+    [back] = look()
+    assert (back.id, back.kind, back.recipient_domain) == (first.id, IncidentKind.PROVIDER, None)
+    assert "primary" in back.title
+
+
 def test_long_after_it_is_another_one(accept: Accept, lease: Lease) -> None:
     make_trouble(accept, lease, 12, BLOCKED, domains=["gmail.com"])
     make_trouble(accept, lease, 12, ACCEPTED)
@@ -349,6 +362,16 @@ def test_a_state_is_raised_cleared_and_raised_again(database: None) -> None:
     worse = raise_it(Severity.MAJOR)
     assert worse is not None
     assert (worse.id, worse.severity) == (first.id, Severity.MAJOR)
+    other = incident_signals.raise_state(
+        WORKSPACE_A,
+        kind=IncidentKind.DOMAIN,
+        key="spf shop.example",
+        title="The SPF record of shop.example is wrong",
+        severity=Severity.MAJOR,
+        detail={},
+    )
+    assert other is not None
+    assert (other.id, other.title) == (first.id, "The SPF record of shop.example is wrong")
     pass_time(60)
     assert len(look()) == 1  # the watch leaves it alone
     incident_signals.clear_state(WORKSPACE_A, kind=IncidentKind.DOMAIN, key="spf shop.example")
@@ -421,12 +444,66 @@ def test_beyond_the_most_signals_the_rest_is_lumped_together(
     patterns = [one.pattern for one in IncidentSignal.select().order_by(IncidentSignal.id)]
     assert len(patterns) == 3
     assert patterns.count(None) == 1
+    make_trouble(accept, lease, 40, ACCEPTED)
+    for number in range(10):  # many reasons are not the account's, only because they are lumped
+        make_trouble(accept, lease, 1, BLOCKED, domains=[f"d{number}.example"])
+    assert [one.kind for one in look()] == [IncidentKind.DELIVERY]
 
 
-def test_what_made_no_incident_is_forgotten(accept: Accept, lease: Lease) -> None:
-    make_trouble(accept, lease, 3, BLOCKED, domains=["gmail.com"])
+def test_what_made_no_incident_is_forgotten(
+    accept: Accept, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incident_watch, "PRUNED_MAX", 1)
+    make_trouble(accept, lease, 3, BLOCKED, domains=["gmail.com", "yahoo.com"])
     look()
     pass_time(26 * 60)
     look()
     assert IncidentSignal.select().count() == 0
     assert IncidentMessage.select().count() == 0
+
+
+def test_signals_of_old_incidents_do_not_keep_new_ones_from_being_told_apart(
+    accept: Accept, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incident_intake, "SIGNALS_MAX", 1)
+    make_trouble(accept, lease, 12, BLOCKED, domains=["gmail.com"])
+    [incident] = look()
+    incidents.resolve(WORKSPACE_A, incident.id, cause="Mended", by=BY)
+    pass_time(48 * 60)
+    make_trouble(accept, lease, 1, says("pear", code=550), domains=["pear.example"])
+    look()
+    assert [one.pattern for one in IncidentSignal.select().order_by(IncidentSignal.id)][1]
+
+
+def test_an_incident_of_very_many_messages_is_never_of_fewer(
+    accept: Accept, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_trouble(accept, lease, 12)
+    [incident] = look()
+    monkeypatch.setattr(incident_messages, "COUNTED_MAX", 5)
+    make_trouble(accept, lease, 6, PATH_FAULT, first=50)  # another signal of the account
+    [incident] = look()
+    assert len(entries(incident)) > 1
+    assert (incident.message_count, incident.recipient_count) == (12, 12)
+
+
+def test_the_troubles_of_one_workspace_do_not_keep_those_of_another_waiting(
+    accept: Accept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incident_watch, "CANDIDATES_MAX", 2)
+    for workspace_id, domain, count in (
+        (WORKSPACE_A, "one.example", 90),
+        (WORKSPACE_A, "two.example", 80),
+        (WORKSPACE_B, "one.example", 20),
+    ):
+        signal = IncidentSignal.create(
+            workspace=workspace_id,
+            fingerprint=domain,
+            kind=IncidentKind.DELIVERY,
+            recipient_domain=domain,
+            detail={},
+        )
+        pool.execute_sql("INSERT INTO incident_tallies VALUES (%s, now(), %s)", (signal.id, count))
+    accept()
+    incident_watch._judge(incident_watch._recent_since())
+    assert {one.workspace_id for one in Incident.select()} == {WORKSPACE_A, WORKSPACE_B}

@@ -62,11 +62,20 @@ def test_incidents_come_first_the_worst_of_them_and_the_others_by_number(page):
 def test_what_an_incident_tells_is_not_told_twice(page, accept):
     for _ in range(COUNT_MIN):
         fail(accept())
-    incident = make_incident(title="It says no", smtp_account="second")
+    incident = make_incident(title="It says no", smtp_account="second", error_class="policy")
     [told] = needs_of(page("/ui"))
     assert told.startswith("It says no")
     Incident.update(smtp_account="first").where(Incident.id == incident.id).execute()
     assert len(needs_of(page("/ui"))) == 2
+
+
+def test_an_incident_hides_no_failures_of_another_cause(page, accept):
+    for _ in range(COUNT_MIN):
+        fail(accept())
+    make_incident(title="Too fast", smtp_account="second", error_class="rate_limited")
+    [first, second] = needs_of(page("/ui"))
+    assert first.startswith("Too fast")
+    assert f"{COUNT_MIN} messages failed through “second”" in second
 
 
 def test_the_dashboard_counts_them_and_leads_there(page):
