@@ -155,6 +155,13 @@ class Conflict(MaildError):
     title = "Not as things stand"
 
 
+class QueuedInSandbox(Conflict):
+    """Mail that was for the sandbox would go to people."""
+
+    code = "queued_in_sandbox"
+    title = "Mail is queued in the sandbox"
+
+
 class IdempotencyConflict(Conflict):
     """The Idempotency-Key came before, with another request."""
 

@@ -13,7 +13,7 @@ from maild.domain.provider_event import OWN
 from maild.errors import Conflict, FieldError, InvalidFields, NotFound
 from maild.models import SmtpAccount
 from maild.models.smtp_account import DEFAULT_ACCOUNT
-from maild.services import smtp_accounts, tokens, webhook_endpoints
+from maild.services import locks, smtp_accounts, tokens, webhook_endpoints
 from maild.services.smtp_account_fields import NewSmtpAccount
 
 NAME = "sandbox"
@@ -81,8 +81,17 @@ def remove(workspace_id: int, *, by: Actor) -> str:
     """Forget its account and its endpoint; returns the name of the account that carries the mail
     now: the one that stands by first, else that of the environment.
 
-    Raises NotFound, and Conflict where queued messages must go through it.
+    Raises NotFound, Conflict where queued messages must go through it, and QueuedInSandbox where
+    some would take another account, and reach people.
     """
+    with database.atomic():
+        statement, parameters = locks.accepting_in_turn(workspace_id)
+        database.execute_sql(statement, parameters)  # before the rest, as `smtp_accounts.delete`
+        smtp_accounts.take_turns(workspace_id)
+        return _remove(workspace_id, by=by)
+
+
+def _remove(workspace_id: int, *, by: Actor) -> str:
     account = find(workspace_id)
     if account is None:
         raise NotFound("This workspace does not use the sandbox.")

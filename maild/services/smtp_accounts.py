@@ -16,7 +16,7 @@ from maild.domain.states import PRIORITY, EventType
 from maild.errors import Conflict, FieldError, InvalidFields, NotFound, summarise
 from maild.models import AccountTally, Breaker, Event, SmtpAccount, WebhookEndpoint, Workspace
 from maild.models.smtp_account import DEFAULT_ACCOUNT, ENVIRONMENT
-from maild.services import addresses, audit, locks, secrets, workspaces
+from maild.services import addresses, audit, locks, rehearsals, secrets, workspaces
 from maild.services.messages import DELIVER
 from maild.services.smtp_account_fields import NewSmtpAccount, check, check_reason, guard
 from maild.transports.smtp import Server
@@ -34,8 +34,8 @@ logger = log.get(__name__)
 
 def save(workspace_id: int, account: NewSmtpAccount, *, by: Actor) -> SmtpAccount:
     """Add the account, or replace the one of that name: all that can be said of it, and no more.
-    Whether it is active or paused stays. Raises InvalidFields, NotFound, and Conflict where there
-    are ACCOUNTS_MAX already.
+    Whether it is active or paused stays. Raises InvalidFields, NotFound, QueuedInSandbox (the
+    sandbox is pointed elsewhere), and Conflict where there are ACCOUNTS_MAX already.
     """
     check(account)
     with database.atomic():
@@ -75,7 +75,8 @@ def change(
 
     With `keeps_password` the stored one goes on being used, unless it would go to another server
     or over a line that may be in the clear: whoever may not see it must not have it sent to them.
-    Raises InvalidFields, NotFound, and Conflict where somebody else has changed it meanwhile.
+    Raises InvalidFields, NotFound, QueuedInSandbox as `save`, and Conflict where somebody else has
+    changed it meanwhile.
     """
     with database.atomic():
         take_turns(workspace_id)
@@ -106,6 +107,8 @@ def _store(
 ) -> SmtpAccount:
     """Write the account down in the place of the old one, and tell it."""
     is_there_still = old is not None and (old.host, old.port) == (account.host, account.port)
+    if old is not None and old.is_sandbox and not is_there_still:
+        rehearsals.check_none(old, pinned=True)
     kept = old.password_encrypted if old and keeps_password and account.username else None
     values = {
         "host": account.host,
@@ -166,7 +169,7 @@ def list_all(workspace_id: int) -> list[SmtpAccount]:
 
 def activate(workspace_id: int, *, name: str, by: Actor) -> str:
     """Send the workspace's mail through this account from now on; returns the name of the one that
-    it took before. Raises NotFound.
+    it took before. Raises NotFound, and QueuedInSandbox where that is the sandbox and has mail.
 
     DEFAULT_ACCOUNT goes back to the account of the environment.
     """
@@ -179,6 +182,8 @@ def activate(workspace_id: int, *, name: str, by: Actor) -> str:
         before = old.name if old else DEFAULT_ACCOUNT
         if old == row:
             return before
+        if old and old.is_sandbox:
+            rehearsals.check_none(old)
         if old:
             SmtpAccount.update(is_active=False).where(SmtpAccount.id == old.id).execute()
         if row:
@@ -433,12 +438,17 @@ def _try_now(row: SmtpAccount) -> None:
 
 
 def take_turns(workspace_id: int) -> None:
-    """Two that change the workspace's accounts: the second waits here. Raises NotFound."""
-    # Not FOR UPDATE: that would keep everybody waiting who stores a message of the workspace.
+    """Two that change the workspace's accounts: the second waits here. Raises NotFound.
+
+    With a sandbox among them, whoever stores a message waits as well, and is waited for: no mail
+    that was accepted for the sandbox is overlooked by who leaves it.
+    """
+    rehearses = SmtpAccount.select(SmtpAccount.id).where(
+        SmtpAccount.workspace == workspace_id, SmtpAccount.is_sandbox
+    )
+    lock = "FOR UPDATE" if rehearses.exists() else "FOR NO KEY UPDATE"
     rows = (
-        Workspace.select(Workspace.id)
-        .where(Workspace.id == workspace_id)
-        .for_update("FOR NO KEY UPDATE")  # type: ignore[arg-type]
+        Workspace.select(Workspace.id).where(Workspace.id == workspace_id).for_update(lock)  # type: ignore[arg-type]
     )
     if not list(rows):
         raise NotFound(f"There is no workspace {workspace_id}.")

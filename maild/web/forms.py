@@ -11,9 +11,12 @@ from maild.errors import MaildError
 
 
 class Form(FlaskForm):
-    """A form of a page. `problem` is what is wrong with it as a whole."""
+    """A form of a page. `problem` is what is wrong with it as a whole, and `link` where to go then,
+    with its words.
+    """
 
     problem: str = ""
+    link: tuple[str, str] | None = None
 
     class Meta(FlaskForm.Meta):
         def wrap_formdata(self, form: FlaskForm, formdata: object) -> object:

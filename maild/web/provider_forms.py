@@ -12,7 +12,7 @@ from maild import config, db
 from maild.domain import smtp_presets
 from maild.domain.role import ADMINS
 from maild.domain.smtp_presets import Preset
-from maild.errors import Conflict, InvalidFields
+from maild.errors import Conflict, InvalidFields, QueuedInSandbox
 from maild.models import SmtpAccount
 from maild.models.smtp_account import ENVIRONMENT
 from maild.services import smtp_account_fields, smtp_accounts
@@ -127,6 +127,9 @@ def save(account_id: int) -> BaseResponse:
     except InvalidFields as error:
         form.show(error)
         return _page(form, row=row)
+    except QueuedInSandbox as error:
+        form.problem, form.link = error.detail, provider_parts.link_to(error)
+        return _page(form, row=row, status=409)
     except Conflict as error:
         form.problem = error.detail
         form.version.data = smtp_accounts.version_of(row)  # sent again, it replaces what is shown

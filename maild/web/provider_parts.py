@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from flask import url_for
+
 from maild import config
 from maild.domain.role import ADMINS, OPERATORS
-from maild.errors import NotFound
+from maild.domain.states import Status
+from maild.errors import Conflict, NotFound, QueuedInSandbox
 from maild.models.smtp_account import ENVIRONMENT
 from maild.services import account_health, providers, smtp_accounts, webhook_endpoints
 from maild.services.account_health import AccountHealth
@@ -32,7 +35,7 @@ def head(account_id: int, *, tab: str) -> dict[str, Any]:
         "role_badge": role_of(found, provider_words.course(route).account_id),
         "active_name": active.account.name,
         "on_activating": provider_words.on_activating(
-            found, active.account.name, has_fail_over=config.current().auto_failover.enabled
+            found, active.account, has_fail_over=config.current().auto_failover.enabled
         ),
         "on_pausing": provider_words.without(route, account_id),
         "pinned_count": smtp_accounts.count_pinned(found.account) if is_own else 0,
@@ -40,6 +43,13 @@ def head(account_id: int, *, tab: str) -> dict[str, Any]:
         "endpoint_count": len(webhook_endpoints.list_of_account(workspace_id, found.account.name)),
         "reason_max_chars": REASON_MAX_CHARS,
     }
+
+
+def link_to(error: Conflict) -> tuple[str, str] | None:
+    """Where to see what keeps a workspace from leaving the sandbox; None where it is not that."""
+    if not isinstance(error, QueuedInSandbox):
+        return None
+    return url_for("logs.index", status=Status.QUEUED), "Show what is queued"
 
 
 def role_of(found: AccountHealth, used_id: int | None) -> Badge:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from maild.domain.breaker import State as BreakerState
 from maild.domain.breaker_history import Mode
+from maild.models import SmtpAccount
 from maild.models.smtp_account import DEFAULT_ACCOUNT, ENVIRONMENT
 from maild.services import providers
 from maild.services.account_health import AccountHealth, Word
@@ -116,19 +117,24 @@ def without(route: Sequence[Candidate], account_id: int) -> str:
     )
 
 
-def on_activating(found: AccountHealth, active_name: str, *, has_fail_over: bool) -> list[str]:
+def on_activating(found: AccountHealth, active: SmtpAccount, *, has_fail_over: bool) -> list[str]:
     """What will happen when an account is made the active one, a sentence each."""
     name = called(found.account.name)
     told = [f"From now on, mail of this workspace goes through {name} first."]
-    if active_name == DEFAULT_ACCOUNT:
+    if active.is_sandbox:
+        told.append(
+            "You leave the sandbox, and mail reaches people. While messages are queued or scheduled"
+            " in it this is refused: cancel or hold them first."
+        )
+    elif active.id == ENVIRONMENT:
         told.append(
             "The account of the environment gets none of this workspace's mail any more, also not"
             " to stand in."
         )
     elif found.account.id == ENVIRONMENT:
-        told.append(f"“{active_name}” stands by." if has_fail_over else "")
+        told.append(f"“{active.name}” stands by." if has_fail_over else "")
     elif has_fail_over:
-        told.append(f"“{active_name}” stands by, at the place that its priority gives it.")
+        told.append(f"“{active.name}” stands by, at the place that its priority gives it.")
     told.append("What is on its way at this moment ends as it ends.")
     if found.word in (Word.PAUSED, Word.FROZEN, Word.OPEN):
         told.append(

@@ -13,7 +13,7 @@ from maild import config, db
 from maild.domain.role import ADMINS
 from maild.domain.smtp_presets import of_host
 from maild.domain.traffic import Span
-from maild.errors import Conflict, InvalidFields, NotFound
+from maild.errors import Conflict, InvalidFields, NotFound, QueuedInSandbox
 from maild.models import ProviderCheck, WebhookEndpoint, WebhookSecret
 from maild.models.smtp_account import ENVIRONMENT
 from maild.services import (
@@ -132,7 +132,10 @@ def activate(account_id: int) -> BaseResponse:
     """Let mail take this account first; the toast takes it back."""
     workspace_id = access.current_workspace_id()
     name = smtp_accounts.name_of(workspace_id, account_id)
-    before = smtp_accounts.activate(workspace_id, name=name, by=access.actor())
+    try:
+        before = smtp_accounts.activate(workspace_id, name=name, by=access.actor())
+    except QueuedInSandbox as error:
+        return _page(account_id, refusal=error)
     if before != name:
         told = f"Mail goes through {provider_words.called(name)} first from now on."
         url = _url_to_activate(workspace_id, before)
@@ -207,7 +210,12 @@ def _back_to_list(account_id: int) -> BaseResponse:
     return redirect(url_for("providers.index", _anchor=f"account-{account_id}"), 303)
 
 
-def _page(account_id: int, *, pause_form: ReasonForm | None = None) -> BaseResponse:
+def _page(
+    account_id: int,
+    *,
+    pause_form: ReasonForm | None = None,
+    refusal: QueuedInSandbox | None = None,
+) -> BaseResponse:
     span = request.args.get("span", "24h")
     if span not in HISTORY_DAYS:
         span = "24h"
@@ -217,8 +225,10 @@ def _page(account_id: int, *, pause_form: ReasonForm | None = None) -> BaseRespo
     traffic = analytics.summarise_span(workspace_id, span=Span.DAY)
     return render.page(
         "pages/provider.html",
-        status=422 if pause_form else 200,
+        status=refusal.status if refusal else 422 if pause_form else 200,
         **context,
+        problem=refusal.detail if refusal else "",
+        problem_link=provider_parts.link_to(refusal) if refusal else None,
         mark=_mark(found),
         pause_form=pause_form or ReasonForm(formdata=None),
         is_pause_open=pause_form is not None,

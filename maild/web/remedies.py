@@ -9,7 +9,7 @@ from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 from wtforms import StringField
 
-from maild import config, db
+from maild import clock, config, db
 from maild.domain.role import OPERATORS
 from maild.errors import Conflict, Forbidden, InvalidFields, NotFound, Unavailable
 from maild.models import Incident, Job
@@ -24,7 +24,16 @@ from maild.services import (
 )
 from maild.services.account_health import AccountHealth
 from maild.services.incident_remedies import Outlook
-from maild.web import access, incident_parts, provider_words, remedy_words, render, toasts
+from maild.web import (
+    access,
+    incident_parts,
+    provider_parts,
+    provider_words,
+    remedy_words,
+    render,
+    toasts,
+)
+from maild.web.bulk import read_until
 from maild.web.bulk_words import count
 from maild.web.forms import Form, text
 from maild.web.remedy_words import WORDS, Remedy
@@ -83,7 +92,7 @@ def carry_out(incident_id: int, remedy: str) -> BaseResponse:
         form.show(error)
         return _page(asked, form, status=422)
     except Conflict as error:
-        form.problem = error.detail
+        form.problem, form.link = error.detail, provider_parts.link_to(error)
         return _page(asked, form, status=409)
 
 
@@ -109,7 +118,10 @@ def _carry_out(asked: Asked, reason: str) -> BaseResponse:
     incident, by = asked.incident, access.actor()
     back = url_for("incidents.show", incident_id=incident.id)
     if asked.found is None:
-        job = _START[asked.remedy](incident.workspace_id, incident.id, reason=reason, by=by)
+        until = read_until(request.form.get("until"))
+        job = _START[asked.remedy](
+            incident.workspace_id, incident.id, until=until, reason=reason, by=by
+        )
         return render.go_to(url_for("jobs.show", job_id=job.id))
     account = asked.found.account
     name = account.name
@@ -146,6 +158,7 @@ def _undo_switch(workspace_id: int, before: str, name: str) -> toasts.Undo | Non
 
 def _page(asked: Asked, form: ReasonForm, *, status: int = 200) -> BaseResponse:
     words = WORDS[asked.remedy]
+    until = clock.now()
     look = cut = None
     if asked.found is None:
         try:
@@ -159,6 +172,7 @@ def _page(asked: Asked, form: ReasonForm, *, status: int = 200) -> BaseResponse:
         remedy=asked.remedy.value,
         words=words,
         look=look,
+        until=until.isoformat(),
         cut=cut,
         found=asked.found,
         health=asked.found and provider_words.HEALTH[asked.found.word],
@@ -205,7 +219,7 @@ def _foresee_account(asked: Asked) -> list[str]:
         accounts = account_health.list_all(workspace_id)
         active = next(one for one in accounts if one.account.is_active)
         return provider_words.on_activating(
-            found, active.account.name, has_fail_over=config.current().auto_failover.enabled
+            found, active.account, has_fail_over=config.current().auto_failover.enabled
         )
     told = [WORDS[asked.remedy].happens]
     if asked.remedy is Remedy.PAUSE:

@@ -42,6 +42,17 @@ def test_it_goes_back_to_the_account_of_the_environment(api, accounts):
     assert active() == []
 
 
+def test_it_sends_no_mail_of_the_sandbox_to_people(api, refused, accounts, accept):
+    activate(api, name="ses")
+    SmtpAccount.update(is_sandbox=True).where(SmtpAccount.name == "ses").execute()
+    accept()
+    accept(workspace_id=2)
+    for name in ("postmark", "default"):
+        document = refused(activate(api, name=name), 409, "queued_in_sandbox")
+        assert document["detail"].startswith("1 message of the sandbox is queued")
+    assert active() == ["ses"]
+
+
 @pytest.mark.parametrize("name", ["", "n\0", "ses\0"])
 def test_it_refuses_a_name_that_is_none(api, refused, accounts, name):
     refused(activate(api, name=name), 422, "invalid_fields", "name")

@@ -1,16 +1,28 @@
 """The sandbox as a workspace's provider: one click there, one click gone."""
 
+import threading
 import time
+import uuid
+from datetime import timedelta
 
 import pytest
 
-from maild import clock
+from maild import clock, db
 from maild.config import Addr, Sandbox
+from maild.db import database
 from maild.domain.actor import SYSTEM
-from maild.errors import Conflict, InvalidFields, NotFound
+from maild.domain.states import Status
+from maild.errors import Conflict, InvalidFields, NotFound, QueuedInSandbox
 from maild.local import inbox_reports
-from maild.models import SmtpAccount, WebhookEndpoint
-from maild.services import providers, sandboxes, smtp_accounts, webhook_endpoints
+from maild.models import Message, SmtpAccount, WebhookEndpoint
+from maild.services import (
+    interventions,
+    providers,
+    rehearsals,
+    sandboxes,
+    smtp_accounts,
+    webhook_endpoints,
+)
 from maild.services.smtp_account_fields import NewSmtpAccount
 from maild.transports.webhooks import maild as own_format
 from maild.transports.webhooks.base import Request
@@ -79,6 +91,109 @@ def test_what_must_go_through_it_keeps_it_there(accept):
     with pytest.raises(Conflict, match="must go through the sandbox"):
         sandboxes.remove(WORKSPACE_A, by=SYSTEM)
     assert sandboxes.find(WORKSPACE_A).is_active
+
+
+def leave(way):
+    """Each way in which mail of the sandbox would take another path."""
+    if way == "remove":
+        sandboxes.remove(WORKSPACE_A, by=SYSTEM)
+    elif way == "activate another":
+        smtp_accounts.activate(WORKSPACE_A, name="main", by=SYSTEM)
+    elif way == "activate the environment's":
+        smtp_accounts.activate(WORKSPACE_A, name="default", by=SYSTEM)
+    elif way == "save it elsewhere":
+        save("sandbox", port=2526, username="sandbox", password="x")
+    else:
+        row = sandboxes.find(WORKSPACE_A)
+        new = NewSmtpAccount(
+            name="sandbox",
+            host=row.host,
+            port=2526,
+            from_email="a@example.com",
+            username="x",
+            password="x",
+        )
+        version = smtp_accounts.version_of(row)
+        smtp_accounts.change(WORKSPACE_A, row.id, new, version=version, by=SYSTEM)
+
+
+WAYS = (
+    "remove", "activate another", "activate the environment's", "save it elsewhere", "change it",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nobody_leaves_it_while_its_mail_waits(accept, way):
+    save("main")
+    sandboxes.add(WORKSPACE_A, by=SYSTEM)
+    later, now, kept = accept(scheduled_at=clock.now() + timedelta(hours=1)), accept(), accept()
+    interventions.hold(WORKSPACE_A, [str(kept.id)], reason="for later", by=SYSTEM)
+    claimed = {"status": Status.SENDING, "worker_id": uuid.uuid4(), "next_attempt_at": None}
+    Message.update(claimed).where(Message.id == now.id).execute()
+    before = sandboxes.find(WORKSPACE_A)
+    with pytest.raises(QueuedInSandbox, match="2 messages of the sandbox are queued") as caught:
+        leave(way)
+    assert "real people" in caught.value.detail
+    row = sandboxes.find(WORKSPACE_A)
+    assert (row.is_active, row.port, row.updated_at) == (True, before.port, before.updated_at)
+    assert WebhookEndpoint.select().count() == 1
+    Message.update(status=Status.SENT, worker_id=None).where(Message.id == now.id).execute()
+    with pytest.raises(QueuedInSandbox, match="1 message of the sandbox is queued"):
+        leave(way)
+    interventions.cancel(WORKSPACE_A, [str(later.id)], by=SYSTEM)
+    leave(way)
+    row = sandboxes.find(WORKSPACE_A)
+    assert row is None or not row.is_active
+
+
+def test_mail_that_goes_elsewhere_anyway_keeps_nobody_there(accept):
+    save("main")
+    sandboxes.add(WORKSPACE_A, by=SYSTEM)
+    accept(smtp_account="main")
+    accept(smtp_account="sandbox")
+    smtp_accounts.activate(WORKSPACE_A, name="main", by=SYSTEM)
+    accept()
+    with pytest.raises(QueuedInSandbox, match="1 message of the sandbox"):
+        leave("save it elsewhere")
+
+
+def test_of_very_much_mail_it_is_told_how_far_it_was_counted():
+    assert rehearsals.explain(1_000).startswith("1,000+ messages of the sandbox are")
+    assert rehearsals.explain(999).startswith("999 messages")
+
+
+def test_mail_that_is_being_accepted_is_waited_for(accept):
+    save("main")
+    sandboxes.add(WORKSPACE_A, by=SYSTEM)
+    began, ends = threading.Event(), []
+
+    def go():
+        with db.connection():
+            began.set()
+            try:
+                leave("activate another")
+            except QueuedInSandbox as error:
+                ends.append(error)
+
+    thread = threading.Thread(target=go)
+    with database.atomic():
+        accept()
+        thread.start()
+        began.wait()
+        wait_for_a_lock()
+    thread.join()
+    assert len(ends) == 1
+
+
+def wait_for_a_lock():
+    """Until somebody waits for a row that this transaction has locked."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    until = time.monotonic() + 5
+    while not database.execute_sql(waiting).fetchone()[0]:
+        assert time.monotonic() < until, "nobody waits"
 
 
 def test_another_account_of_that_name_is_left_alone():

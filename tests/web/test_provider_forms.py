@@ -101,6 +101,7 @@ def test_the_form_has_sensible_values_from_the_start(page):
     assert fields["security"] == "starttls"
     assert fields["max_connections"] == "10"
     assert fields["priority"] == "100"
+    assert page(f"{PATH}/new").select_one("label[for=username] .optional")
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.key)
@@ -111,6 +112,10 @@ def test_a_preset_fills_in_what_is_known(page, preset):
     assert (fields["security"], fields["username"]) == (preset.security, preset.username)
     assert preset.hint in words_of(soup.select_one("main .alert"))
     assert soup.select_one(".presets [aria-current]").text == preset.title
+    for name in ("username", "password"):
+        assert soup.select_one(f"#{name}").has_attr("required")
+        assert soup.select_one(f"label[for={name}] .optional") is None
+        assert f"{preset.title} needs it" in soup.select_one(f"#{name}-hint").text
 
 
 def test_an_unknown_preset_is_none(page):

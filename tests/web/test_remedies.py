@@ -6,13 +6,14 @@ from bs4 import BeautifulSoup
 from maild.domain.actor import SYSTEM
 from maild.domain.incident import EntryKind, IncidentKind
 from maild.domain.states import EventType, Status
-from maild.models import IncidentEntry, Job, SmtpAccount
+from maild.models import IncidentEntry, IncidentSignal, Job, SmtpAccount
 from maild.services import job_steps, smtp_accounts, suppressions
 from maild.services.smtp_account_fields import NewSmtpAccount
 from maild.services.suppressions import Bounced
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.bulking import events_of, put, statuses
-from tests.services.incidenting import make_incident
+from tests.services.helpers import ago
+from tests.services.incidenting import add_messages, make_incident
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -69,15 +70,18 @@ def test_it_is_seen_first_then_done_and_leads_to_its_job(operator, post):
     assert len(page.select("tbody tr")) == 10
     assert page.select_one("#reason")["value"] == f"Incident {incident.id}: {incident.title}"
     assert not Job.select().exists()
-    response = post(operator, link["href"], reason="It is over.")
+    add_messages(IncidentSignal.get(), put(1, newest=ago(minutes=9)))  # seen after the look
+    until = page.select_one("[name=until]")["value"]
+    response = post(operator, link["href"], reason="It is over.", until=until)
     [job] = Job.select()
     assert response.location == f"/ui/jobs/{job.id}"
     job_steps.drain()
-    assert statuses() == {"queued": 12, "sent": 2}
+    assert statuses() == {"queued": 12, "sent": 2, "failed": 1}
     shown = soup(operator.get(f"/ui/incidents/{incident.id}"))
     assert "olaf@a.example: Retry what has failed" in words(shown.select_one(".timeline"))
     assert shown.select_one(f".timeline a[href='{response.location}']")
-    assert incident.title in words(soup(operator.get(response.location)).main)
+    page = soup(operator.get(response.location))
+    assert incident.title in words(page.select_one(f"main a[href='/ui/incidents/{incident.id}']"))
 
 
 def test_what_waits_is_sent_at_once(operator, post):

@@ -20,7 +20,7 @@ from maild.transports.webhooks.base import (
     require_a_secret,
 )
 
-TITLE = "maild's format"
+TITLE = "maild's own format"
 SIGNS = True
 SECRET_IS = "A text of your own making, which whoever reports signs with; 24 characters or more."
 KEPT_HEADERS: tuple[str, ...] = ()
