@@ -53,6 +53,8 @@ PREVIEW_CSP = (
 )
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:]+)(?::\d+)?")
+# Without the full stop or the bracket that ends the sentence around it.
+_LINK = re.compile(r"(https?://[^\s<>\"]*[^\s<>\".,;:!?')\]])")
 
 routes = Blueprint("inbox", __name__)
 
@@ -244,6 +246,14 @@ def readable_prose(text: str) -> Markup:
     """Text whose `backquoted` words are code."""
     words = enumerate(text.split("`"))
     return Markup().join(Markup("<code>{}</code>").format(w) if i % 2 else w for i, w in words)
+
+
+@routes.app_template_filter("linked")
+def readable_links(text: str) -> Markup:
+    """Text whose addresses on the web can be clicked; the page that opens is not told of this."""
+    link = Markup('<a href="{0}" rel="noreferrer nofollow">{0}</a>')
+    parts = enumerate(_LINK.split(text))
+    return Markup().join(link.format(part) if i % 2 else part for i, part in parts)
 
 
 @routes.app_template_filter("size")

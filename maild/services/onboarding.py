@@ -1,7 +1,8 @@
 """Onboarding: how far a workspace is on its way from nothing to mail that is watched over.
 
 Nobody ticks anything off: each step is done when the database says so, and is to do again when that
-is no longer true. The wizard through some of these steps is in `onboarding_steps`.
+is no longer true. The wizard is in `onboarding_steps`: it, and the dashboard with it, has steps of
+its own, which are judged by these.
 """
 
 from collections.abc import Mapping
@@ -21,12 +22,12 @@ CHECKLIST = (
     "webhook_flow_verified",
     "domain_readiness_checked",
 )
-"""What the API lists; the dashboard has more."""
+"""What the API lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`id` is what programs know it by. What is optional keeps nobody from being set up.
+    """`id` is what programs know it by.
 
     `evidence` is what the database says of it: a `summary` in words, and the facts in it by name.
     `action` says what to do next, and where.
@@ -38,7 +39,6 @@ class Step:
     is_done: bool
     evidence: Mapping[str, Any] = field(default_factory=dict)
     action: str = ""
-    is_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,58 +51,23 @@ class Progress:
     def done_count(self) -> int:
         return sum(step.is_done for step in self.steps)
 
-    @property
-    def is_set_up(self) -> bool:
-        """Whether nothing is left that the workspace needs."""
-        return all(step.is_done or step.is_optional for step in self.steps)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing at all is left."""
-        return all(step.is_done for step in self.steps)
-
-    @property
-    def next(self) -> Step | None:
-        """The first that is not done; what is needed goes before what is optional."""
-        todo = [step for step in self.steps if not step.is_done]
-        return min(todo, key=lambda step: step.is_optional, default=None)
-
-    def get(self, step_id: str) -> Step:
-        """Raises KeyError."""
-        return {step.id: step for step in self.steps}[step_id]
-
-
-def find_progress(workspace_id: int) -> Progress:
-    """How far a workspace is. Fail-over is no step where this maild has it switched off."""
-    found = onboarding_facts.find(workspace_id)
-    has_failover = config.current().auto_failover.enabled
-    steps = [
-        _api_key(found),
-        *judge(found),
-        _colleague(found),
-    ]
-    order = {step_id: place for place, step_id in enumerate(_DASHBOARD)}
-    shown = [one for one in steps if has_failover or one.id != "provider_failover_ready"]
-    return Progress(tuple(sorted(shown, key=lambda step: order[step.id])))
-
-
-_DASHBOARD = (
-    "api_key_created",
-    "smtp_account_configured",
-    "active_smtp_provider_selected",
-    "message_flow_verified",
-    "webhook_flow_verified",
-    "workspace_policy_reviewed",
-    "domain_readiness_checked",
-    "colleague_invited",
-    "provider_failover_ready",
-)
-
 
 def find_checklist(workspace_id: int) -> Progress:
     """The steps of CHECKLIST, all of them and in that order. Raises NotFound (the workspace)."""
     workspaces.require(workspace_id)
     return Progress(judge(onboarding_facts.find(workspace_id)))
+
+
+def list_extras(found: Mapping[str, Any]) -> list[Step]:
+    """What is good to have, and no step of the wizard, as these facts tell it. Fail-over is left
+    out where this maild has it switched off.
+    """
+    has_failover = config.current().auto_failover.enabled
+    return [
+        _api_key(found),
+        _colleague(found),
+        *([_failover(found)] if has_failover else []),
+    ]
 
 
 def judge(found: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -139,7 +104,6 @@ def _colleague(found: Mapping[str, Any]) -> Step:
         count > 1 or found["has_invited"],
         {"summary": f"The workspace has {_count(count, 'member')}.", "member_count": count},
         "Invite somebody: /ui/settings/invitations.",
-        is_optional=True,
     )
 
 
@@ -209,7 +173,6 @@ def _failover(found: Mapping[str, Any]) -> Step:
             "is_failover_enabled": is_on,
         },
         action,
-        is_optional=True,
     )
 
 
@@ -294,8 +257,14 @@ def _webhook(found: Mapping[str, Any]) -> Step:
 def _domain(found: Mapping[str, Any]) -> Step:
     name, is_ready = found["domain_name"], found["domain_is_ready"]
     is_done = name is not None
+    lacking = [check.upper() for check in found["domain_lacking"] or []]
     words = {True: "is ready to send from", False: "is not ready yet"}
     verdict = words.get(is_ready, "could not be judged: the DNS did not answer")
+    if found["domain_is_no_name"]:
+        verdict += ", and does not exist in the DNS"
+    elif lacking:
+        verb = "is" if len(lacking) == 1 else "are"
+        verdict += f": {' and '.join(lacking)} {verb} not in order"
     return Step(
         "domain_readiness_checked",
         "Check your domain",
@@ -307,6 +276,7 @@ def _domain(found: Mapping[str, Any]) -> Step:
             else "No domain has been checked.",
             "domain": name,
             "is_ready": is_ready,
+            "lacking": found["domain_lacking"] or [],
             "at": found["domain_at"],
         },
         "Nothing is left to do; the domains are at /ui/domains."
@@ -315,7 +285,6 @@ def _domain(found: Mapping[str, Any]) -> Step:
         if is_done
         else "Check the domain that you send from: /ui/onboarding/domain, or"
         " POST /v1/domains/readiness.",
-        is_optional=True,
     )
 
 

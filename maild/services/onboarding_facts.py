@@ -5,6 +5,7 @@ told by `onboarding`.
 from typing import Any
 
 from maild.db import database
+from maild.domain.domain_report import NEEDED
 from maild.domain.role import SUBMITTERS
 from maild.services.freezes import use_indexes
 
@@ -23,6 +24,7 @@ SELECT
     coalesce(policy.version, 0) AS policy_version, policy.created_by AS policy_by,
     policy.created_at AS policy_at, review.reviewed_by, review.reviewed_at,
     site.name AS domain_name, site.checked_at AS domain_at, site.is_ready AS domain_is_ready,
+    site.lacking AS domain_lacking, site.is_no_name AS domain_is_no_name,
     people.count AS member_count, people.confirmed AS confirmed_admin,
     EXISTS (SELECT FROM invitations WHERE workspace_id = %(workspace)s
         AND accepted_at IS NULL AND revoked_at IS NULL) AS has_invited
@@ -62,7 +64,11 @@ LEFT JOIN LATERAL (
     WHERE workspace_id = %(workspace)s AND version = coalesce(policy.version, 0)
     ) AS review ON true
 LEFT JOIN LATERAL (
-    SELECT name, checked_at, is_ready FROM domains
+    SELECT name, checked_at, is_ready,
+        coalesce((results #>> '{spf,facts,is_no_name}')::boolean, false) AS is_no_name,
+        ARRAY(SELECT need.name FROM unnest(%(needed)s::text[]) WITH ORDINALITY AS need(name, place)
+            WHERE results -> need.name ->> 'state' = 'bad' ORDER BY place) AS lacking
+    FROM domains
     WHERE workspace_id = %(workspace)s AND checked_at IS NOT NULL
     ORDER BY checked_at DESC, id DESC LIMIT 1) AS site ON true
 LEFT JOIN LATERAL (
@@ -75,7 +81,11 @@ LEFT JOIN LATERAL (
 
 def find(workspace_id: int) -> dict[str, Any]:
     """What there is to say, by the names in `_FACTS`; None where there is nothing."""
-    values = {"workspace": workspace_id, "submitters": [role.value for role in SUBMITTERS]}
+    values = {
+        "workspace": workspace_id,
+        "submitters": [role.value for role in SUBMITTERS],
+        "needed": [check.value for check in NEEDED],
+    }
     with database.atomic():
         use_indexes()
         cursor = database.execute_sql(_FACTS, values)

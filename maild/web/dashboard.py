@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from maild import db
 from maild.domain.role import ADMINS
-from maild.services import glances, handovers, onboarding
+from maild.services import glances, handovers, onboarding, onboarding_steps
 from maild.services.glances import Glance, Word
 from maild.services.workspaces import Membership
 from maild.web import access, filters, handover, render
@@ -55,34 +55,22 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """On which page a step is taken, and the words of the way there; `step` is one of the wizard's.
-    Who is no admin may take a few of them.
-    """
+    """On which page, for admins, something is done, and the words of the way there."""
 
     endpoint: str
     words: str
-    step: str | None = None
-    is_for_admins: bool = True
 
     @property
     def url(self) -> str:
-        return url_for(self.endpoint, step=self.step)  # None stands in no address
+        return url_for(self.endpoint)
 
-
-_WIZARD = "onboarding.show"
 
 WAYS: dict[str, Way] = {
     "api_key_created": Way("api_keys.index", "API keys"),
-    "smtp_account_configured": Way(_WIZARD, "Provider", "provider"),
-    "active_smtp_provider_selected": Way(_WIZARD, "Provider", "provider"),
-    "message_flow_verified": Way(_WIZARD, "Send a test", "test-message", is_for_admins=False),
-    "webhook_flow_verified": Way(_WIZARD, "Webhook", "webhook"),
-    "workspace_policy_reviewed": Way(_WIZARD, "Policy", "policy"),
-    "domain_readiness_checked": Way(_WIZARD, "Domain", "domain"),
     "colleague_invited": Way("invitations.index", "Invitations"),
     "provider_failover_ready": Way("provider_forms.new", "Add an account"),
 }
-"""By the ids of the steps (`services/onboarding.py`)."""
+"""By the ids of the extras (`services/onboarding.py`)."""
 
 
 @blueprint.get("")
@@ -96,6 +84,7 @@ def index() -> BaseResponse:
     cards = _list_cards(visitor.workspaces)
     needing = sum(card.glance.word is Word.NEEDS_YOU for card in cards)
     shown = _pick(cards, current_id=visitor.workspace.id)
+    wizard = onboarding_steps.find(visitor.workspace.id)
     news = handovers.read(
         [one.id for one in visitor.workspaces],
         last_visit_at=visitor.last_visit_at,
@@ -110,7 +99,8 @@ def index() -> BaseResponse:
         news=news,
         groups=handover.tell(news),
         names={one.id: one.name for one in visitor.workspaces},
-        progress=onboarding.find_progress(visitor.workspace.id),
+        wizard=wizard,
+        extras=onboarding.list_extras(wizard.facts),
         ways=WAYS,
         places=_places(),
     )

@@ -71,7 +71,7 @@ def provider_choices() -> list[tuple[str, str]]:
     known = [
         (word, webhook_endpoints.title_of(word)) for word in webhook_endpoints.provider_words()
     ]
-    return [(GENERIC, "maild's own format"), *known]
+    return [(GENERIC, "maild's own format, without an endpoint"), *known]
 
 
 def state_choices() -> list[tuple[str, str]]:

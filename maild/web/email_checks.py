@@ -4,8 +4,9 @@ from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from maild import db
+from maild.domain.role import ADMINS
 from maild.errors import Forbidden
-from maild.services import mailed_links, people
+from maild.services import mailed_links, onboarding_steps, people
 from maild.web import access, render, throttle, toasts
 
 blueprint = Blueprint("email_checks", __name__)
@@ -28,7 +29,18 @@ def confirm(token: str) -> BaseResponse:
         raise Forbidden("The link is for another account than the one that you are logged in to.")
     confirmed = mailed_links.confirm(token, by=access.actor())
     toasts.show(f"{confirmed.email} is confirmed.", kind="ok")
-    return redirect(url_for("dashboard.index"), 303)
+    return redirect(_next_url(), 303)
+
+
+def _next_url() -> str:
+    """For who sets a workspace up, back to where they were."""
+    workspace = access.visitor().workspace
+    is_setting_up = (
+        workspace is not None
+        and workspace.role in ADMINS
+        and onboarding_steps.find(workspace.id).current is not None
+    )
+    return url_for("onboarding.index" if is_setting_up else "dashboard.index")
 
 
 @blueprint.post("/confirm")

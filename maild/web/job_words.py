@@ -1,11 +1,14 @@
 """Jobs in words: what each kind is called, what it does to what it touches, and how it stands."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from maild.domain.job import JobStatus
 from maild.domain.role import ADMINS, OPERATORS, Roles
+from maild.domain.states import UNFINISHED, Status
 from maild.models import Job
+from maild.web import badges
 from maild.web.badges import Badge
 
 STATUS: dict[JobStatus, Badge] = {
@@ -31,7 +34,9 @@ class Target(StrEnum):
 class KindWords:
     """`done` is what has become of what was changed: `12 retried`. `undo` are the words of the
     button, and `undo_text` says what it does; for kinds that have no undo they are not shown.
-    `roles` may start such a job, stop it, let it go on, and undo it.
+    `roles` may start such a job, stop it, let it go on, and undo it. `leads_to` is where it moves
+    messages that then go on by themselves, or by others; None where they are where they end, or it
+    moves none.
     """
 
     title: str
@@ -40,12 +45,14 @@ class KindWords:
     undo: str = "Undo"
     undo_text: str = "What it has changed is taken back, by a job of its own."
     roles: Roles = OPERATORS
+    leads_to: Status | None = None
 
 
 KINDS: dict[str, KindWords] = {
     "messages.retry": KindWords(
         "Retry messages",
         "retried",
+        leads_to=Status.QUEUED,
         undo="Take the retry back",
         undo_text="Those of its messages that are still queued are cancelled. What has gone out"
         " meanwhile stays sent.",
@@ -55,18 +62,20 @@ KINDS: dict[str, KindWords] = {
     "messages.hold": KindWords(
         "Hold messages",
         "held",
+        leads_to=Status.HELD,
         undo="Release them",
         undo_text="Those of its messages that are still held are released, and go out.",
     ),
-    "messages.hold.undo": KindWords("Take a hold back", "released"),
+    "messages.hold.undo": KindWords("Take a hold back", "released", leads_to=Status.QUEUED),
     "messages.release": KindWords(
         "Release messages",
         "released",
+        leads_to=Status.QUEUED,
         undo="Hold them again",
         undo_text="Those of its messages that are still queued are held again. What has gone out"
         " meanwhile stays sent.",
     ),
-    "messages.release.undo": KindWords("Take a release back", "held"),
+    "messages.release.undo": KindWords("Take a release back", "held", leads_to=Status.HELD),
     "messages.suppress": KindWords(
         "Suppress recipients",
         "suppressed",
@@ -79,7 +88,7 @@ KINDS: dict[str, KindWords] = {
     "messages.suppress.undo": KindWords(
         "Remove the suppressions of a job", "removed", target=Target.SUPPRESSION, roles=ADMINS
     ),
-    "incidents.send": KindWords("Send at once what waits", "sent at once"),
+    "incidents.send": KindWords("Send at once what waits", "sent at once", leads_to=Status.QUEUED),
     "incidents.unsuppress": KindWords(
         "Undo the suppressions of an incident",
         "removed",
@@ -119,6 +128,19 @@ KINDS: dict[str, KindWords] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What so many of a job's messages have come to by now, as `12 sent`; `status` is None for
+    those that are not kept any more.
+    """
+
+    status: Status | None
+    badge: Badge
+
+
+_GONE = Badge("not kept any more", "minus", "neutral")
+
+
 def of(job: Job) -> KindWords:
     """Its words; what this version does not know is called as it is stored."""
     return KINDS.get(job.kind) or KindWords(job.kind, "done")
@@ -141,3 +163,25 @@ def counts(job: Job) -> list[tuple[int, str]]:
     if job.failed_count:
         found.append((job.failed_count, "failed"))
     return found
+
+
+def fates(job: Job, found: Mapping[Status | None, int]) -> list[Fate]:
+    """`12 sent`, `3 failed again`, `2 still queued`: what is not finished goes last."""
+    statuses = sorted(Status, key=lambda status: status in UNFINISHED)
+    return [
+        Fate(status, replace(badge, word=f"{found[status]:,} {badge.word}"))
+        for status in (*statuses, None)
+        if status in found
+        for badge in [_badge_of_fate(job, status)]
+    ]
+
+
+def _badge_of_fate(job: Job, status: Status | None) -> Badge:
+    if status is None:
+        return _GONE
+    badge = badges.STATUS[status]
+    if status is of(job).leads_to:
+        return replace(badge, word=f"still {badge.word}")
+    if status is Status.FAILED and job.kind == "messages.retry":
+        return replace(badge, word="failed again")
+    return badge

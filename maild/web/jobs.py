@@ -2,6 +2,7 @@
 where it is stopped, let go on, or undone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, request, url_for
@@ -11,18 +12,21 @@ from wtforms import StringField
 from maild import db
 from maild.domain import serial_cursor
 from maild.domain.role import OPERATORS
+from maild.domain.states import Status
 from maild.errors import Conflict, Forbidden, InvalidFields, InvalidRequest, NotFound
 from maild.models import Job
 from maild.services import job_items, job_kinds, jobs, workers
 from maild.web import access, job_words, paging, render, toasts
 from maild.web.forms import Form, text
-from maild.web.job_words import Target
+from maild.web.job_words import Fate, Target
 
 PAGE_ROWS = 50
 ITEM_ROWS = 50
 _ID_MAX = 2**31 - 1
 _SPEED_AFTER_SECONDS = 1.0
 """Before that nobody can say how fast it is."""
+_MOVING = frozenset({Status.QUEUED, Status.SENDING})
+"""Messages in these go on by themselves; what is held may be so for days."""
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/ui/jobs")
 
@@ -68,15 +72,18 @@ def index() -> Response:
 @blueprint.get("/<int:job_id>")
 @db.connection()
 def show(job_id: int) -> Response:
-    """One job. While it goes on, the page asks for it again."""
+    """One job. While it goes on, the page asks for it again; afterwards, more slowly, while some of
+    its messages are on their way.
+    """
     job = _find(job_id)
     after = _after()
     undone_by = jobs.find_undo(job)
     is_lonely = _is_lonely(job)
-    mark = render.digest(_facts(job), undone_by and undone_by.id, is_lonely)
+    fates = _fates(job)
+    mark = render.digest(_facts(job), undone_by and undone_by.id, is_lonely, fates)
     if render.has_seen(mark):
         return render.nothing_new()
-    return _page(job, undone_by=undone_by, is_lonely=is_lonely, mark=mark, after=after)
+    return _page(job, fates=fates, undone_by=undone_by, is_lonely=is_lonely, mark=mark, after=after)
 
 
 @blueprint.post("/<int:job_id>/cancel")
@@ -122,7 +129,7 @@ def undo(job_id: int) -> BaseResponse:
         )
     except InvalidFields as error:
         form.show(error)
-        return _page(job, undone_by=jobs.find_undo(job), undo_form=form)
+        return _page(job, fates=_fates(job), undone_by=jobs.find_undo(job), undo_form=form)
     except Conflict as error:
         toasts.show(error.detail, kind="bad")
         return _go_to(job_id)
@@ -161,6 +168,7 @@ def _go_to(job_id: int) -> BaseResponse:
 def _page(
     job: Job,
     *,
+    fates: Sequence[Fate],
     undone_by: Job | None,
     is_lonely: bool = False,
     mark: str = "",
@@ -183,6 +191,9 @@ def _page(
         counts=job_words.counts(job),
         reasons=sorted(job.breakdown.items(), key=lambda pair: (-pair[1], pair[0])),
         pace=_pace(job),
+        fates=fates,
+        counted_max=job_items.COUNTED_MAX,
+        is_moving=any(fate.status in _MOVING for fate in fates),
         about=job.params.get("words"),
         undone_by=undone_by,
         no_undo=jobs.why_no_undo(job, undone_by),
@@ -197,7 +208,7 @@ def _page(
         is_undoing=undo_form is not None,
         reason_max_chars=jobs.REASON_MAX_CHARS,
         lock=_lock(job),
-        is_poll=render.wants_partial(),
+        has_ended_since=render.wants_partial() and "open" in request.args and not job.is_open,
     )
 
 
@@ -221,6 +232,13 @@ def _facts(job: Job) -> tuple[object, ...]:
         job.cancelled_by,
         job.started_at,
     )
+
+
+def _fates(job: Job) -> list[Fate]:
+    """What has become of the messages that it has moved; none while it still moves some."""
+    if job.is_open or not job.done_count or job_words.of(job).leads_to is None:
+        return []
+    return job_words.fates(job, job_items.count_by_status(job))
 
 
 def _pace(job: Job) -> Pace:

@@ -9,7 +9,16 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from maild import db
 from maild.domain.role import ADMINS, OPERATORS, Role
-from maild.errors import Conflict, Forbidden, InvalidFields, InvalidRequest, NotFound, RateLimited
+from maild.errors import (
+    Conflict,
+    Forbidden,
+    InvalidFields,
+    InvalidRequest,
+    NotFound,
+    QueuedInSandbox,
+    RateLimited,
+)
+from maild.models import SmtpAccount
 from maild.services import (
     api_keys,
     domains,
@@ -28,6 +37,7 @@ from maild.web import (
     onboarding,
     onboarding_parts,
     provider_forms,
+    provider_parts,
     provider_words,
     render,
     toasts,
@@ -95,7 +105,10 @@ def activate(account_id: int) -> BaseResponse:
     """Let mail take this account first."""
     workspace_id = access.current_workspace_id()
     row = smtp_accounts.get(workspace_id, account_id)
-    smtp_accounts.activate(workspace_id, name=row.name, by=access.actor())
+    try:
+        smtp_accounts.activate(workspace_id, name=row.name, by=access.actor())
+    except QueuedInSandbox as error:
+        return _refused(error, account=row)
     toasts.show(f"Mail goes through “{row.name}” first from now on.", kind="ok")
     return _to(StepId.PROVIDER, account=account_id)
 
@@ -123,8 +136,7 @@ def remove_sandbox() -> BaseResponse:
     try:
         name = sandboxes.remove(access.current_workspace_id(), by=access.actor())
     except Conflict as error:
-        toasts.show(error.detail, kind="bad")
-        return _to(StepId.PROVIDER)
+        return _refused(error)
     toasts.show(
         f"The sandbox is removed. Mail goes through {provider_words.called(name)} now.", kind="ok"
     )
@@ -220,6 +232,13 @@ def add_endpoint() -> BaseResponse:
         return onboarding.page(StepId.WEBHOOK, endpoint_form=form)
     toasts.show("The endpoint is there. Tell the provider its address.", kind="ok")
     return _to(StepId.WEBHOOK)
+
+
+def _refused(error: Conflict, *, account: SmtpAccount | None = None) -> BaseResponse:
+    link = provider_parts.link_to(error)
+    return onboarding.page(
+        StepId.PROVIDER, status=409, problem=error.detail, problem_link=link, account=account
+    )
 
 
 def _check(account_id: int) -> BaseResponse:

@@ -62,9 +62,9 @@ VERDICTS: dict[bool | None, Badge] = {
     None: Badge("the DNS did not answer", "question", "unsure"),
 }
 DNS_STATES: dict[str, Badge] = {
-    DnsState.OK: Badge("ok", "check", "ok"),
+    DnsState.OK: Badge("in order", "check", "ok"),
     DnsState.WARN: Badge("could be better", "alert", "warn"),
-    DnsState.BAD: Badge("wrong or missing", "cross", "bad"),
+    DnsState.BAD: Badge("not in order", "cross", "bad"),
     DnsState.UNKNOWN: Badge("unknown", "question", "unsure"),
 }
 
@@ -102,11 +102,16 @@ def _own_inbox_url() -> str | None:
 
 
 def _provider(
-    wizard: Wizard, *, account_form: AccountForm | None = None, problem: str = ""
+    wizard: Wizard,
+    *,
+    account_form: AccountForm | None = None,
+    account: SmtpAccount | None = None,
+    problem: str = "",
+    problem_link: tuple[str, str] | None = None,
 ) -> dict[str, Any]:
     accounts = smtp_accounts.list_all(access.current_workspace_id())
     preset = smtp_presets.find(request.args.get("preset"))
-    account = _at_hand(accounts)
+    account = account or _at_hand(accounts)
     described = provider_checks.describe(account.id) if account is not None else {}
     check = described.get("check")
     sandbox = next((one for one in accounts if sandboxes.is_of_sandbox(one)), None)
@@ -115,6 +120,7 @@ def _provider(
         "account_at_hand": account,
         "accounts": accounts,
         "problem": problem,
+        "problem_link": problem_link,
         "presets": smtp_presets.PRESETS,
         "preset": preset,
         "form": account_form or provider_forms.blank(preset),

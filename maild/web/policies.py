@@ -5,7 +5,7 @@ Nothing is saved that the page has not shown first: what it changes, and what th
 stopped. Where somebody else has saved meanwhile, `merge` puts both together.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, request, url_for
@@ -77,8 +77,8 @@ def index() -> Response:
 def preview() -> Response:
     """What is typed, tried over past mail: for htmx the parts that change, else the page."""
     form = PolicyForm()
-    typed = policy_forms.read(form)
     in_force = policies.get_in_force(access.current_workspace_id())
+    typed = policy_forms.read(form, in_force.rules)
     if not render.wants_partial():
         return _page(form, in_force, typed, status=422 if typed.changes is None else 200)
     outlook = _look(form, typed)
@@ -96,8 +96,8 @@ def preview() -> Response:
 def save() -> BaseResponse:
     """Save what the page has shown; what it has not shown yet, show."""
     workspace_id, form = access.current_workspace_id(), PolicyForm()
-    typed = policy_forms.read(form)
     in_force = policies.get_in_force(workspace_id)
+    typed = policy_forms.read(form, in_force.rules)
     if typed.changes is None:
         form.problem = MEND
         return _page(form, in_force, typed, status=422)
@@ -132,8 +132,8 @@ def merge() -> BaseResponse:
     editor shows the outcome.
     """
     workspace_id, form = access.current_workspace_id(), PolicyForm()
-    typed = policy_forms.read(form)
     in_force = policies.get_in_force(workspace_id)
+    typed = policy_forms.read(form, in_force.rules)
     if typed.changes is None:
         form.problem = MEND
         return _page(form, in_force, typed, status=422)
@@ -146,15 +146,17 @@ def merge() -> BaseResponse:
     values = {
         one.field: one.yours if chosen.get(one.field) == "yours" else one.value for one in merged
     }
-    together = policy_changes.apply(
-        in_force.rules, policy_changes.check(policy_changes.nest(values))
-    )
     form = policy_forms.fill(
-        together, reason=text(form.reason.data), window=policy_forms.window_of(form).value
+        in_force.rules,
+        reason=text(form.reason.data),
+        window=policy_forms.window_of(form).value,
+        **{policy_forms.field_of(rule): policy_forms.write(rule, values[rule]) for rule in values},
     )
+    typed = policy_forms.read(form, in_force.rules)
+    if typed.changes is None:  # two lists that are right may be too long together
+        form.problem = MEND
+        return _page(form, in_force, typed, status=422)
     name = policy_words.name(in_force.rules.version)
-    changes = policy_changes.check(policy_changes.nest(policy_changes.flatten(together)))
-    typed = replace(typed, changes=changes)
     return _page(form, in_force, typed, note=MERGED.format(name))
 
 
@@ -190,7 +192,7 @@ def _page(
     """The editor; with `typed` as it was sent, looked at."""
     workspace_id = access.current_workspace_id()
     outlook = None if typed is None else _look(form, typed)
-    typed = typed or policy_forms.read(form)
+    typed = typed or policy_forms.read(form, in_force.rules)
     found = freezes.list_page(workspace_id, state=FreezeState.IN_FORCE, limit=FREEZES_SHOWN)
     return render.page(
         "pages/policy.html",

@@ -3,9 +3,9 @@ wrong. What a rule may be is for `services/policy_changes` to say.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaField
@@ -107,11 +107,13 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What there is to tell of a list. `wrong` are complaints, `hints` what is right and said
-    twice, `names` international names as they are written and as they go over the wire.
+    """What there is to tell of a list. `count` are its domains, without what is wrong, and
+    `wrong_lines` the lines that have something wrong; `wrong` are complaints, `hints` what is right
+    and said twice, `names` international names as they are written and as they go over the wire.
     """
 
     count: int
+    wrong_lines: int
     wrong: tuple[str, ...]
     wrong_more: int
     hints: tuple[str, ...]
@@ -128,20 +130,38 @@ def field_of(rule: str) -> str:
 def fill(rules: Policy, **fields: object) -> PolicyForm:
     """The form of a policy; `fields` are those that are no rules."""
     flat = policy_changes.flatten(rules)
-    values: dict[str, object] = {field_of(rule): _write(rule, flat[rule]) for rule in RULES}
+    values: dict[str, object] = {field_of(rule): write(rule, flat[rule]) for rule in RULES}
     values["version"] = str(rules.version)
     return PolicyForm(formdata=None, **{"window": Window.DAY.value, **values, **fields})
 
 
-def read(form: PolicyForm) -> Typed:
-    """What was typed, with a complaint at each field that is wrong."""
+def write(rule: str, value: Any) -> str:
+    """A rule as its field shows it."""
+    if rule in LISTS:
+        return "\n".join(value)
+    if rule.endswith("lifetime_seconds"):
+        return durations.write(value)
+    if isinstance(value, OnLimit):
+        return value.value
+    return "" if value is None else str(value)
+
+
+def read(form: PolicyForm, in_force: Policy) -> Typed:
+    """What was typed, with a complaint at each field that is wrong.
+
+    A name without a dot is refused, for a pasted sentence has many; one that is in force already
+    stays, since programs may save it.
+    """
     flat, is_right = {}, True
+    flat_now = policy_changes.flatten(in_force)
     readings: dict[str, Reading] = {}
     for rule in RULES:
         name = field_of(rule)
         try:
             if rule in LISTS:
-                readings[rule] = domain_list.read(text(form[name].data), _parse_entry)
+                readings[rule] = domain_list.read(
+                    text(form[name].data), partial(_parse_dotted, known=set(flat_now[rule]))
+                )
                 flat[rule] = _entries(readings[rule])
             else:
                 flat[rule] = _parse(rule, text(form[name].data).strip())
@@ -196,6 +216,14 @@ def _whole(typed: str, complaint: str) -> int:
     return int(typed.replace(",", "").replace(" ", ""))
 
 
+def _parse_dotted(typed: str, *, known: Set[str]) -> str:
+    """Raises ValueError, also for a single word that is not known."""
+    entry = _parse_entry(typed)
+    if "." not in entry and entry not in known:
+        raise ValueError("is not a domain: it has no dot")
+    return entry
+
+
 @lru_cache(maxsize=50_000)
 def _parse_entry(typed: str) -> str:
     """Raises ValueError. Kept: a page sends both lists anew whenever somebody types a letter, and
@@ -234,6 +262,7 @@ def _notes(reading: Reading) -> Notes:
     names = [entry for entry in reading.entries if not entry.isascii()]
     return Notes(
         count=len(reading.entries),
+        wrong_lines=len({one.line for one in reading.wrong}),
         wrong=wrong,
         wrong_more=len(reading.wrong) - len(wrong),
         hints=tuple(hints[:LINES_TOLD]),
@@ -245,14 +274,3 @@ def _notes(reading: Reading) -> Notes:
 
 def _shorten(typed: str) -> str:
     return typed if len(typed) <= 60 else f"{typed[:60]}…"
-
-
-def _write(rule: str, value: Any) -> str:
-    """A rule as its field shows it."""
-    if rule in LISTS:
-        return "\n".join(value)
-    if rule.endswith("lifetime_seconds"):
-        return durations.write(value)
-    if isinstance(value, OnLimit):
-        return value.value
-    return "" if value is None else str(value)

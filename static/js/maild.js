@@ -26,6 +26,11 @@
     start();
   }
 
+  // How much room the page is to leave at its end.
+  new ResizeObserver(([box]) => {
+    document.documentElement.style.setProperty("--toasts-height", `${box.contentRect.height}px`);
+  }).observe(one("#toasts"));
+
   let spoken; // one at a time of what scripts say
 
   function toast(text, kind = "info") {

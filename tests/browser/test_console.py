@@ -109,6 +109,31 @@ def test_it_copies_on_a_click(open_context, settled):
     assert tab.evaluate("navigator.clipboard.readText()") == str(message.id)
 
 
+@pytest.mark.parametrize("width", [360, 1440])
+def test_a_toast_that_stays_hides_nothing_at_the_end_of_a_page(open_context, width):
+    tab = open_context(viewport={"width": width, "height": 600}).new_page()
+    tab.goto("/ui/onboarding/policy")
+    tab.get_by_role("button", name="Skip for now").click()
+    expect(tab).to_have_url(re.compile("/test-message$"))
+    toast = tab.locator("#toasts .toast")
+    expect(toast.get_by_role("button", name="Undo")).to_be_visible()
+    tab.evaluate("scrollTo(0, document.body.scrollHeight)")
+    expect(toast).to_be_in_viewport(ratio=1)
+    for foot in tab.locator("#wizard-foot :is(a, button)").all():
+        foot.click(trial=True)  # it is not covered
+        assert not overlap(foot.bounding_box(), toast.bounding_box())
+    if width == 360:  # it comes first there, and hides nothing at the beginning either
+        tab.evaluate("scrollTo(0, 0)")
+        assert not overlap(tab.locator("h1").bounding_box(), toast.bounding_box())
+
+
+def overlap(one, other):
+    return all(
+        one[start] < other[start] + other[size] and other[start] < one[start] + one[size]
+        for start, size in (("x", "width"), ("y", "height"))
+    )
+
+
 def test_it_tells_the_story_as_it_happens(tab, settled, fail_message):
     message = settled()
     tab.goto(f"/ui/messages/{message.id}")

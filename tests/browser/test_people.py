@@ -57,6 +57,7 @@ def test_somebody_signs_up_and_confirms_their_address(stranger, mailed_path):
     expect(stranger.get_by_text("carla@example.org")).to_be_visible()
     stranger.get_by_role("button", name="Confirm").click()
     expect(stranger.locator("#toasts")).to_contain_text("carla@example.org is confirmed")
+    expect(stranger).to_have_url(re.compile("/ui/onboarding/provider$"))
     expect(banner).to_have_count(0)
 
 

@@ -14,18 +14,20 @@ PATH = "/ui/onboarding"
 
 
 @pytest.fixture
-def starter(admin, make_person, settled, use_settings):
+def starter(admin, make_person, settled, accept, use_settings):
     """The admin, who sets a workspace up; the sandbox is there, and one step is put off."""
     use_settings(sandbox=Sandbox(Addr("127.0.0.1", 1025), "http://127.0.0.1:8025"))
     sandboxes.add(WORKSPACE_A, by=SYSTEM)
     onboarding_steps.skip(WORKSPACE_A, StepId.WEBHOOK, by=Actor(hard_rows.LONG_ADDRESS))
     message = settled(subject="Test")
+    accept()
     here = {"workspace_id": str(WORKSPACE_A)}
     return tour(
         admin,
         PATH,
         *(f"{PATH}/{step}" for step in StepId),
         f"{PATH}/provider?preset=ses",
+        posted(f"{PATH}/sandbox/remove", 409, by=f"{PATH}/provider", **here),
         posted(f"{PATH}/provider", 422, by=f"{PATH}/provider", port="x", **here),
         Sight(f"{PATH}/test-message?message={message.id}"),
         posted(f"{PATH}/test-message", 422, from_email="x", to_email="y", **here),

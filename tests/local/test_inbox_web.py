@@ -101,6 +101,16 @@ def test_what_a_message_contains_is_text_on_the_pages(inbox, message_id, path):
     assert "unsafe-inline" not in page.headers["Content-Security-Policy"]
 
 
+def test_links_in_the_text_can_be_clicked(inbox):
+    mail = b'Subject: x\r\n\r\nSee (https://a.example/x?b=1&c=2). Or http://"><script>.\r\n'
+    inbox.send(mail)
+    page = inbox.get(f"/message/{inbox.messages()[0]['ID']}")
+    [link] = re.findall(r"<a [^>]*noreferrer[^>]*>[^<]*</a>", page.text)
+    address = "https://a.example/x?b=1&amp;c=2"
+    assert link == f'<a href="{address}" rel="noreferrer nofollow">{address}</a>'
+    assert "<script" not in page.text
+
+
 def test_html_is_shown_in_a_frame_that_may_do_nothing(inbox, message_id):
     assert 'sandbox=""' in inbox.get(f"/message/{message_id}").text
     answer = inbox.get(f"/message/{message_id}/html")

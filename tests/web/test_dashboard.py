@@ -12,9 +12,18 @@ from maild.domain.freeze import FreezeKind
 from maild.domain.role import Role
 from maild.domain.states import EventType, Status
 from maild.models import ConservationCheck, Domain, Event, Invitation, Member, Person, Workspace
-from maild.services import api_keys, audit, onboarding, policies, smtp_accounts
+from maild.services import (
+    api_keys,
+    audit,
+    onboarding,
+    onboarding_facts,
+    onboarding_steps,
+    policies,
+    smtp_accounts,
+)
 from maild.services.api_keys import NewApiKey
 from maild.services.handovers import LISTED_MAX
+from maild.services.onboarding_steps import StepId
 from maild.services.smtp_account_fields import NewSmtpAccount
 from maild.web import audit_words, dashboard
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
@@ -76,6 +85,16 @@ def set_up(sent_message):
     save("main", active=True)
     policies.save(WORKSPACE_A, changes={"soft_bounce_threshold": 4}, by=SYSTEM)
     report(about(sent_message, "delivered"))
+    Domain.create(
+        workspace=WORKSPACE_A,
+        name="a.example",
+        created_by="ann@a.example",
+        checked_at=ago(seconds=1),
+        is_ready=True,
+        results={},
+        good={},
+        drift={},
+    )
 
 
 @pytest.fixture
@@ -303,22 +322,43 @@ def test_what_people_have_written_is_only_text(page, admin_a):
     assert "alert(1)" not in "".join(script.text for script in soup.select("script"))
 
 
-def test_it_shows_the_steps_and_which_is_next(page):
+def test_it_counts_and_orders_the_steps_as_the_wizard_does(page):
     save("main")
-    soup = page("/dashboard")
+    soup, wizard = page("/dashboard"), page("/ui/onboarding/provider")
     assert text(soup.select_one("#set-up h2")) == "Set up “Default”"
-    assert text(soup.select_one(".progress-words")).startswith("Steps done1 of 9")
+    assert text(soup.select_one(".progress-words")) == text(wizard.select_one(".progress-words"))
+    assert text(soup.select_one(".progress-words")).startswith("Steps done1 of 6")
     found = steps(soup)
-    assert len(found) == 9
-    first = found["Make an API key (Next)"]
-    assert (first["aria-current"], first.a["href"]) == ("step", "/ui/settings/api-keys")
-    assert "primary" in first.a["class"]
-    saved = found["Save an SMTP account (Done)"]
-    assert not saved.select(".note, a, code")
-    active = found["Make it the active one (To do)"]
-    assert active.a["href"] == "/ui/onboarding/provider"
-    reports = found["Let your provider report back (To do)"]
-    assert reports.a["href"] == "/ui/onboarding/webhook"
+    assert list(found) == [
+        "Workspace (Done)",
+        "Provider (Next)",
+        "Domain (To do)",
+        "Policy (To do)",
+        "Test message (To do)",
+        "Webhook (To do)",
+    ]
+    assert not found["Workspace (Done)"].select(".note, a")
+    following = found["Provider (Next)"]
+    assert (following["aria-current"], following.a["href"]) == ("step", "/ui/onboarding/provider")
+    assert "primary" in following.a["class"]
+    assert found["Webhook (To do)"].a["href"] == "/ui/onboarding/webhook"
+
+
+def test_what_is_good_to_have_stands_apart(page):
+    api_keys.create(WORKSPACE_A, NewApiKey(name="app", role=Role.SENDER), by=SYSTEM)
+    found = [text(li) for li in page("/dashboard").select(".set-up-extras li")]
+    assert found[0] == "Make an API key done"
+    assert "Invite a colleague" in found[1]
+    assert "Have a second SMTP account" in found[2]
+
+
+def test_what_was_put_off_is_folded_away(page):
+    for step in StepId:
+        onboarding_steps.skip(WORKSPACE_A, step, by=OLAF)
+    soup = page("/dashboard")
+    summary = text(soup.select_one("details#set-up").summary)
+    assert summary == "What is left of setting up “Default” was put off"
+    assert steps(soup)["Policy, put off (To do)"].a["href"] == "/ui/onboarding/policy"
 
 
 def test_it_shows_the_steps_of_the_workspace_that_the_console_shows(sign_in, also_in_b):
@@ -335,7 +375,8 @@ def test_who_is_no_admin_is_told_who_can_take_the_steps(sign_in, make_person, ro
     soup = BeautifulSoup(client.get("/dashboard").text, "html.parser")
     assert "need an admin of this workspace" in soup.select_one("#set-up").text
     assert not soup.select(".checklist code")
-    assert [link["href"] for link in soup.select(".checklist a")] == ["/ui/onboarding/test-message"]
+    assert len(soup.select(".checklist a")) == 6, "the wizard says what each may do"
+    assert not soup.select(".set-up-extras a")
 
 
 def test_once_it_is_set_up_what_is_optional_is_folded_away(page, sent):
@@ -343,22 +384,12 @@ def test_once_it_is_set_up_what_is_optional_is_folded_away(page, sent):
     soup = page("/dashboard")
     details = soup.select_one("details#set-up")
     assert text(details.summary) == "“Default” is set up; what is left is optional"
-    assert "Check your domain (Next)" in steps(soup)
+    assert all("(Done)" in title for title in steps(soup))
 
 
 def test_once_all_is_done_it_is_one_line(page, sent):
     set_up(sent)
     save("second")
-    Domain.create(
-        workspace=WORKSPACE_A,
-        name="a.example",
-        created_by="ann@a.example",
-        checked_at=ago(seconds=1),
-        is_ready=True,
-        results={},
-        good={},
-        drift={},
-    )
     Invitation.create(
         workspace=WORKSPACE_A,
         email="cleo@example.org",
@@ -372,8 +403,8 @@ def test_once_all_is_done_it_is_one_line(page, sent):
     assert not soup.select(".checklist")
 
 
-def test_every_step_has_a_way(app, page):
-    ids = {step.id for step in onboarding.find_progress(WORKSPACE_A).steps}
+def test_every_extra_has_a_way(app, page):
+    ids = {one.id for one in onboarding.list_extras(onboarding_facts.find(WORKSPACE_A))}
     assert ids == set(dashboard.WAYS)
     with app.test_request_context():
         urls = {way.url for way in dashboard.WAYS.values()}

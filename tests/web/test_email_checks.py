@@ -4,9 +4,11 @@ import re
 
 import pytest
 
+from maild.domain.actor import SYSTEM
 from maild.models import MessageBody, Person
-from maild.services import email_changes, mailed_links
-from tests.conftest import PASSWORD
+from maild.services import email_changes, mailed_links, onboarding_steps
+from maild.services.onboarding_steps import StepId
+from tests.conftest import PASSWORD, WORKSPACE_A
 
 
 @pytest.fixture
@@ -32,9 +34,23 @@ def test_it_confirms_with_a_button_and_not_by_opening(sign_in, newcomer, path_of
     assert client.get(path).status_code == 200
     assert Person.get().email_verified_at is None
     response = post(client, path)
-    assert (response.status_code, response.location) == (303, "/dashboard")
+    assert (response.status_code, response.location) == (303, "/ui/onboarding")
     assert Person.get().email_verified_at is not None
     assert post(client, path).status_code == 404
+
+
+def test_it_leads_to_the_wizard_only_who_sets_something_up(
+    sign_in, newcomer, viewer_a, path_of_mail, post
+):
+    for step in StepId:
+        onboarding_steps.skip(WORKSPACE_A, step, by=SYSTEM)
+    mailed_links.send_confirmation(newcomer)
+    assert post(sign_in(newcomer), path_of_mail(newcomer.email)).location == "/dashboard"
+    for step in StepId:
+        onboarding_steps.resume(WORKSPACE_A, step, by=SYSTEM)
+    email_changes.ask(viewer_a.id, email="vera@c.example", password=PASSWORD)
+    viewer = sign_in(viewer_a)
+    assert post(viewer, path_of_mail("vera@c.example")).location == "/dashboard"
 
 
 def test_the_mail_alone_confirms_nothing(anonymous, newcomer, path_of_mail, post):

@@ -5,8 +5,17 @@ from bs4 import BeautifulSoup
 
 from maild.domain.actor import Actor
 from maild.domain.job import JobStatus
-from maild.models import Job
-from maild.services import bulk_message_jobs, bulk_messages, job_kinds, job_steps, jobs, workers
+from maild.domain.states import Status
+from maild.models import Job, Message
+from maild.services import (
+    bulk_message_jobs,
+    bulk_messages,
+    job_items,
+    job_kinds,
+    job_steps,
+    jobs,
+    workers,
+)
 from maild.services.bulk_messages import Action
 from maild.web import job_words
 from maild.web import jobs as web_jobs
@@ -36,6 +45,11 @@ def steps(monkeypatch):
     """Jobs of ten messages a step, a step a slice."""
     monkeypatch.setattr(bulk_message_jobs, "CHUNK", 10)
     monkeypatch.setattr(job_steps, "SLICE_SECONDS", 0)
+
+
+def finish(status, ids):
+    """As workers would."""
+    Message.update(status=status, next_attempt_at=None).where(Message.id << ids).execute()
 
 
 def take_a_step():
@@ -112,9 +126,46 @@ def test_a_job_that_goes_on_asks_for_itself_again(page, client, begin, steps):
     assert len(shown.select("tbody tr")) == 10
     job_steps.drain()
     over = BeautifulSoup(client.get(url, headers=HTMX).text, "html.parser")
-    assert over.select_one("#job[hx-get]") is None
+    assert over.select_one("#job")["hx-trigger"] == "every 5s", "its messages are on their way"
     assert over.select_one("#job-actions")["hx-swap-oob"] == "true"
     assert over.select_one("#job-news").text == "The job is done."
+
+
+def test_it_says_what_has_become_of_its_messages(page, client, begin, monkeypatch):
+    ids = put(7)
+    put(1, workspace_id=WORKSPACE_B)
+    job = begin()
+    assert page(path(job)).select_one("#fates") is None, "nothing has come of them yet"
+    job_steps.drain()
+    soup = page(path(job))
+    assert "Of the 7 retried, now: 7 still queued" in words(soup.select_one("#fates"))
+    url = soup.select_one("#job[hx-trigger='every 5s']")["hx-get"]
+    assert client.get(url, headers=HTMX).status_code == 204
+    finish(Status.SENT, ids[:1])
+    finish(Status.FAILED, ids[1:4])
+    answer = BeautifulSoup(client.get(url, headers=HTMX).text, "html.parser")
+    text = words(answer.select_one("#fates"))
+    assert "1 sent 3 failed again" in words(answer.select_one("#fates ul")), text
+    assert "3 still queued" in text
+    assert answer.select_one("#fates a")["href"] == "/ui/logs?status=failed"
+    assert answer.select_one("#job-actions") is None, "what is open there stays so"
+    finish(Status.FAILED, ids[4:])
+    Message.delete().where(Message.id == ids[0]).execute()
+    soup = page(path(job))
+    assert words(soup.select_one("#fates ul")) == "6 failed again 1 not kept any more"
+    assert soup.select_one("#job[hx-get]") is None, "none of them goes on by itself"
+    monkeypatch.setattr(job_items, "COUNTED_MAX", 5)
+    assert "Of the first 5 retried, now: " in words(page(path(job)).select_one("#fates"))
+    assert sum(job_items.count_by_status(job).values()) == 5
+
+
+def test_what_cannot_change_any_more_is_not_counted(page, begin):
+    put(2, Status.QUEUED)
+    job = begin(Action.CANCEL)
+    job_steps.drain()
+    soup = page(path(job))
+    assert "Cancelled 2" in words(soup)
+    assert soup.select_one("#fates") is None
 
 
 def test_it_says_that_there_is_no_worker(page, begin):

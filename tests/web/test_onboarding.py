@@ -7,6 +7,7 @@ from maild import clock, config
 from maild.config import Addr, Sandbox
 from maild.domain.actor import SYSTEM
 from maild.domain.role import Role
+from maild.domain.states import Status
 from maild.models import (
     ApiKey,
     AuditEntry,
@@ -20,7 +21,7 @@ from maild.models import (
     WebhookEndpoint,
     Workspace,
 )
-from maild.services import onboarding_steps, policies
+from maild.services import onboarding_steps, policies, smtp_accounts
 from maild.services.onboarding_steps import StepId
 from tests.conftest import WORKSPACE_A
 from tests.web.provider_helpers import save, soup_of, words_of
@@ -180,6 +181,52 @@ def test_one_click_is_the_sandbox_and_one_is_not(client, post, page, sandbox):
     assert (SmtpAccount.select().count(), WebhookEndpoint.select().count()) == (0, 0)
 
 
+def test_a_sandbox_beside_the_active_account_promises_nothing_of_other_mail(
+    client, post, page, sandbox
+):
+    post(client, f"{PATH}/sandbox")
+    soup = page(path_of("provider"))
+    assert "What you send reaches nobody" in soup.text
+    assert "would go to real people" in soup.select_one("#remove-sandbox").text
+    smtp_accounts.activate(WORKSPACE_A, name="default", by=SYSTEM)
+    soup = page(path_of("provider"))
+    assert "What you send reaches nobody" not in soup.text
+    assert "Only what goes through it reaches nobody" in soup.text
+
+
+def test_nobody_leaves_the_sandbox_while_its_mail_waits(client, post, page, sandbox, accept):
+    other = save("main")
+    post(client, f"{PATH}/sandbox")
+    accept()
+    sandbox_id = SmtpAccount.get(SmtpAccount.name == "sandbox").id
+    for path in (f"{PATH}/sandbox/remove", f"{PATH}/provider/{other.id}/activate"):
+        response = post(client, path)
+        assert response.status_code == 409
+        problem = soup_of(response).select_one(".form-error")
+        assert "1 message of the sandbox is queued" in problem.text
+        assert problem.a["href"] == "/ui/logs?status=queued"
+    response = post(client, f"/ui/providers/{other.id}/activate")
+    assert response.status_code == 409
+    assert soup_of(response).select_one(".form-error a")["href"] == "/ui/logs?status=queued"
+    assert "You leave the sandbox" in soup_of(response).select_one("#activate").text
+    assert SmtpAccount.get_by_id(sandbox_id).is_active
+    edit = f"/ui/providers/{sandbox_id}/edit"
+    version = page(edit).select_one("input[name=version]")["value"]
+    typed = {
+        "host": "127.0.0.1", "port": "2526", "security": "none", "username": "sandbox",
+        "password": "x", "from_email": "typed@example.com", "max_connections": "1",
+        "priority": "1", "version": version,
+    }  # fmt: skip
+    response = post(client, edit, **typed)
+    soup = soup_of(response)
+    assert response.status_code == 409
+    assert soup.select_one("form .form-error a")["href"] == "/ui/logs?status=queued"
+    assert soup.select_one("#from_email")["value"] == "typed@example.com"
+    assert not soup.select(".differences")
+    Message.update(status=Status.CANCELLED, next_attempt_at=None).execute()
+    assert post(client, edit, **typed).status_code == 303
+
+
 def test_a_sandbox_that_cannot_be_says_why(client, post, sandbox, use_settings):
     use_settings(allowed_private_networks=())
     response = post(client, f"{PATH}/sandbox")
@@ -205,9 +252,15 @@ def test_a_domain_is_added_and_its_check_shows_by_itself(client, post, page, par
     spf = {"state": "bad", "summary": "There is no SPF record."}
     Domain.update(checked_at=clock.now(), is_ready=False, results={"spf": spf}).execute()
     soup = partial(soup.select_one("#wizard-now")["hx-get"])
-    assert states(soup)["Domain"] == "done"
+    assert states(soup)["Domain"] == "warn"
+    standing = soup.select_one(".health")
+    assert "warn" in standing["class"]
+    assert "Domain: checked" in words_of(standing)
+    assert "SPF is not in order" in words_of(standing)
     assert "There is no SPF record." in soup.text
     assert "not ready" in words_of(soup.select_one(".wizard-domains"))
+    Domain.update(checked_at=clock.now(), is_ready=True, results={}).execute()
+    assert "ok" in page(path_of("domain")).select_one(".health")["class"]
 
 
 def test_the_policy_is_told_and_reviewed(client, post, page):

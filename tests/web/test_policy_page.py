@@ -2,10 +2,11 @@
 
 import pytest
 
+from maild.domain.actor import SYSTEM
 from maild.domain.freeze import FreezeKind
 from maild.domain.policy import OnLimit
 from maild.models import AuditEntry, PolicyVersion
-from maild.services import policies, policy_previews
+from maild.services import policies, policy_changes, policy_previews
 from maild.web import policy_figures
 from tests.conftest import WORKSPACE_A
 from tests.services.freezing import start
@@ -147,6 +148,18 @@ def test_what_is_wrong_is_told_by_line_and_the_last_figures_stay(look):
         "soft_bounce_threshold-error": "Must be a whole number from 1 to 100.",
     }
     assert not soup.select("[name=seen]")
+
+
+def test_words_are_no_domains_unless_they_are_in_force(look):
+    policies.save(WORKSPACE_A, changes={"blocked_recipient_domains": ["intranet"]}, by=SYSTEM)
+    pasted = "ok.example\nnot a domain!\nintranet\n*.example\nb.test\nx"
+    soup, _ = look(blocked_recipient_domains=pasted)
+    notes = words_of(soup.select_one("#blocked_recipient_domains-notes"))
+    for line, word in ((2, "not"), (2, "a"), (6, "x")):
+        assert f"Line {line}: “{word}” is not a domain: it has no dot." in notes
+    assert "Line 2: “domain!” is not a domain" in notes
+    assert "“intranet”" not in notes
+    assert "4 domains on the list, 2 lines to mend." in notes
 
 
 @pytest.mark.parametrize(
@@ -328,3 +341,12 @@ def test_no_get_tries_anything(client, accept, monkeypatch):
     accept()
     for path in (PATH, f"{PATH}/versions", f"{PATH}/versions/0"):
         soup_of(client.get(path))
+
+
+def test_a_list_that_is_too_long_put_together_comes_back_to_be_mended(client, editor, monkeypatch):
+    soup = collide(client, editor, blocked_recipient_domains="a.example\nb.example\nc.example")
+    monkeypatch.setattr(policy_changes, "ENTRIES_MAX", 3)
+    soup = soup_of(client.post(f"{PATH}/merge", data=form_of(soup, ".policy-merge")), 422)
+    assert "more than 3 entries" in soup.select_one("#blocked_recipient_domains-error").text
+    assert "theirs.example" in form_of(soup)["blocked_recipient_domains"]
+    assert form_of(soup)["reason"] == "mine"

@@ -30,6 +30,17 @@ def soup_of(client, path, **options):
     return BeautifulSoup(client.get(path, **options).text, "html.parser")
 
 
+def test_the_help_lists_the_letter_of_every_page(page):
+    soup = page("/ui")
+    links = {f"g {link['data-go']}": link.text for link in soup.select(".rail .rail-links a")}
+    listed = {
+        " ".join(key.text for key in row.select("kbd")): row.dd.text
+        for row in soup.select("#help .keys > div")
+    }
+    assert len(links) == len(RAIL)
+    assert {keys: words for keys, words in listed.items() if keys.startswith("g ")} == links
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [
