@@ -82,7 +82,8 @@ $(RUN_STAMP): requirements/local.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
+# dkimpy is published as source alone; it is built with the setuptools that is there by then.
 $(DEV_STAMP): requirements/dev.txt $(RUN_STAMP)
 	@echo "Installing the tools for tests and checks ..."
-	@$(PIP) install --require-hashes --only-binary :all: -r requirements/dev.txt
+	@$(PIP) install --require-hashes --only-binary :all: --no-binary dkimpy --no-build-isolation -r requirements/dev.txt
 	@touch $@
