@@ -3,6 +3,8 @@
 import itertools
 import time
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 from tests.crash.rig import ADMIN_KEY, Rig, Sink, wait_until
 
@@ -53,13 +55,17 @@ class Drill:
 
     def flow_until(self, kind: str, count: int) -> None:
         """Submit mail until so many events of a kind are told."""
+        self.flow(lambda: self.count(kind) >= count, f"{kind} is told {count} times")
 
-        def is_told() -> bool:
+    def flow(self, condition: Callable[[], Any], what: str) -> None:
+        """Submit mail until the condition holds."""
+
+        def holds() -> bool:
             self.submit(2)
             time.sleep(FLOW_SECONDS)
-            return self.count(kind) >= count
+            return bool(condition())
 
-        wait_until(is_told, f"{kind} is told {count} times; told are {self.events()}")
+        wait_until(holds, f"{what}; told are {self.events()}")
 
     def retry_now(self) -> None:
         """The breaker waits a quarter of a minute and more; saving the account ends the wait, as

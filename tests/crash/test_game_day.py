@@ -130,7 +130,7 @@ def test_a_game_day(day: GameDay, pager: Pager) -> None:
     day.retry_now()
     day.flow_until("provider.failed_over", 1)
     [incident] = wait_until(lambda: day.incidents("unresolved"), "there is an incident")
-    wait_until(standby.lines, "the standby takes the mail")
+    day.flow(standby.lines, "the standby takes the mail")
     wait_until(
         lambda: any(one["type"] == "incident.opened" for one in pager.told(secret)),
         "the channel is told",
