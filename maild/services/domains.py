@@ -217,12 +217,6 @@ def suggest(workspace_id: int) -> list[tuple[str, int]]:
     return [(name, count) for name, count in database.execute_sql(_SUGGEST, values).fetchall()]
 
 
-def has_ready(workspace_id: int) -> bool:
-    """Whether some domain of the workspace has been found ready."""
-    query = Domain.select(Domain.id).where(Domain.workspace == workspace_id, Domain.is_ready)
-    return query.first() is not None
-
-
 def clear_incident(row: Domain) -> None:
     """In the caller's transaction."""
     incident_signals.clear_state(row.workspace_id, kind=IncidentKind.DOMAIN, key=incident_key(row))

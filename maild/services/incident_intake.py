@@ -32,13 +32,6 @@ SAMPLE_MAX_CHARS = 500
 LATEST_MAX = 20
 """To see whether a recipient is a new one, so many messages to them are looked at."""
 
-_TYPES = (
-    EventType.DEFERRED,
-    EventType.FAILED,
-    EventType.OUTCOME_UNKNOWN,
-    EventType.BOUNCED,
-)
-
 Key = tuple[int, str]
 """A workspace and a fingerprint."""
 

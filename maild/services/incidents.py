@@ -24,8 +24,6 @@ from maild.models import Incident, IncidentMessage, IncidentSignal, Member, Mess
 from maild.services import audit, incident_messages, notifications, workspaces
 from maild.services import incident_changes as changes
 
-UNRESOLVED_MAX = 1_000
-"""What is not resolved is counted no further."""
 LINE_MAX_CHARS = 500
 """A title, a cause, a reason."""
 NOTE_MAX_CHARS = 4_000
@@ -95,16 +93,6 @@ def list_page(
         workspaces.require(workspace_id)
     shown = rows[:limit]
     return Page(shown, older=shown[-1].id if len(rows) > limit else None)
-
-
-def count_unresolved(workspace_id: int) -> int:
-    """How many are open or acknowledged; UNRESOLVED_MAX at most."""
-    some = (
-        Incident.select(Incident.id)
-        .where(Incident.workspace == workspace_id, Incident.status.in_(UNRESOLVED))
-        .limit(UNRESOLVED_MAX)
-    )
-    return int(some.count())
 
 
 def find_of_message(workspace_id: int, message_id: str | uuid.UUID) -> Incident | None:
