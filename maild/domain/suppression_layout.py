@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from maild.domain.csv_table import EMAIL_NAMES, UnreadableFile, refuse_archive
+
+__all__ = ["COLUMNS", "DELIMITERS", "Layout", "UnreadableFile"]
+
 COLUMNS = ("email", "reason", "class", "stream", "expires_at")
 """What a column can be, in their order where no header names them."""
 COLUMNS_MAX = 50
 """A line with more cells is no line of a table of addresses."""
-_EMAIL_NAMES = frozenset({"email", "e-mail", "email address", "e-mail address", "email_address"})
 _OTHER_NAMES: Mapping[str, str] = {
     "address": "email",
     "recipient": "email",
@@ -37,13 +40,7 @@ _OTHER_NAMES: Mapping[str, str] = {
 DELIMITERS = (",", ";", "\t")
 _GUESS_LINES = 20
 """So many lines are looked through for the column that has addresses."""
-_ZIP = b"PK\x03\x04"
-_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-
-
-class UnreadableFile(ValueError):
-    """The file as a whole makes no sense; the text says why, and on which line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +67,7 @@ def parse(stored: Mapping[str, Any]) -> Layout:
 
 def decode(data: bytes) -> str:
     """The text of a file. Raises UnreadableFile where it is none, or in another encoding."""
-    if data.startswith((_ZIP, _OLD_OFFICE)):
-        raise UnreadableFile(
-            "is a spreadsheet or an archive, not a CSV file: open it, and save it as CSV (UTF-8)"
-        )
+    refuse_archive(data)
     if data.startswith(_UTF16):
         try:
             return _checked(data.decode("utf-16"))
@@ -102,7 +96,7 @@ def detect(text: str) -> Layout:
     first = first_line(text)
     delimiter = _delimiter(first)
     names = _names(first, delimiter)
-    if not _EMAIL_NAMES.isdisjoint(names):
+    if not EMAIL_NAMES.isdisjoint(names):
         columns = tuple(_column(name) for name in names)
         for column in filter(None, columns):
             if columns.count(column) > 1:
@@ -204,6 +198,6 @@ def _names(first: str, delimiter: str) -> list[str]:
 
 
 def _column(name: str) -> str | None:
-    if name in _EMAIL_NAMES:
+    if name in EMAIL_NAMES:
         return "email"
     return name if name in COLUMNS else None

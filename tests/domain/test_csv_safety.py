@@ -79,6 +79,7 @@ def test_what_would_not_run_stays_as_it_is(cell: object) -> None:
     assert neutralise(cell) == cell
 
 
+@pytest.mark.proves("security-csv")
 @given(st.one_of(st.text(), st.text("'=-|\\ \t1a")))
 def test_nothing_is_lost_and_nothing_runs(cell: str) -> None:
     safe = neutralise(cell)

@@ -10,6 +10,7 @@ from maild.domain import suppression_csv
 from maild.domain.states import Stream
 from maild.domain.suppression import SuppressionClass
 from maild.domain.suppression_csv import BadLine, Line, Reader, UnreadableFile
+from maild.domain.suppression_layout import Layout
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -154,3 +155,8 @@ def test_it_reads_an_end(text: str) -> None:
 def test_it_refuses_any_other_end(text: str) -> None:
     with pytest.raises(ValueError, match="must be"):
         suppression_csv.parse_end(text, now=NOW)
+
+
+def test_a_layout_without_addresses_is_refused() -> None:
+    with pytest.raises(UnreadableFile, match="no column is the address"):
+        Reader("a@x.org,b\n", Layout(",", False, ("reason", None)))

@@ -75,3 +75,8 @@ def test_an_empty_file_is_none(text):
 def test_a_line_of_very_many_cells_is_no_table_of_addresses():
     with pytest.raises(UnreadableFile, match="more than 50 columns"):
         suppression_layout.guess("a," * 60)
+
+
+def test_a_file_of_nothing_but_broken_lines_is_given_up():
+    text = 'a@b.c,"y"z\n' * 1_000 + "d@b.c,x\n"
+    assert suppression_layout.sample(text, Layout(",", False, ("email", None)), count=5) == ([], [])
