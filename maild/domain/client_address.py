@@ -83,6 +83,23 @@ def parse_network(text: str) -> Network:
     return network
 
 
+def household(address: Address) -> str:
+    """Who is counted as one caller: an address; of IPv6 the network of one household (RFC 6177 2),
+    which has it all.
+    """
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(ip_network((address, 64), strict=False))
+
+
+def neighbourhood(address: Address) -> str:
+    """Roughly where somebody is, where their own address is nobody's business: the network of 256
+    addresses around it, of IPv6 that of a site (RFC 6177 2).
+    """
+    bits = 24 if isinstance(address, IPv4Address) else 48
+    return str(ip_network((address, bits), strict=False))
+
+
 def contains(networks: Sequence[Network], address: Address) -> bool:
     """Whether the address lies in one of the networks."""
     return any(address in network for network in networks)

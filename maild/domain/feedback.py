@@ -119,7 +119,7 @@ def advance(status: Status, target: Status) -> Status | None:
     it stays.
     """
     if status not in PROGRESS:
-        return target if status in {Status.UNKNOWN, Status.QUEUED} else None
+        return target if status in {Status.UNKNOWN, Status.QUEUED, Status.HELD} else None
     return target if PROGRESS.index(target) > PROGRESS.index(status) else None
 
 

@@ -1,9 +1,12 @@
 """What a freeze may stop, for how long, and whether it still does. Pure."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 
 MAX_DAYS = 30
 """How far ahead its end may lie: nothing stands still because somebody forgot it."""
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""The end of a freeze that only a person ends. Nobody may ask for one: a restore makes them."""
 
 
 class FreezeKind(StrEnum):

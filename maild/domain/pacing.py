@@ -104,8 +104,6 @@ class Pace:
         if math.isinf(self.per_second):
             self._tokens = math.inf
         else:
-            if math.isinf(self._tokens):
-                self._tokens = self._burst
             elapsed = max(0.0, now - self._filled_at)
             self._tokens = min(self._burst, self._tokens + elapsed * self.per_second)
         self._filled_at = now

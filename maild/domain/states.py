@@ -65,7 +65,11 @@ MOVES: dict[Status, frozenset[Status]] = {
     _S.SUPPRESSED: frozenset(),
     _S.CANCELLED: frozenset(),
     _S.EXPIRED: frozenset(),
-    _S.HELD: frozenset({_S.QUEUED, _S.CANCELLED, _S.EXPIRED, _S.SUPPRESSED}),
+    # The last four only where a restore holds it: it may have been sent since the backup.
+    _S.HELD: frozenset(
+        {_S.QUEUED, _S.CANCELLED, _S.EXPIRED, _S.SUPPRESSED}
+        | {_S.SENT, _S.DELIVERED, _S.BOUNCED, _S.COMPLAINED}
+    ),
     _S.UNKNOWN: frozenset({_S.QUEUED, _S.SENT, _S.DELIVERED, _S.BOUNCED, _S.COMPLAINED}),
 }
 """For each status, the statuses that a message may move to from there."""

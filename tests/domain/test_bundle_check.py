@@ -212,3 +212,38 @@ def test_what_is_noise_inside_of_a_sealed_one_is_no_crash():
         canonical.seal({"format": bundle_zip.FORMAT, "bundle_sha256": document["sha256"]})
     )}  # fmt: skip
     assert "The mails in bundle.json cannot be read." in check(zipped(files)).problems
+
+
+def with_manifest(change, *, is_sealed=True):
+    """A genuine zip with another manifest."""
+    files = unzipped(bundle_zip.write(made()))
+    manifest = json.loads(files["manifest.json"])
+    change(manifest)
+    return zipped(
+        {**files, "manifest.json": as_json(canonical.seal(manifest) if is_sealed else manifest)}
+    )
+
+
+def test_a_manifest_is_held_to_its_own_hash():
+    content = with_manifest(lambda one: one.update(more=1), is_sealed=False)
+    assert check(content, version="0.1.0").problems == ("manifest.json was changed.",)
+
+
+def test_a_manifest_of_another_kind_is_none():
+    with pytest.raises(NotABundle, match="not that of a bundle"):
+        check(with_manifest(lambda one: one.update(format="x/1")))
+
+
+def test_what_a_manifest_lists_without_a_name_is_not_listed():
+    content = with_manifest(lambda one: one["files"].extend([7, {"name": 3}, {}]))
+    assert check(content, version="0.1.0").is_genuine
+    content = with_manifest(lambda one: one.update(files="README.txt"))
+    assert "README.txt was added." in check(content).problems
+
+
+def test_a_zip_with_the_same_name_twice_is_none():
+    buffer = io.BytesIO(bundle_zip.write(made()))
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr("README.txt", b"All was well.")
+    with pytest.raises(NotABundle, match=r"'README\.txt' twice"):
+        check(buffer.getvalue())

@@ -98,3 +98,27 @@ def test_it_takes_networks_and_addresses(text, network):
 def test_it_refuses_what_is_no_network(text, complaint):
     with pytest.raises(ValueError, match=complaint.replace(".", r"\.")):
         client_address.parse_network(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "household"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+    ],
+)
+def test_of_ipv6_a_household_has_a_network(address, household):
+    assert client_address.household(client_address.parse(address)) == household
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.77", "192.0.2.0/24"),
+        ("::ffff:192.0.2.77", "192.0.2.0/24"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
+    ],
+)
+def test_where_somebody_roughly_is_is_a_network_around_them(address, network):
+    assert client_address.neighbourhood(client_address.parse(address)) == network

@@ -385,3 +385,40 @@ def test_the_spam_rate(delivered, complained, state):
     rules = sender_rules.judge({}, traffic, cleartext=[])
     [rule] = [rule for rule in rules if "spam" in rule.title]
     assert rule.state is state
+
+
+@pytest.mark.parametrize(
+    ("record", "state"),
+    [
+        ("v=DMARC1; p=none; rua=https://x.example/,mailto:d@shop.example", State.OK),
+        ("v=DMARC1; p=none; rua=mailto:d@mute.example", State.UNKNOWN),
+    ],
+)
+def test_dmarc_reports_go_to_mailboxes_that_take_them(record, state):
+    asked = {f"{NAME}._report._dmarc.mute.example": Outcome.TIMEOUT}
+    book = zone(txt={f"_dmarc.{NAME}": [record], **asked})
+    assert dmarc_check.check(book, NAME, ()).state is state
+
+
+@pytest.mark.parametrize(
+    ("route", "words"),
+    [
+        (RELAY, "“relay” SPF aligns: envelope senders are at shop.example"),
+        (Route("relay", "8.8.4.4", "b.shop.example"), "“relay” SPF aligns"),
+        (Route("relay", "8.8.4.4", "other.example"), "“relay” SPF does not align"),
+        (SENDGRID, "only with a return path of your own"),
+        (Route("main", "smtp.sendgrid.net", "em.shop.example"), "“main” SPF aligns"),
+    ],
+)
+def test_dmarc_says_through_which_routes_spf_aligns(route, words):
+    finding = dmarc_check.check(zone(txt={f"_dmarc.{NAME}": ["v=DMARC1; p=none"]}), NAME, [route])
+    assert words in finding.meaning[-1]
+
+
+def test_a_usual_selector_that_does_not_answer_leaves_dkim_unknown():
+    at = f"s1._domainkey.{NAME}"
+    assert dkim_check.check(zone(txt={at: Outcome.TIMEOUT}), NAME, None, [SENDGRID]).state is (
+        State.UNKNOWN
+    )
+    found = zone(txt={at: Outcome.TIMEOUT, f"s2._domainkey.{NAME}": [KEY]})
+    assert dkim_check.check(found, NAME, None, [SENDGRID]).state is State.OK

@@ -5,7 +5,7 @@ import pytest
 from maild.domain.incident import IncidentKind as K
 from maild.domain.incident import Severity
 from maild.domain.incident_advice import advise, title_of
-from maild.domain.incident_rules import Volume, is_burst, is_of_path, severity
+from maild.domain.incident_rules import Volume, is_burst, is_of_path, seen_min, severity
 from maild.domain.reply_classes import ErrorClass
 
 
@@ -80,3 +80,17 @@ def test_there_is_something_to_say_of_everything(kind: K, error_class: str | Non
 
 def test_the_most_telling_class_gives_the_advice() -> None:
     assert advise(K.PROVIDER, ["unknown", "auth"]) == advise(K.PROVIDER, ["auth"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "error_class", "expected"),
+    [
+        (K.DELIVERY, "invalid_recipient", 20),
+        (K.DELIVERY, "policy", 10),
+        (K.DELIVERY, None, 10),
+        (K.PROVIDER, "auth", 5),
+        (K.UNKNOWN_OUTCOMES, None, 5),
+    ],
+)
+def test_what_was_resolved_comes_back_as_it_came(kind, error_class, expected):
+    assert seen_min(kind, error_class) == expected

@@ -222,3 +222,23 @@ def test_the_window_is_longer_than_an_hour_by_one_slot_at_most():
         ledger = Ledger()
         place(ledger, SLOT + second, limit=1)
         assert HOUR <= place(ledger, SLOT + second, limit=1) - (SLOT + second) <= HOUR + 300
+
+
+def test_there_is_room_where_all_of_it_fits_whenever_it_is_due():
+    ledger = Ledger([(WORKSPACE, slot_of(START), 3), ("example.org", slot_of(FAR), 9)])
+    assert ledger.is_roomy(WORKSPACE, limit=5, room=2)
+    assert not ledger.is_roomy(WORKSPACE, limit=5, room=3)
+    assert not ledger.is_roomy("example.org", limit=10, room=2)
+
+
+def test_a_moment_at_the_end_is_none_before_it():
+    ledger = Ledger([(WORKSPACE, slot_of(START), 1)])
+    free_at = float((slot_of(START) + WINDOW_SLOTS + 1) * SLOT_SECONDS)
+    assert find(ledger, START, limit=1, until=free_at + 1) == free_at
+    assert find(ledger, START, limit=1, until=free_at) is None
+
+
+def test_what_comes_after_a_moment_is_not_used_by_then():
+    at = float(slot_of(START) * SLOT_SECONDS)
+    ledger = Ledger([(WORKSPACE, slot_of(START), 2), (WORKSPACE, slot_of(START) + 1, 5)])
+    assert ledger.usage(WORKSPACE, at, limit=9).used == 2

@@ -322,3 +322,9 @@ def test_it_is_read_back_as_it_was_written(one, eight_bit, utf8_headers):
     assert sorted(part.get_payload(decode=True) for part in leaves) == sorted(
         attachment.content for attachment in one.attachments
     )
+
+
+def test_a_mail_may_name_only_those_who_get_a_copy():
+    message = parsed(build(content(to=(), cc=("carol@example.org",))))
+    assert message["To"] is None
+    assert addresses(message["Cc"]) == ("carol@example.org",)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+import time
 
 import pytest
 
@@ -15,6 +16,7 @@ from maild.domain.policy import (
     Verdict,
     evaluate,
     find_place,
+    find_wider,
     matching,
 )
 from maild.domain.states import Stream
@@ -64,6 +66,7 @@ def test_what_nothing_stops_passes():
     assert decision.tightest is None
 
 
+@pytest.mark.proves("decide-order")
 def test_the_checks_come_in_this_order():
     strict = policy(rate_limit_workspace_per_hour=9, rate_limit_domain_per_hour=5)
     decision = evaluate(strict, facts(provider=PROVIDER), Ledger())
@@ -102,6 +105,16 @@ def test_each_check_decides_alone(rules, given, check, verdict, evidence):
     assert decision.verdict is verdict
     assert (decision.last.check, decision.last.verdict) == (check, verdict)
     assert decision.last.evidence == evidence
+    assert (decision.policy_version, decision.due_at) == (OPEN.version, DUE)
+
+
+def test_what_passes_says_what_was_looked_at():
+    evidence = {c.check: (c.verdict, c.evidence) for c in evaluate(
+        OPEN, facts(provider=PROVIDER), Ledger()
+    ).checks}  # fmt: skip
+    assert evidence[C.FROM_DOMAIN] == (V.PASS, {"value": "example.com"})
+    assert evidence[C.RECIPIENT_DOMAIN] == (V.PASS, {"value": "example.org"})
+    assert evidence[C.PROVIDER] == (V.PASS, PROVIDER)
 
 
 WRONG = {
@@ -114,6 +127,7 @@ WRONG = {
 """What makes each of these checks end a decision, in the order in which they come."""
 
 
+@pytest.mark.proves("decide-order")
 @pytest.mark.parametrize("first", range(len(WRONG)))
 def test_the_first_that_does_not_let_it_through_ends_the_decision(first):
     rules, given = {}, {}
@@ -155,6 +169,7 @@ LIMIT_CASES = [
 ]
 
 
+@pytest.mark.proves("decide-limits")
 @pytest.mark.parametrize("on_limit", OnLimit)
 @pytest.mark.parametrize(("workspace", "domain", "scopes", "check"), LIMIT_CASES)
 def test_a_full_limit_refuses_or_defers(on_limit, workspace, domain, scopes, check):
@@ -168,7 +183,7 @@ def test_a_full_limit_refuses_or_defers(on_limit, workspace, domain, scopes, che
     assert decision.verdict is (V.REJECT if on_limit is OnLimit.REJECT else V.WAIT)
     assert decision.last.check is check
     assert decision.last.evidence == {"value": 2, "limit": 2, "free_at": "2023-11-14T23:20:00Z"}
-    assert decision.due_at == DUE + 13 * 300
+    assert (decision.policy_version, decision.due_at) == (OPEN.version, DUE + 13 * 300)
     counted = ledger.usage("example.org", decision.due_at, limit=2).used
     assert counted == (0 if on_limit is OnLimit.REJECT or domain is None else 1)
 
@@ -205,6 +220,7 @@ def test_a_limit_of_nothing_lets_nothing_out(on_limit):
     decision = evaluate(strict, FACTS, Ledger())
     assert decision.verdict is V.REJECT
     assert "free_at" not in decision.last.evidence
+    assert decision.due_at == DUE
 
 
 def test_no_limit_is_to_blame_for_a_message_that_is_late():
@@ -222,6 +238,31 @@ def test_a_place_is_free_by_all_limits():
     found = find_place(strict, ledger, strict.limits_for("example.org"), DUE, DUE + 2 * DAY)
     assert found.at == (slot + 16 + 13) * 300
     assert found.full == (C.WORKSPACE_LIMIT, C.DOMAIN_LIMIT)
+
+
+def test_a_place_at_its_own_time_is_that_time():
+    strict = policy(rate_limit_workspace_per_hour=2)
+    found = find_place(strict, Ledger(), strict.limits_for("example.org"), DUE + 1, DUE + DAY)
+    assert found == (DUE + 1, (), V.PASS)
+
+
+def test_a_brief_look_does_not_say_when_there_would_be_room():
+    strict = policy(rate_limit_workspace_per_hour=2)
+    limits = strict.limits_for("example.org")
+    found = find_place(strict, full(), limits, DUE, DUE + DAY, is_brief=True)
+    assert found == (None, (C.WORKSPACE_LIMIT,), V.REJECT)
+    assert find_place(strict, full(), limits, DUE, DUE + DAY).at is not None
+
+
+def test_when_there_is_room_is_told_in_utc(monkeypatch):
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    try:
+        decision = evaluate(policy(rate_limit_workspace_per_hour=2), FACTS, full())
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert decision.last.evidence["free_at"] == "2023-11-14T23:20:00Z"
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -283,6 +324,13 @@ def test_each_stream_has_its_rules():
 def test_matching_finds_the_entry(domain, entries, entry):
     for form in (entries, tuple(entries), frozenset(entries), entries[::-1]):
         assert matching(domain, form) == entry
+
+
+def test_a_wider_entry_holds_a_narrower_one():
+    """Below `*.example.org` is `*.mail.example.org`, and not itself."""
+    assert find_wider("*.mail.example.org", ["*.example.org"]) == "*.example.org"
+    assert find_wider("*.example.org", ["*.example.org"]) is None
+    assert find_wider("*.example.org", ["*.org"]) == "*.org"
 
 
 def test_any_sender_is_allowed_where_none_is_named():

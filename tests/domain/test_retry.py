@@ -24,6 +24,7 @@ def exact(low, high):
     return (low + high) / 2
 
 
+@pytest.mark.proves("deliver-ladder")
 @pytest.mark.parametrize(
     ("attempt_no", "seconds"), [(1, 60), (2, 300), (4, 3600), (5, 3600), (99, 3600)]
 )

@@ -85,6 +85,7 @@ def consequence(verdict):
     return FOREVER if verdict.is_permanent else BURNS
 
 
+@pytest.mark.proves("deliver-replies")
 @pytest.mark.parametrize(
     ("line", "stage", "error_class", "follows"),
     [
@@ -189,6 +190,7 @@ def test_it_classifies(line, stage, error_class, follows):
     assert (verdict.error_class, consequence(verdict)) == (ErrorClass(error_class), follows)
 
 
+@pytest.mark.proves("deliver-replies")
 @pytest.mark.parametrize(
     ("line", "fault"),
     [

@@ -244,3 +244,10 @@ def test_a_status_part_without_recipients_leaves_the_text():
 )
 def test_a_domain_that_takes_no_mail_is_hard(diagnostic):
     assert verdicts(dsn(failed(status="5.4.4", diagnostic=diagnostic)))[0][1] is True
+
+
+def test_a_diagnostic_that_comes_twice_is_read_as_one():
+    fields = failed(status="5.0.0", diagnostic="550 mailbox")
+    fields += "Diagnostic-Code: unavailable: 5.1.1 no such user\n"
+    (event,) = read(dsn(fields)).events
+    assert event.mta_response == "550 mailbox unavailable: 5.1.1 no such user"

@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from maild.domain.bounce_mail import ReportKind, read
-from maild.domain.bounce_mail.mail import parse, parts_of
+from maild.domain.bounce_mail.charsets import from_base64
+from maild.domain.bounce_mail.mail import parse, parts_of, read_fields
 from tests.domain.bounce_mail.builders import dsn, failed, plain, verdicts
 
 MILLION = 1_000_000
@@ -182,3 +183,15 @@ def test_an_original_without_a_part_header_is_the_original():
 def test_an_impossible_date_is_none(date):
     fields = failed() + f"Last-Attempt-Date: {date}\n"
     assert read(dsn(fields)).events[0].timestamp == read(dsn(failed())).date
+
+
+def test_a_header_folded_without_end_is_kept_short():
+    (_, value), after = read_fields("A: x\n" + " more\n" * 5_000 + "B: y\n")
+    assert 10_000 <= len(value) < 10_010
+    assert after == ("b", "y"), "what comes behind it is read"
+
+
+@pytest.mark.parametrize("cut_off", [b"SGVsbG8", b"SGVsbG8==", b"SGVs\r\nbG8"])
+def test_base64_that_was_cut_off_is_read_as_far_as_it_goes(cut_off):
+    assert from_base64(cut_off) == b"Hello"
+    assert from_base64(b"SGVsbG8hX") == b"Hello!", "one digit alone is no byte"

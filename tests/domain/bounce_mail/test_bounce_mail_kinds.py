@@ -188,3 +188,22 @@ def test_the_originals_message_id_comes_before_those_that_the_report_answers(ori
     header = "In-Reply-To: <b@shop.example>\nReferences: <a@shop.example> <b@shop.example>\n"
     report = read(dsn(failed(), header=header, original_type=original_type))
     assert report.message_ids == (f"{MESSAGE}@shop.example", "b@shop.example", "a@shop.example")
+
+
+def test_a_feedback_report_that_lost_its_part_still_complains():
+    raw = feedback("abuse").replace(b"message/feedback-report", b"text/x-lost")
+    report = read(raw)
+    assert (report.kind, kinds(report)) == (ReportKind.ABUSE, ["complained"])
+    assert report.events[0].recipient == "ann@there.example"
+
+
+def test_a_complaint_by_amazon_ses_names_spam_and_takes_bare_addresses():
+    record = {
+        "eventType": "Complaint",
+        "complaint": {"complainedRecipients": ["ann@there.example"]},
+        "mail": {"headers": [{"name": "Message-ID", "value": "<m@shop.example>"}]},
+    }
+    report = read(plain(json.dumps(record), sender="no-reply@sns.example", subject="Notice"))
+    (event,) = report.events
+    assert (event.recipient, event.reject_reason) == ("ann@there.example", RejectReason.SPAM)
+    assert (event.message_id_header, event.description) == ("m@shop.example", "abuse")

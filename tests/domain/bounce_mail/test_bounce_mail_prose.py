@@ -5,6 +5,9 @@ import base64
 import pytest
 
 from maild.domain.bounce_mail import ReportKind, read
+from maild.domain.bounce_mail.html_text import text_of_html
+from maild.domain.bounce_mail.texts import cut
+from maild.domain.provider_event import RejectReason
 from tests.domain.bounce_mail.builders import ORIGINAL, kinds, plain, verdicts
 
 ANN = "ann@there.example"
@@ -214,3 +217,69 @@ def test_a_persons_mail_is_of_no_kind():
     assert (report.kind, report.events) == (ReportKind.OTHER, [])
     report = read(plain("Minutes attached.", sender="postmaster@there.example", subject="Meeting"))
     assert report.kind is ReportKind.OTHER
+
+
+def test_a_success_in_words_is_no_bounce():
+    body = f"Your message was successfully delivered to the following recipient:\n\n  {ANN}\n"
+    report = read(plain(body, subject="Delivery Status Notification"))
+    assert (report.kind, kinds(report)) == (ReportKind.DELIVERED, ["delivered"])
+
+
+def test_where_nobody_else_is_named_the_unlikely_one_failed():
+    raw = plain("<postmaster@there.example>:\n550 5.1.1 no such user\n")
+    assert verdicts(raw) == [("postmaster@there.example", True)]
+
+
+def test_an_address_inside_a_link_is_no_recipient():
+    body = f"<{ANN}>:\n550 5.1.1 no such user\nSee https://help.example/?of=bob@there.example\n"
+    assert verdicts(plain(body)) == [(ANN, True)]
+
+
+def test_two_replies_in_a_row_are_two():
+    # The second is the answer to another command, and would make it a soft one.
+    body = f"<{ANN}>:\n550-5.1.1 no such user\n550 5.1.1 here\n421 4.3.2 closing\n"
+    assert verdicts(plain(body)) == [(ANN, True)]
+    (event,) = read(plain(body)).events
+    assert event.mta_response == "5.1.1 no such user 5.1.1 here"
+
+
+def test_words_that_say_nothing_but_that_it_was_given_up_are_a_timeout():
+    (event,) = read(plain(f"<{ANN}>:\n451 Something odd, 20 times\n")).events
+    assert (event.is_hard, event.reject_reason) == (False, RejectReason.TIMED_OUT)
+    (event,) = read(plain(f"<{ANN}>:\n451 Something odd\n")).events
+    assert (event.is_hard, event.reject_reason) == (False, RejectReason.OTHER)
+
+
+def test_an_announcement_without_a_mail_ends_the_words():
+    for ending in ("", "\n\n", "\n----------\n", "\n\n=====\n\n"):
+        words, rest = cut(f"{ANN} failed.\nOriginal message follows.{ending}")
+        assert words == f"{ANN} failed."
+        assert not rest.strip("-=\n")
+    text = f"{ANN} failed.\nThe original message is attached.\n-----\nBye.\n"
+    assert cut(text) == (text, ""), "what stands elsewhere is not announced"
+
+
+def test_a_header_that_is_attached_as_text_is_the_original():
+    raw = (
+        "From: MAILER-DAEMON@x.example\nSubject: failure notice\n"
+        "Content-Type: multipart/mixed; boundary=t\n\n"
+        f"--t\n\n<{ANN}>:\n550 5.1.1 no such user\n"
+        "--t\nContent-Type: text/plain\nContent-Disposition: attachment\n\n"
+        f"{ORIGINAL}\n--t--\n"
+    )
+    report = read(raw.encode())
+    assert report.original_recipients == (ANN,)
+    assert [recipient for recipient, _ in verdicts(raw.encode())] == [ANN]
+
+
+def test_latin_is_read_as_what_was_sent():
+    for codec in ("utf-8", "latin-1"):
+        header = "Content-Type: text/plain; charset=us-ascii\nContent-Transfer-Encoding: 8bit\n"
+        raw = plain("", header=header) + "<jörg@there.example>:\n550 5.1.1 no\n".encode(codec)
+        assert verdicts(raw) == [("jörg@there.example", True)]
+
+
+def test_hidden_parts_stay_where_positions_cannot_be_told():
+    # The lower case of İ is two characters.
+    assert text_of_html("<style>p</style>Hi") == "Hi"
+    assert text_of_html("<style>p</style>İ") == "pİ"
