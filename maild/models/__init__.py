@@ -2,9 +2,25 @@
 
 from maild.models.api_key import ApiKey
 from maild.models.attempt import Attempt
-from maild.models.audit import AuditEntry, AuditHead
+from maild.models.audience import Audience, AudienceMember
+from maild.models.audit import AuditCut, AuditEntry, AuditHead
 from maild.models.breaker import Breaker
+from maild.models.campaign import (
+    Campaign,
+    CampaignRecipient,
+    CampaignSettings,
+    ContactEngagement,
+)
+from maild.models.confirmation_mail import ConfirmationMail
 from maild.models.conservation_check import ConservationCheck
+from maild.models.contact import Contact, ContactAttribute, ContactChange, ContactImportPart
+from maild.models.contact_file import (
+    ContactFile,
+    ContactFileAddress,
+    ContactFileChunk,
+    ContactRejection,
+)
+from maild.models.disk_sample import DiskSample
 from maild.models.dkim_key import DkimKey
 from maild.models.domain import Domain, DomainCheck
 from maild.models.event import Event
@@ -32,19 +48,26 @@ from maild.models.notification import (
     NotificationSecret,
 )
 from maild.models.onboarding import OnboardingStep, PolicyReview
+from maild.models.opt_in_ask import OptInAsk
 from maild.models.periodic_job import PeriodicJob
 from maild.models.person import Person, RecoveryCode
 from maild.models.policy import PolicyVersion
 from maild.models.provider_check import ProviderCheck
 from maild.models.provider_event import ProviderEvent
+from maild.models.restore import Restore, RestoredMessage
+from maild.models.retention import RetentionLeftover, RetentionPolicy, RetentionProgress
 from maild.models.rollup import Rollup, TrafficTally
 from maild.models.saved_view import SavedView
+from maild.models.segment import Segment
 from maild.models.session import Session
 from maild.models.smtp_account import SmtpAccount
 from maild.models.soft_bounce import SoftBounce
 from maild.models.suppression import Suppression
 from maild.models.suppression_file import SuppressionFile
 from maild.models.tally import AcceptedTally, AccountTally, LimitTally
+from maild.models.template import Template, TemplateVersion
+from maild.models.template_draft import TemplateDraft
+from maild.models.topic import Topic
 from maild.models.unsubscribe import Unsubscribe
 from maild.models.webhook_endpoint import WebhookEndpoint, WebhookSecret, WebhookTally
 from maild.models.webhook_payload import WebhookPayload
@@ -86,6 +109,7 @@ ALL = (
     IdempotencyKey,
     AuditHead,
     AuditEntry,
+    AuditCut,
     ConservationCheck,
     PeriodicJob,
     WebhookEndpoint,
@@ -110,6 +134,33 @@ ALL = (
     Domain,
     DomainCheck,
     DkimKey,
+    RetentionPolicy,
+    RetentionProgress,
+    RetentionLeftover,
+    DiskSample,
+    Restore,
+    RestoredMessage,
+    Contact,
+    ContactAttribute,
+    ContactChange,
+    ContactImportPart,
+    Topic,
+    Audience,
+    AudienceMember,
+    Segment,
+    ContactFile,
+    ContactFileChunk,
+    ContactFileAddress,
+    ContactRejection,
+    Template,
+    TemplateVersion,
+    TemplateDraft,
+    ConfirmationMail,
+    OptInAsk,
+    Campaign,
+    CampaignRecipient,
+    CampaignSettings,
+    ContactEngagement,
 )
 """Every model, in an order in which the tables can be created."""
 
@@ -119,10 +170,27 @@ __all__ = [
     "AccountTally",
     "ApiKey",
     "Attempt",
+    "Audience",
+    "AudienceMember",
+    "AuditCut",
     "AuditEntry",
     "AuditHead",
     "Breaker",
+    "Campaign",
+    "CampaignRecipient",
+    "CampaignSettings",
+    "ConfirmationMail",
     "ConservationCheck",
+    "Contact",
+    "ContactAttribute",
+    "ContactChange",
+    "ContactEngagement",
+    "ContactFile",
+    "ContactFileAddress",
+    "ContactFileChunk",
+    "ContactImportPart",
+    "ContactRejection",
+    "DiskSample",
     "DkimKey",
     "Domain",
     "DomainCheck",
@@ -150,6 +218,7 @@ __all__ = [
     "NotificationChannel",
     "NotificationSecret",
     "OnboardingStep",
+    "OptInAsk",
     "PeriodicJob",
     "Person",
     "PolicyReview",
@@ -157,13 +226,23 @@ __all__ = [
     "ProviderCheck",
     "ProviderEvent",
     "RecoveryCode",
+    "Restore",
+    "RestoredMessage",
+    "RetentionLeftover",
+    "RetentionPolicy",
+    "RetentionProgress",
     "Rollup",
     "SavedView",
+    "Segment",
     "Session",
     "SmtpAccount",
     "SoftBounce",
     "Suppression",
     "SuppressionFile",
+    "Template",
+    "TemplateDraft",
+    "TemplateVersion",
+    "Topic",
     "TrafficTally",
     "Unsubscribe",
     "WebhookEndpoint",

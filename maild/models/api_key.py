@@ -23,12 +23,15 @@ class ApiKey(BaseModel):
     created_at = TimestampField()
     created_by = peewee.TextField()
     revoked_by = peewee.TextField(null=True)
+    requests_per_minute = peewee.IntegerField(null=True)
+    """Its own limit; without one the instance's, and 0 is none."""
 
     class Meta:
         table_name = "api_keys"
         constraints = (
             peewee.Check("role IN ('admin', 'operator', 'viewer', 'sender')", "api_keys_role"),
             peewee.Check("octet_length(key_hash) = 32", "api_keys_key_hash"),
+            peewee.Check("requests_per_minute >= 0", "api_keys_requests_per_minute"),
         )
 
 

@@ -9,8 +9,8 @@ from maild.models.workspace import Workspace
 
 
 class ConservationCheck(BaseModel):
-    """The latest check of one workspace. `difference` is accepted minus found: 0 where all is
-    well.
+    """The latest check of one workspace. `difference` is accepted minus found and pruned: 0 where
+    all is well.
     """
 
     workspace_id: int
@@ -22,6 +22,13 @@ class ConservationCheck(BaseModel):
     difference = peewee.BigIntegerField()
     broken_since = DateTimeTZField(null=True)
     checked_at = TimestampField()
+    pruned_count = peewee.BigIntegerField(constraints=[peewee.SQL("DEFAULT 0")])
+    """Of those accepted, how many were removed since, for they were old."""
 
     class Meta:
         table_name = "conservation_checks"
+
+    @property
+    def found_count(self) -> int:
+        """How many messages were there."""
+        return int(self.accepted_count - self.pruned_count - self.difference)

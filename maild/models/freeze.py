@@ -4,7 +4,7 @@ import peewee
 from playhouse.postgres_ext import DateTimeTZField
 
 from maild.db import BaseModel
-from maild.domain.freeze import FreezeKind
+from maild.domain.freeze import NEVER, FreezeKind
 from maild.models.fields import TextEnumField, TimestampField
 from maild.models.workspace import Workspace
 
@@ -23,6 +23,11 @@ class Freeze(BaseModel):
     lift_reason = peewee.TextField(null=True)
     created_by = peewee.TextField()
     created_at = TimestampField()
+
+    @property
+    def has_end(self) -> bool:
+        """Whether it ends by itself: those of a restore do not."""
+        return bool(self.expires_at < NEVER)
 
     class Meta:
         table_name = "freezes"

@@ -79,6 +79,13 @@ Incident.add_index(
     where=peewee.SQL("merged_into_id IS NOT NULL"),
     name="incidents_by_merged_into",
 )
+Incident.add_index(
+    Incident.workspace,
+    Incident.resolved_at,
+    where=peewee.SQL("resolved_at IS NOT NULL"),
+    name="incidents_by_end",
+)
+"""What has been kept for long enough."""
 
 
 class IncidentSignal(BaseModel):

@@ -83,7 +83,12 @@ Job.add_index(Job.workspace, Job.id, name="jobs_by_workspace")
 Job.add_index(Job.workspace, Job.stepped_at, name="jobs_by_turn")
 """When it was a workspace's turn last."""
 Job.add_index(Job.workspace, Job.id, where=peewee.SQL("finished_at IS NULL"), name="jobs_open")
-Job.add_index(Job.finished_at, where=peewee.SQL("finished_at IS NOT NULL"), name="jobs_by_end")
+Job.add_index(
+    Job.workspace,
+    Job.finished_at,
+    where=peewee.SQL("finished_at IS NOT NULL"),
+    name="jobs_by_end",
+)
 """What has been kept for long enough."""
 Job.add_index(
     Job.undo_of, unique=True, where=peewee.SQL("undo_of_id IS NOT NULL"), name="jobs_undone"

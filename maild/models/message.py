@@ -74,6 +74,8 @@ class Message(BaseModel):
     """When a limit of the policy has room for it, where it had none at its own time: a hold that
     ends sooner does not make it due.
     """
+    recipient_id = peewee.BigIntegerField(null=True)
+    """The row in a campaign's ledger that it was made of; None: of none."""
 
     class Meta:
         table_name = "messages"
@@ -183,3 +185,10 @@ Message.add_index(
     Message.id,
     name="messages_by_recipient",
 )
+Message.add_index(
+    Message.recipient_id,
+    unique=True,
+    where=peewee.SQL("recipient_id IS NOT NULL"),
+    name="messages_of_recipient",
+)
+"""A recipient of a campaign gets one message."""

@@ -3,7 +3,7 @@
 import uuid
 
 import peewee
-from playhouse.postgres_ext import ArrayField
+from playhouse.postgres_ext import ArrayField, DateTimeTZField
 
 from maild.db import BaseModel
 from maild.models.fields import JsonField
@@ -23,12 +23,15 @@ class MessageBody(BaseModel):
     visible_to = peewee.TextField(null=True)
     """What the To header says where a submission has several recipients; None: the recipient."""
     visible_cc = ArrayField(peewee.TextField, index=False, null=True)
+    pruned_at = DateTimeTZField(null=True)
+    """When the content was removed, for it was old; the rest of the row tells of it."""
 
     class Meta:
         table_name = "message_bodies"
         constraints = (
             peewee.Check(
-                "body_text IS NOT NULL OR body_html IS NOT NULL", "message_bodies_not_empty"
+                "body_text IS NOT NULL OR body_html IS NOT NULL OR pruned_at IS NOT NULL",
+                "message_bodies_not_empty",
             ),
         )
 

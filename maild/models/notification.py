@@ -159,3 +159,10 @@ Notification.add_index(
     where=peewee.SQL("folded_into_id IS NOT NULL"),
     name="notifications_folded",
 )
+Notification.add_index(
+    Notification.workspace,
+    Notification.settled_at,
+    where=peewee.SQL("settled_at IS NOT NULL"),
+    name="notifications_by_end",
+)
+"""What has been kept for long enough."""

@@ -24,7 +24,7 @@ class Unsubscribe(BaseModel):
     """In normal form. None: all of them."""
     reason = peewee.TextField(null=True)
     source = peewee.TextField()
-    """How it came: `one_click`, `page`, `api`, ..."""
+    """How it came: `one_click`, `page`, `preferences`, `api`, ..."""
     message_id = peewee.UUIDField(null=True)
     """The message whose link was used."""
     created_by = peewee.TextField()

@@ -26,6 +26,8 @@ class WebhookPayload(BaseModel):
     attempt_count = peewee.SmallIntegerField(constraints=[peewee.SQL("DEFAULT 0")])
     next_attempt_at = DateTimeTZField(null=True)
     created_at = TimestampField()
+    pruned_at = DateTimeTZField(null=True)
+    """When its body and headers were removed, for they were old."""
 
     class Meta:
         table_name = "webhook_payloads"
@@ -43,4 +45,6 @@ WebhookPayload.add_index(
     where=peewee.SQL("status = 'received'"),
     name="webhook_payloads_due",
 )
-WebhookPayload.add_index(WebhookPayload.workspace, name="webhook_payloads_by_workspace")
+WebhookPayload.add_index(
+    WebhookPayload.workspace, WebhookPayload.id, name="webhook_payloads_by_workspace"
+)

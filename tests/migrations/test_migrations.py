@@ -16,6 +16,7 @@ from maild.services import migrations, processes
 from tests.migrations.conftest import CATALOG, catalog
 
 
+@pytest.mark.proves("run-migrations")
 def test_the_migrations_make_what_the_models_say(
     empty_database: Callable[[], PostgresqlDatabase], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,6 +52,7 @@ def test_all_migrations_go_down_and_up_again(
     assert catalog(database) == before
 
 
+@pytest.mark.proves("run-migrations")
 @pytest.mark.parametrize("name", sorted(path.stem for path in migrations.DIRECTORY.glob("0*.py")))
 def test_each_migration_goes_down_to_what_was_before_and_up_again(
     name: str,
@@ -94,6 +96,7 @@ def test_a_process_does_not_start_on_a_pending_migration(
         processes.require_schema()
 
 
+@pytest.mark.proves("run-migrations")
 def test_two_who_migrate_at_once_apply_each_migration_once(
     database: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
