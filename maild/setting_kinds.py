@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
 from urllib.parse import urlsplit
 
 ENCRYPTION_KEY_BYTES = 32  # AES-256
@@ -47,6 +48,20 @@ def addr(text: str) -> Addr:
     return Addr(host.strip("[]"), int(port))
 
 
+def bearer_token(text: str) -> str:
+    """What comes as `Authorization: Bearer`; empty: there is none."""
+    return api_key(text) if text else text
+
+
+def folder(text: str) -> Path | None:
+    """An absolute path; none: there is none."""
+    if text == "none":
+        return None
+    if not Path(text).is_absolute():
+        raise ValueError("must be an absolute path such as /run/maild/metrics, or none")
+    return Path(text)
+
+
 def optional_addr(text: str) -> Addr | None:
     return None if text == "none" else addr(text)
 
@@ -78,6 +93,13 @@ def host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._:-]+", text):
         raise ValueError("must be a host name or an IP address, without a port")
     return text
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """Host names, in lower case."""
+    if text == "none":
+        return ()
+    return tuple(host(part.strip()).lower() for part in text.split(",") if part.strip())
 
 
 def ehlo_name(text: str) -> str:
@@ -153,8 +175,50 @@ def duration(text: str) -> int:
     return seconds
 
 
+def short_duration(text: str) -> float | None:
+    """Seconds, from a duration or from milliseconds; none: None."""
+    if text == "none":
+        return None
+    if match := re.fullmatch(r"([1-9]\d{0,5})ms", text):
+        return int(match[1]) / 1000
+    try:
+        return float(duration(text))
+    except ValueError:
+        raise ValueError("must be a duration such as 500ms or 2s, or none") from None
+
+
 def durations(text: str) -> tuple[int, ...]:
     return tuple(duration(part.strip()) for part in text.split(","))
+
+
+_DAYS = re.compile(r"(\d{1,4})([dy])")
+_SIZE = re.compile(r"(\d{1,6})([MGT])")
+_UNIT_BYTES = {"M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def retention(low_days: int) -> Callable[[str], int | None]:
+    """Days, ten years of them at most, from `30d` or `2y`; `none`: for ever."""
+
+    def parse(text: str) -> int | None:
+        if text == "none":
+            return None
+        match = _DAYS.fullmatch(text)
+        days = int(match[1]) * {"d": 1, "y": 365}[match[2]] if match else 0
+        if not low_days <= days <= 3_650:
+            raise ValueError(f"must be {low_days}d to 3650d, or years such as 2y, or none for ever")
+        return days
+
+    return parse
+
+
+def optional_size(text: str) -> int | None:
+    """Bytes, from `500G`; none: not known."""
+    if text == "none":
+        return None
+    match = _SIZE.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise ValueError("must be a size such as 500M, 200G or 2T, or none")
+    return int(match[1]) * _UNIT_BYTES[match[2]]
 
 
 def domains(text: str) -> tuple[str, ...]:
