@@ -13,6 +13,8 @@ from typing import Any
 
 import structlog
 
+from maild import metrics
+
 _SECRET_WORDS = (
     "password",
     "token",
@@ -64,6 +66,7 @@ def configure(level: str, *, fmt: str, is_program: bool = False) -> None:
         processors=[
             structlog.stdlib.filter_by_level,  # first: what nobody will see costs nothing more
             *shared,
+            _count,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -94,6 +97,13 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
     inside.
     """
     return {name: _redacted(name, value) for name, value in event.items()}
+
+
+def _count(_: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: warnings and worse are counted by their names."""
+    if level not in {"debug", "info"}:
+        metrics.count_log_line(event.get("event"), str(event["level"]))
+    return event
 
 
 def _blank_keys(_: Any, __: str, line: Any) -> str:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maild import log
+from maild import db, log
+from tests.api.conftest import Api
 
 SECRET = "correct-horse-battery-staple"
 NAMES = [
@@ -130,6 +131,7 @@ trees = st.recursive(
 )
 
 
+@pytest.mark.proves("security-logs")
 @given(st.sampled_from(NAMES), trees, st.text(max_size=5), st.integers(0, 5))
 def test_nothing_under_a_secret_name_survives_at_any_depth(name, tree, around, depth):
     value = {name: tree}
@@ -143,6 +145,7 @@ def fail(password):
     raise ValueError(f"{len(copy)} characters are too many")
 
 
+@pytest.mark.proves("security-logs")
 @each_format
 def test_a_traceback_holds_no_local_variables(capsys, fmt):
     log.configure("DEBUG", fmt=fmt)
@@ -186,3 +189,69 @@ def test_an_api_key_is_blanked_wherever_it_stands(fmt, capsys):
     assert out.count("mk_1a2b3c4d[redacted]") >= 5
     assert SECRET not in out
     assert "crashed" in out
+
+
+# What has a line
+
+
+@pytest.fixture
+def told(client, records):
+    """Call with a request; returns its lines."""
+
+    def ask(path, level="INFO", **more):
+        read = records(level)
+        client.get(path, **more)
+        return [line for line in read() if line["event"] == "request"]
+
+    return ask
+
+
+def test_a_request_that_was_refused_has_a_line_with_its_id(told):
+    [line] = told("/v1/messages/logs", headers={"X-Request-ID": "abc"})
+    assert (line["status"], line["request_id"]) == (401, "abc")
+    assert told("/healthz") == []
+
+
+def test_where_all_is_to_be_told_each_request_is(told, use_settings):
+    use_settings(log_detail="all")
+    [line] = told("/healthz")
+    assert (line["status"], line["path"], line["method"]) == (200, "/healthz", "GET")
+
+
+@pytest.mark.proves("security-logs")
+def test_a_submission_is_told_with_its_message_and_without_its_content(client, records):
+    use = records("DEBUG")
+    answer = Api(client).submit(subject="Private matters", body_text="Dear diary")
+    lines = [line for line in use() if line["event"] == "request"]
+    assert lines[-1]["message_id"] == answer.json["id"]
+    assert lines[-1]["workspace_id"] == 1
+    assert "Private" not in str(lines)
+    assert "diary" not in str(lines)
+
+
+@pytest.mark.proves("run-slow-queries")
+def test_a_slow_statement_is_told_without_its_parameters(records, database, monkeypatch):
+    monkeypatch.setattr(db.database, "slow_seconds", 0.02)
+    monkeypatch.setattr(db, "_slow_queries", db._SlowQueries())
+    read = records()
+    with db.connection():
+        db.database.execute_sql("SELECT pg_sleep(0.03),\n  %s", ("ann@example.com",))
+        db.database.execute_sql("SELECT 1")
+    [line] = [line for line in read() if line["event"] == "database.slow_query"]
+    assert line["statement"] == "SELECT pg_sleep(0.03), %s"
+    assert line["ms"] >= 30
+    assert line["level"] == "warning"
+
+
+def test_where_everything_is_slow_the_log_stays_short(records, monkeypatch):
+    read = records()
+    now = 1000.0
+    monkeypatch.setattr(db.time, "monotonic", lambda: now)
+    slow = db._SlowQueries()
+    for _ in range(db.SLOW_LINES_MAX + 7):
+        slow.tell("SELECT 1", 1.0)
+    now += db.SLOW_LINES_SECONDS
+    slow.tell("SELECT 2", 1.0)
+    lines = [line for line in read() if line["event"] == "database.slow_query"]
+    assert len(lines) == db.SLOW_LINES_MAX + 1
+    assert (lines[-1]["statement"], lines[-1]["left_out"]) == ("SELECT 2", 7)
