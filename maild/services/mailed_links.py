@@ -15,7 +15,7 @@ from maild.domain.actor import Actor
 from maild.errors import FieldError, MaildError, NotFound
 from maild.models import MailedLink, Person
 from maild.models.mailed_link import Purpose
-from maild.services import audit, people, people_mail, tokens
+from maild.services import audit, campaign_approvals, people, people_mail, tokens
 from maild.services.workspaces import MAILDS_OWN_ID
 
 CONFIRM_LIFETIME = timedelta(days=3)
@@ -132,6 +132,7 @@ def confirm(token: str, *, by: Actor) -> Opened:
                 Person.id == person.id
             ).execute()
             MailedLink.delete().where(MailedLink.person == person.id).execute()
+            campaign_approvals.follow_person(person.id, old=person.email, new=email)
             audit.record(
                 MAILDS_OWN_ID,
                 by,
