@@ -31,7 +31,12 @@ PORTION_CHARS = 32_000
     query=schemas.AnalyticsQuery,
     answer=schemas.AnalyticsSummary,
 )
-def summarise_analytics(caller: Caller, query: schemas.AnalyticsQuery) -> schemas.AnalyticsSummary:
+def get_analytics_summary(
+    caller: Caller, query: schemas.AnalyticsQuery
+) -> schemas.AnalyticsSummary:
+    """Give `span`, or `from` and `to`. The steps are as wide as the time asks for; `queue` is as it
+    is now.
+    """
     workspace_id = caller.workspace_id(query.workspace_id)
     check_period(query.since, query.until)
     now = clock.now()
@@ -75,6 +80,7 @@ def summarise_analytics(caller: Caller, query: schemas.AnalyticsQuery) -> schema
     connects=False,  # it reads portion by portion, long after the view has answered
 )
 def export_analytics(caller: Caller, query: schemas.AnalyticsExportQuery) -> Response:
+    """One line for each step, stream and SMTP account in which something happened."""
     workspace_id = caller.workspace_id(query.workspace_id)
     check_period(query.since, query.until)
     until = query.until or clock.now()
@@ -96,7 +102,8 @@ def export_analytics(caller: Caller, query: schemas.AnalyticsExportQuery) -> Res
     query=schemas.MeteringQuery,
     answer=schemas.Metering,
 )
-def meter_billing(caller: Caller, query: schemas.MeteringQuery) -> schemas.Metering:
+def get_billing_metering(caller: Caller, query: schemas.MeteringQuery) -> schemas.Metering:
+    """Days are those of UTC. The current month up to today, unless `from` and `to` say more."""
     workspace_id = caller.workspace_id(query.workspace_id)
     metering = analytics.meter(workspace_id, first=query.first, last=query.last)
     return schemas.Metering(

@@ -17,7 +17,8 @@ from maild.services import audit
     query=schemas.AuditQuery,
     answer=schemas.AuditPage,
 )
-def list_audit(caller: Caller, query: schemas.AuditQuery) -> schemas.AuditPage:
+def list_audit_entries(caller: Caller, query: schemas.AuditQuery) -> schemas.AuditPage:
+    """Each entry has the hash of the one before: none can be changed or left out unseen."""
     workspace_id = caller.workspace_id(query.workspace_id)
     check_period(query.since, query.until)
     page = audit.list_page(

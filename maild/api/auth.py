@@ -24,7 +24,8 @@ from maild.domain.role import (
     words,
 )
 from maild.errors import Forbidden, Unauthenticated
-from maild.services import api_keys
+from maild.services import api_keys, failed_tries, tokens
+from maild.services.failed_tries import At
 from maild.services.workspaces import DEFAULT_WORKSPACE_ID
 
 __all__ = [
@@ -51,6 +52,8 @@ class Caller:
     actor: Actor
     key_id: int | None = None
     bound_workspace_id: int | None = None
+    requests_per_minute: int | None = None
+    """The key's own limit, if it has one; 0: it may make as many as it likes."""
 
     def require(self, allow: Roles) -> None:
         """Raises Forbidden where the caller's role is not one of these."""
@@ -76,8 +79,9 @@ class Caller:
 def authenticate(request: Request) -> Caller:
     """The caller of a request, by `X-API-Key` (or API_KEY_HEADER) or `Authorization: Bearer`.
 
-    Raises Unauthenticated; Forbidden where the key may not be used from this address; Unavailable
-    where only the database could tell. Every instance key is compared, in constant time.
+    Raises Unauthenticated; TooManyRequests where the address has failed too often; Forbidden where
+    the key may not be used from this address; Unavailable where only the database could tell. Every
+    instance key is compared, in constant time.
     """
     settings = config.current()
     presented = _presented_key(request, settings.api_key_header)
@@ -89,11 +93,16 @@ def authenticate(request: Request) -> Caller:
         if hmac.compare_digest(presented.encode(), key.encode()):
             role = its_role
     if role is not None:
-        return Caller(role, _actor(f"{role} key", _address(request)))
+        return Caller(role, _actor(f"{role} key", address_of(request)))
+    address = address_of(request)
     if presented.startswith(api_keys.START):
+        proof = tokens.hash_of(presented)
+        failed_tries.check(At.API_KEY, address, proof)
         known = api_keys.find_in_force(presented)
         if known is not None:
-            return _holder(known, _address(request))
+            failed_tries.remember(proof)
+            return _holder(known, address)
+    failed_tries.count(At.API_KEY, address)
     # One answer for an unknown, a revoked and an expired key: it tells nobody which keys exist.
     what = "is not known" if presented else "is missing"
     raise Unauthenticated(
@@ -113,6 +122,7 @@ def _holder(known: api_keys.Known, address: Address | None) -> Caller:
         _actor(str(known), address),
         key_id=known.id,
         bound_workspace_id=known.workspace_id,
+        requests_per_minute=known.requests_per_minute,
     )
 
 
@@ -121,7 +131,8 @@ def _actor(name: str, address: Address | None) -> Actor:
     return Actor(name, ip=ip, request_id=g.get("request_id"))
 
 
-def _address(request: Request) -> Address | None:
+def address_of(request: Request) -> Address | None:
+    """From where the request comes, behind proxies or not."""
     return client_address.find(
         request.remote_addr,
         request.headers.get("X-Forwarded-For"),

@@ -26,7 +26,10 @@ INCIDENT_ID_MAX = 2**31 - 1
     answer=schemas.BundleOut,
     also="application/zip",
 )
-def get_bundle(caller: Caller, query: schemas.BundleQuery) -> Response:
+def get_incident_bundle(caller: Caller, query: schemas.BundleQuery) -> Response:
+    """Give `message_id` or `incident_id`. The JSON is signed by its own SHA-256; `format=zip`
+    answers an archive for people instead. It holds no body and no secret.
+    """
     if (query.message_id is None) == (query.incident_id is None):
         raise bad_query("message_id", "give message_id or incident_id, one of the two")
     file = bundles.render(_find(caller.workspace_id(query.workspace_id), query), Form(query.format))

@@ -16,6 +16,7 @@ from maild.services import deployments
     status=201,
 )
 def record_deployment(caller: Caller, body: schemas.DeploymentIn) -> schemas.DeploymentOut:
+    """It is shown on the timelines of incidents that begin about then."""
     workspace_id = caller.workspace_id(body.workspace_id)
     event = deployments.record(
         workspace_id, name=body.name, version=body.version, url=body.url, by=caller.actor

@@ -7,6 +7,7 @@ from maild.api.auth import ADMINS, READERS, Caller
 from maild.api.endpoint import endpoint
 from maild.api.query import parse_serial_cursor
 from maild.domain import dkim, serial_cursor
+from maild.errors import Conflict, RateLimited
 from maild.models import DkimKey
 from maild.services import dkim_checks, dkim_keys, domain_checks
 
@@ -20,6 +21,7 @@ from maild.services import dkim_checks, dkim_keys, domain_checks
     answer=schemas.DkimKeyPage,
 )
 def list_dkim_keys(caller: Caller, query: schemas.DkimKeyQuery) -> schemas.DkimKeyPage:
+    """Also those that are retired. The private half of a key is in no answer."""
     workspace_id = caller.workspace_id(query.workspace_id)
     page = dkim_keys.list_page(
         workspace_id,
@@ -43,8 +45,12 @@ def list_dkim_keys(caller: Caller, query: schemas.DkimKeyQuery) -> schemas.DkimK
     body=schemas.DkimKeyIn,
     answer=schemas.DkimKeyList,
     status=201,
+    raises=(Conflict,),
 )
 def prepare_dkim_keys(caller: Caller, body: schemas.DkimKeyIn) -> schemas.DkimKeyList:
+    """Publish the `record` of each key in the DNS. The key signs by itself once the record is seen
+    there.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     made = dkim_keys.prepare(workspace_id, body.domain, algorithms=body.algorithms, by=caller.actor)
     return _list(workspace_id, made)
@@ -58,8 +64,12 @@ def prepare_dkim_keys(caller: Caller, body: schemas.DkimKeyIn) -> schemas.DkimKe
     body=schemas.DkimKeyRotation,
     answer=schemas.DkimKeyList,
     status=201,
+    raises=(Conflict,),
 )
 def rotate_dkim_key(caller: Caller, body: schemas.DkimKeyRotation) -> schemas.DkimKeyList:
+    """The old key goes on signing until the record of the new one is seen, and stays valid for a
+    time after.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     return _list(workspace_id, dkim_keys.rotate(workspace_id, body.id, by=caller.actor))
 
@@ -71,8 +81,10 @@ def rotate_dkim_key(caller: Caller, body: schemas.DkimKeyRotation) -> schemas.Dk
     allow=ADMINS,
     body=schemas.DkimKeyActivation,
     answer=schemas.DkimKeyOut,
+    raises=(Conflict, RateLimited),
 )
 def activate_dkim_key(caller: Caller, body: schemas.DkimKeyActivation) -> schemas.DkimKeyOut:
+    """Looks at the DNS first, and refuses a key whose record is not there unless you `insist`."""
     workspace_id = caller.workspace_id(body.workspace_id)
     if not body.insist:
         domain_checks.count_call(workspace_id)
@@ -87,8 +99,12 @@ def activate_dkim_key(caller: Caller, body: schemas.DkimKeyActivation) -> schema
     allow=ADMINS,
     body=schemas.DkimKeyRetirement,
     answer=schemas.DkimKeyOut,
+    raises=(Conflict,),
 )
 def retire_dkim_key(caller: Caller, body: schemas.DkimKeyRetirement) -> schemas.DkimKeyOut:
+    """A key that signs begins to retire: mail under way can still be verified. `at_once` ends it
+    now.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     key = dkim_keys.retire(workspace_id, body.id, at_once=body.at_once, by=caller.actor)
     return _describe(key)

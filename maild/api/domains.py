@@ -7,6 +7,7 @@ from maild.api.endpoint import endpoint
 from maild.api.errors import bad_query
 from maild.domain.dns_finding import CheckName
 from maild.domain.domain_report import NEEDED, Report
+from maild.errors import Conflict, RateLimited
 from maild.models import Domain
 from maild.services import domain_checks, domains
 
@@ -19,8 +20,12 @@ from maild.services import domain_checks, domains
     body=schemas.DomainIn,
     answer=schemas.ReadinessOut,
     connects=False,
+    raises=(RateLimited,),
 )
-def check_readiness(caller: Caller, body: schemas.DomainIn) -> schemas.ReadinessOut:
+def check_domain_readiness(caller: Caller, body: schemas.DomainIn) -> schemas.ReadinessOut:
+    """Looks SPF, DKIM, DMARC and MX up in the DNS now and tells what to publish for what is
+    missing. Nothing is kept.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     domain_checks.count_call(workspace_id)
     with db.connection():
@@ -49,6 +54,9 @@ def check_readiness(caller: Caller, body: schemas.DomainIn) -> schemas.Readiness
     answer=schemas.DomainPage,
 )
 def list_domains(caller: Caller, query: schemas.DomainQuery) -> schemas.DomainPage:
+    """By name. `ready` is what the last check found; ask for a new one with `POST
+    /v1/domains/check`.
+    """
     workspace_id = caller.workspace_id(query.workspace_id)
     page = domains.list_page(workspace_id, limit=query.limit, after=_cursor(query.cursor))
     return schemas.DomainPage(
@@ -67,8 +75,10 @@ def list_domains(caller: Caller, query: schemas.DomainQuery) -> schemas.DomainPa
     body=schemas.DomainIn,
     answer=schemas.DomainOut,
     status=201,
+    raises=(Conflict,),
 )
 def add_domain(caller: Caller, body: schemas.DomainIn) -> schemas.DomainOut:
+    """It is checked soon after, then daily. An incident is opened when its records get worse."""
     workspace_id = caller.workspace_id(body.workspace_id)
     row = domains.add(workspace_id, body.domain, dkim_selector=body.dkim_selector, by=caller.actor)
     return _describe(row)
@@ -83,6 +93,7 @@ def add_domain(caller: Caller, body: schemas.DomainIn) -> schemas.DomainOut:
     answer=schemas.DomainRemoved,
 )
 def remove_domain(caller: Caller, body: schemas.DomainNamed) -> schemas.DomainRemoved:
+    """What was found about it is deleted."""
     workspace_id = caller.workspace_id(body.workspace_id)
     row = domains.find(workspace_id, body.domain)
     domains.remove(workspace_id, row.id, by=caller.actor)
@@ -97,8 +108,10 @@ def remove_domain(caller: Caller, body: schemas.DomainNamed) -> schemas.DomainRe
     body=schemas.DomainNamed,
     answer=schemas.DomainOut,
     connects=False,
+    raises=(RateLimited,),
 )
 def check_domain(caller: Caller, body: schemas.DomainNamed) -> schemas.DomainOut:
+    """Asks the DNS now, keeps what it finds and sets when the next check is due."""
     workspace_id = caller.workspace_id(body.workspace_id)
     domain_checks.count_call(workspace_id)
     with db.connection():

@@ -1,13 +1,14 @@
 """Errors of /v1 as RFC 9457 problem documents: the one place where they become answers."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, g
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from maild import log
+from maild import log, metrics
 from maild.api.schemas import Input
 from maild.errors import (
     BadSignature,
@@ -68,6 +69,7 @@ def from_body(error: ValidationError, model: type[Input]) -> InvalidRequest:
         reason = details[0]["msg"].removeprefix("Invalid JSON: ")
         return MalformedJSON(f"The body is not valid JSON: {reason}")
     required = {name for name, info in model.model_fields.items() if info.is_required()}
+    required |= model.needed_without.keys()
     problems, is_missing = [], False
     for item in details:
         field = ".".join(str(part) for part in item["loc"]) or "body"
@@ -76,9 +78,23 @@ def from_body(error: ValidationError, model: type[Input]) -> InvalidRequest:
             problems.append(FieldError(field, "is required and must not be empty"))
         else:
             problems.append(FieldError(field, _message(item)))
+    if is_missing:  # of what is there so far nobody complains but for these
+        problems += _needed_too(model, details)
     summary = summarise(problems)
     is_bad_request = is_missing and model.missing_is_400
     return (InvalidRequest if is_bad_request else InvalidFields)(summary, errors=problems)
+
+
+def _needed_too(model: type[Input], details: Sequence[Any]) -> list[FieldError]:
+    """The fields that are missing as well, beside those that every body has."""
+    given = next((item["input"] for item in details if item["type"] == "missing"), None)
+    if not isinstance(given, dict):
+        return []
+    return [
+        FieldError(field, "is required and must not be empty")
+        for field, other in model.needed_without.items()
+        if field not in given and other not in given
+    ]
 
 
 def from_query(error: ValidationError) -> InvalidRequest:
@@ -102,6 +118,7 @@ def problem(error: MaildError) -> Response:
     """The answer for an error: RFC 9457 with maild's `code`, `request_id`, `error`, `errors`, and
     what the error itself adds.
     """
+    metrics.API_ERRORS.labels(error.code).inc()
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": error.title,

@@ -9,6 +9,7 @@ from maild.api.endpoint import endpoint
 from maild.api.query import parse_serial_cursor
 from maild.domain import serial_cursor
 from maild.domain.freeze import FreezeState
+from maild.errors import Conflict
 from maild.models import Freeze
 from maild.services import freeze_backlogs, freezes
 from maild.services.freeze_backlogs import Backlog
@@ -23,6 +24,7 @@ from maild.services.freeze_backlogs import Backlog
     answer=schemas.FreezePage,
 )
 def list_freezes(caller: Caller, query: schemas.FreezeQuery) -> schemas.FreezePage:
+    """Those in force unless `state` says otherwise. `waiting` is what stands behind each."""
     workspace_id = caller.workspace_id(query.workspace_id)
     page = freezes.list_page(
         workspace_id,
@@ -46,8 +48,12 @@ def list_freezes(caller: Caller, query: schemas.FreezeQuery) -> schemas.FreezePa
     body=schemas.FreezeIn,
     answer=schemas.FreezeOut,
     status=201,
+    raises=(Conflict,),
 )
 def start_freeze(caller: Caller, body: schemas.FreezeIn) -> schemas.FreezeOut:
+    """Messages that it concerns are held until it ends or is lifted. Nothing is lost: they go out
+    then, or expire.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     freeze = freezes.start(
         workspace_id,
@@ -67,8 +73,10 @@ def start_freeze(caller: Caller, body: schemas.FreezeIn) -> schemas.FreezeOut:
     allow=OPERATORS,
     body=schemas.FreezeExtension,
     answer=schemas.FreezeOut,
+    raises=(Conflict,),
 )
 def extend_freeze(caller: Caller, body: schemas.FreezeExtension) -> schemas.FreezeOut:
+    """Only a freeze in force can last longer. The new end must be later than now."""
     freeze = freezes.get(caller.workspace_id(body.workspace_id), body.id)
     extended = freezes.extend(
         freeze, expires_at=body.expires_at, reason=body.reason, by=caller.actor
@@ -85,6 +93,7 @@ def extend_freeze(caller: Caller, body: schemas.FreezeExtension) -> schemas.Free
     answer=schemas.FreezeOut,
 )
 def lift_freeze(caller: Caller, body: schemas.FreezeLift) -> schemas.FreezeOut:
+    """What it held is queued again at once. A freeze that has ended is answered as it is."""
     freeze = freezes.get(caller.workspace_id(body.workspace_id), body.id)
     return _answer(freezes.lift(freeze, reason=body.reason, by=caller.actor))
 

@@ -10,7 +10,7 @@ from maild.api.errors import bad_query
 from maild.api.messages import summarise
 from maild.api.query import parse_serial_cursor
 from maild.domain import ids, incident_advice, serial_cursor
-from maild.errors import NotFound
+from maild.errors import Conflict, NotFound
 from maild.models import Event, Incident, IncidentEntry, IncidentSignal
 from maild.services import incident_inbox, incident_messages, incident_stories, incidents
 
@@ -27,6 +27,7 @@ _ONE = "/v1/incidents/<incident_id>"
     answer=schemas.IncidentPage,
 )
 def list_incidents(caller: Caller, query: schemas.IncidentQuery) -> schemas.IncidentPage:
+    """Those that are not resolved unless `status` says otherwise."""
     workspace_id = caller.workspace_id(query.workspace_id)
     page = incidents.list_page(
         workspace_id,
@@ -59,6 +60,9 @@ def list_incidents(caller: Caller, query: schemas.IncidentQuery) -> schemas.Inci
 def get_incident(
     caller: Caller, query: schemas.IncidentGet, incident_id: str
 ) -> schemas.IncidentDetail:
+    """Also what servers replied, what is likely wrong, what to do about it, and all that happened
+    in order.
+    """
     incident = incidents.get(caller.workspace_id(query.workspace_id), _id(incident_id))
     signals = incident_inbox.list_signals([incident])[incident.id]
     advice = incident_advice.advise(incident.kind, [signal.error_class for signal in signals])
@@ -94,6 +98,7 @@ def get_incident(
 def list_incident_messages(
     caller: Caller, query: schemas.IncidentMessagesQuery, incident_id: str
 ) -> schemas.IncidentMessages:
+    """The messages that failed or waited because of it."""
     workspace_id = caller.workspace_id(query.workspace_id)
     before = ids.parse_id(query.cursor) if query.cursor else None
     if query.cursor and before is None:
@@ -117,8 +122,12 @@ def list_incident_messages(
     body=schemas.IncidentIn,
     answer=schemas.IncidentOut,
     status=201,
+    raises=(Conflict,),
 )
 def open_incident(caller: Caller, body: schemas.IncidentIn) -> schemas.IncidentOut:
+    """For what maild did not notice by itself. Where the message belongs to an incident that is not
+    resolved, that one is the answer.
+    """
     message_id = ids.parse_id(body.message_id)
     if message_id is None:
         raise NotFound("There is no such message in this workspace.")
@@ -139,10 +148,12 @@ def open_incident(caller: Caller, body: schemas.IncidentIn) -> schemas.IncidentO
     allow=OPERATORS,
     body=schemas.IncidentAcknowledge,
     answer=schemas.IncidentOut,
+    raises=(Conflict,),
 )
 def acknowledge_incident(
     caller: Caller, body: schemas.IncidentAcknowledge, incident_id: str
 ) -> schemas.IncidentOut:
+    """It is assigned to nobody by that. Doing it again changes nothing."""
     return _do(incidents.acknowledge, caller, body, incident_id)
 
 
@@ -153,10 +164,12 @@ def acknowledge_incident(
     allow=OPERATORS,
     body=schemas.IncidentAssign,
     answer=schemas.IncidentOut,
+    raises=(Conflict,),
 )
 def assign_incident(
     caller: Caller, body: schemas.IncidentAssign, incident_id: str
 ) -> schemas.IncidentOut:
+    """`to` is the address of a member; null gives it to nobody."""
     return _do(incidents.assign, caller, body, incident_id, to=body.to)
 
 
@@ -167,10 +180,12 @@ def assign_incident(
     allow=OPERATORS,
     body=schemas.IncidentNote,
     answer=schemas.IncidentOut,
+    raises=(Conflict,),
 )
-def note_incident(
+def add_incident_note(
     caller: Caller, body: schemas.IncidentNote, incident_id: str
 ) -> schemas.IncidentOut:
+    """The note stands on the incident's timeline and in its bundle."""
     return _do(incidents.note, caller, body, incident_id, text=body.text)
 
 
@@ -181,10 +196,12 @@ def note_incident(
     allow=OPERATORS,
     body=schemas.IncidentSeverityIn,
     answer=schemas.IncidentOut,
+    raises=(Conflict,),
 )
 def set_incident_severity(
     caller: Caller, body: schemas.IncidentSeverityIn, incident_id: str
 ) -> schemas.IncidentOut:
+    """From then on it does not change by itself."""
     return _do(incidents.set_severity, caller, body, incident_id, severity=body.severity)
 
 
@@ -195,10 +212,12 @@ def set_incident_severity(
     allow=OPERATORS,
     body=schemas.IncidentResolve,
     answer=schemas.IncidentOut,
+    raises=(Conflict,),
 )
 def resolve_incident(
     caller: Caller, body: schemas.IncidentResolve, incident_id: str
 ) -> schemas.IncidentOut:
+    """`cause` is kept for the next time. If it goes on, maild reopens it."""
     return _do(incidents.resolve, caller, body, incident_id, cause=body.cause)
 
 
@@ -209,10 +228,12 @@ def resolve_incident(
     allow=OPERATORS,
     body=schemas.IncidentReopen,
     answer=schemas.IncidentOut,
+    raises=(Conflict,),
 )
 def reopen_incident(
     caller: Caller, body: schemas.IncidentReopen, incident_id: str
 ) -> schemas.IncidentOut:
+    """Only a resolved incident can be reopened."""
     return _do(incidents.reopen, caller, body, incident_id, reason=body.reason)
 
 
@@ -223,10 +244,12 @@ def reopen_incident(
     allow=OPERATORS,
     body=schemas.IncidentMerge,
     answer=schemas.IncidentOut,
+    raises=(Conflict,),
 )
 def merge_incident(
     caller: Caller, body: schemas.IncidentMerge, incident_id: str
 ) -> schemas.IncidentOut:
+    """Its signals, messages and notes become part of the other incident."""
     return _do(incidents.merge, caller, body, incident_id, into_id=body.into_id)
 
 

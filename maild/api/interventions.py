@@ -19,6 +19,9 @@ from maild.services.message_log import Filter
     answer=schemas.RetryOut,
 )
 def retry_messages(caller: Caller, body: schemas.RetryIn) -> schemas.RetryOut:
+    """Give exactly one of `message_ids`, `limit` and `filter`. Only failed and unknown messages are
+    retried, and every check is made again before they are sent. With `dry_run` nothing is changed.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     retried = interventions.retry(
         workspace_id,
@@ -52,6 +55,7 @@ def retry_messages(caller: Caller, body: schemas.RetryIn) -> schemas.RetryOut:
     answer=schemas.InterventionOut,
 )
 def cancel_messages(caller: Caller, body: schemas.CancelIn) -> schemas.InterventionOut:
+    """Works on queued and held messages. What a worker holds already is skipped, and says so."""
     workspace_id = caller.workspace_id(body.workspace_id)
     result = interventions.cancel(
         workspace_id, body.message_ids, by=caller.actor, reason=body.reason
@@ -68,6 +72,9 @@ def cancel_messages(caller: Caller, body: schemas.CancelIn) -> schemas.Intervent
     answer=schemas.InterventionOut,
 )
 def hold_messages(caller: Caller, body: schemas.HoldIn) -> schemas.InterventionOut:
+    """Works on queued messages. They stay held until somebody releases or cancels them, or they
+    expire.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     result = interventions.hold(workspace_id, body.message_ids, by=caller.actor, reason=body.reason)
     return _answer(workspace_id, result)
@@ -82,6 +89,7 @@ def hold_messages(caller: Caller, body: schemas.HoldIn) -> schemas.InterventionO
     answer=schemas.InterventionOut,
 )
 def release_messages(caller: Caller, body: schemas.ReleaseIn) -> schemas.InterventionOut:
+    """Works on held messages: they are queued again, and due at once."""
     workspace_id = caller.workspace_id(body.workspace_id)
     result = interventions.release(
         workspace_id, body.message_ids, by=caller.actor, reason=body.reason
@@ -98,6 +106,7 @@ def release_messages(caller: Caller, body: schemas.ReleaseIn) -> schemas.Interve
     answer=schemas.InterventionOut,
 )
 def resolve_messages(caller: Caller, body: schemas.ResolveIn) -> schemas.InterventionOut:
+    """Works on unknown messages. `sent` ends them, `not_sent` queues them again."""
     workspace_id = caller.workspace_id(body.workspace_id)
     result = interventions.resolve(
         workspace_id,

@@ -1,34 +1,35 @@
 """/v1/messages: submit, read, search, follow. What a person does to them is in `interventions`."""
 
-import hashlib
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response, after_this_request, request
 
-from maild.api import schemas
+from maild.api import message_requests, schemas
 from maild.api.auth import EVERYBODY, SUBMITTERS, Caller, Role
 from maild.api.endpoint import endpoint
 from maild.api.errors import bad_field, bad_query, from_body
 from maild.api.query import check_period, parse_address, parse_cursor
 from maild.domain import ids
 from maild.domain.limits import Usage
-from maild.domain.mime import Attachment
 from maild.domain.policy import Check, Decision, Verdict
 from maild.errors import (
     BlockedRecipientDomain,
     ForbiddenFromDomain,
+    IdempotencyConflict,
+    InvalidRequest,
     MaildError,
+    MissingMergeFields,
     NotFound,
     RateLimited,
 )
 from maild.models import Attempt, Event, Message, MessageBody
-from maild.services import decisions, message_log, messages, timeline
+from maild.services import decisions, message_log, messages, templated_messages, timeline
 from maild.services.acceptance import Accepted
 from maild.services.decisions import Record
 from maild.services.rejections import rate_headers
 from maild.services.submissions import NewMessage, Submitter
+from maild.services.templated_messages import Order
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 IDEMPOTENCY_KEY_MAX_CHARS = 256
@@ -46,16 +47,33 @@ ENTRY_ERRORS_MAX = 10
     answer=schemas.MessageOut,
     status=201,
     connects=False,  # whoever stores for the others does
+    raises=(
+        BlockedRecipientDomain,
+        ForbiddenFromDomain,
+        IdempotencyConflict,
+        MissingMergeFields,
+        RateLimited,
+    ),
+    takes_idempotency_key=True,
 )
 def submit_message(caller: Caller, body: schemas.MessageIn) -> schemas.MessageOut:
-    accepted = messages.submit(
-        caller.workspace_id(body.workspace_id), _new_message(body), by=_submitter(caller, body)
-    )
+    """201 means that the message is stored durably, not that it has been sent. Each address of `cc`
+    and `bcc` becomes a message of its own; the answer is that of the To, and `related_ids` are the
+    others. A recipient who is suppressed is no error: the status is `suppressed` then. With an
+    `Idempotency-Key` the same request may be made again without a second message.
+    """
+    workspace_id, by = caller.workspace_id(body.workspace_id), _submitter(caller, body)
+    body_text = body.body_text
+    if (order := message_requests.find_order(body)) is not None:
+        accepted, sent = templated_messages.submit(workspace_id, order, by=by)
+        body_text = sent.body_text
+    else:
+        accepted = messages.submit(workspace_id, message_requests.new_message(body), by=by)
     _add_headers(accepted.usage, is_replayed=accepted.is_replayed)
     message, *related = accepted.messages
     # As it was stored a moment ago: nothing to validate.
     return schemas.MessageOut.model_construct(
-        **_fields(message), body_text=body.body_text, related_ids=[other.id for other in related]
+        **_fields(message), body_text=body_text, related_ids=[other.id for other in related]
     )
 
 
@@ -66,11 +84,18 @@ def submit_message(caller: Caller, body: schemas.MessageIn) -> schemas.MessageOu
     allow=SUBMITTERS,
     body=schemas.MessageIn,
     answer=schemas.ValidateOut,
+    raises=(MissingMergeFields,),
 )
 def validate_message(caller: Caller, body: schemas.MessageIn) -> schemas.ValidateOut:
+    """Makes every check of a submission for each recipient and tells the decision. Nothing is
+    stored, counted or sent.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     by = Submitter(api_key_id=caller.key_id)
-    asked = messages.ask(workspace_id, _new_message(body), by=by)
+    if (order := message_requests.find_order(body)) is not None:
+        asked = templated_messages.ask(workspace_id, order, by=by)
+    else:
+        asked = messages.ask(workspace_id, message_requests.new_message(body), by=by)
     _, worst = max(asked, key=lambda one: _BADNESS.index(one[1].verdict))
     is_rejected = worst.verdict is Verdict.REJECT
     return schemas.ValidateOut(
@@ -112,20 +137,42 @@ def _send_at(decision: Decision) -> datetime | None:
     allow=SUBMITTERS,
     body=schemas.BatchIn,
     answer=schemas.BatchOut,
+    takes_idempotency_key=True,
 )
 def submit_batch(caller: Caller, body: schemas.BatchIn) -> schemas.BatchOut:
+    """Each entry is accepted or rejected on its own, in the order of the request: see `results`.
+    With an `Idempotency-Key` each entry is remembered by its place, so that the same batch may be
+    sent again and only what is missing is accepted.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     by = _submitter(caller)
     problems: dict[int, MaildError] = {}
     news: dict[int, tuple[NewMessage, Submitter]] = {}
+    orders: dict[int, tuple[Order, Submitter]] = {}
     for index, entry in enumerate(body.messages):
         if isinstance(entry, schemas.MessageIn):
-            if entry.workspace_id in {None, workspace_id}:
-                news[index] = _new_message(entry), _of_entry(by, index, entry)
-            else:
+            if entry.workspace_id not in {None, workspace_id}:
                 problems[index] = bad_field("workspace_id", f"must be the batch's, {workspace_id}")
+                continue
+            try:
+                order = message_requests.find_order(entry)
+            except InvalidRequest as error:
+                problems[index] = error
+                continue
+            if order is not None:
+                orders[index] = order, _of_entry(by, index, entry)
+            else:
+                news[index] = message_requests.new_message(entry), _of_entry(by, index, entry)
         else:
             problems[index] = from_body(entry, schemas.MessageIn)
+    prepared = templated_messages.prepare_many(workspace_id, list(orders.values()))
+    for index, one in zip(orders, prepared, strict=True):
+        if isinstance(one, MaildError):
+            problems[index] = one
+        else:
+            news[index] = one, orders[index][1]
+    if orders:  # in the order of the request again
+        news = dict(sorted(news.items()))
     outcomes = messages.submit_many(workspace_id, list(news.values()))
     results = problems | dict(zip(news, outcomes, strict=True))
     accepted = [one for one in results.values() if isinstance(one, Accepted)]
@@ -175,6 +222,9 @@ def _batch_result(
 def get_message(
     caller: Caller, message_id: str, query: schemas.MessageQuery
 ) -> schemas.MessageDetail:
+    """The message as it stands. `include` adds its content, the decisions about it and its events.
+    A key of the role sender sees its own messages only.
+    """
     parts = _parse_include(query.include)
     message = _find(caller, message_id, query.workspace_id)
     body = messages.get_body(message)
@@ -199,7 +249,10 @@ def get_message(
     query=schemas.LogQuery,
     answer=schemas.LogPage,
 )
-def list_log(caller: Caller, query: schemas.LogQuery) -> schemas.LogPage:
+def list_messages(caller: Caller, query: schemas.LogQuery) -> schemas.LogPage:
+    """All filters must hold. Go on with `next_cursor` until it is null. A key of the role sender
+    sees its own messages only.
+    """
     workspace_id = caller.workspace_id(query.workspace_id)
     check_period(query.since, query.until)
     page = message_log.list_page(
@@ -238,7 +291,10 @@ def list_log(caller: Caller, query: schemas.LogQuery) -> schemas.LogPage:
     query=schemas.TimelineQuery,
     answer=schemas.TimelineOut,
 )
-def get_timeline(caller: Caller, query: schemas.TimelineQuery) -> schemas.TimelineOut:
+def get_message_timeline(caller: Caller, query: schemas.TimelineQuery) -> schemas.TimelineOut:
+    """Each attempt with the server's reply and the milliseconds of every step, each event, and why
+    it was accepted, sent or stopped.
+    """
     message = _find(caller, query.message_id, query.workspace_id)
     attempts, events = timeline.list_attempts(message), timeline.list_events(message)
     return schemas.TimelineOut(
@@ -262,20 +318,15 @@ def _submitter(caller: Caller, body: schemas.MessageIn | None = None) -> Submitt
             IDEMPOTENCY_KEY,
             f"must be 1 to {IDEMPOTENCY_KEY_MAX_CHARS} printable ASCII characters",
         )
-    return Submitter(caller.key_id, key, _hash_of(body) if body is not None else b"")
+    return Submitter(
+        caller.key_id, key, message_requests.hash_of(body) if body is not None else b""
+    )
 
 
 def _of_entry(by: Submitter, index: int, entry: schemas.MessageIn) -> Submitter:
     if by.idempotency_key is None:
         return by
-    return by.of_entry(index, _hash_of(entry))
-
-
-def _hash_of(body: schemas.MessageIn) -> bytes:
-    """The same for the same request, in whatever order its fields stand."""
-    asked = body.model_dump(mode="json", exclude_unset=True)
-    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).digest()
+    return by.of_entry(index, message_requests.hash_of(entry))
 
 
 def _add_headers(usage: Usage | None, *, is_replayed: bool) -> None:
@@ -295,32 +346,6 @@ def _own_only(caller: Caller) -> int | None:
     return caller.key_id if caller.role is Role.SENDER else None
 
 
-def _new_message(body: schemas.MessageIn) -> NewMessage:
-    return NewMessage(
-        from_email=body.from_email,
-        to_email=body.to_email,
-        subject=body.subject,
-        body_text=body.body_text,
-        body_html=body.body_html,
-        from_name=body.from_name,
-        reply_to=body.reply_to,
-        cc=tuple(body.cc),
-        bcc=tuple(body.bcc),
-        headers=tuple(body.headers.items()),
-        attachments=tuple(
-            Attachment(a.filename, a.content_type, a.content_base64, a.content_id)
-            for a in body.attachments
-        ),
-        stream=body.stream,
-        topic=body.topic,
-        tags=tuple(body.tags),
-        metadata=body.metadata,
-        scheduled_at=body.scheduled_at,
-        expires_at=body.expires_at,
-        smtp_account=body.smtp_account,
-    )
-
-
 def _find(caller: Caller, message_id: str, workspace_id: int | None) -> Message:
     parsed = ids.parse_id(message_id)
     if parsed is None:
@@ -338,6 +363,7 @@ def _parse_include(text: str | None) -> set[str]:
 def _text(message: Message, body: MessageBody) -> dict[str, Any]:
     return {
         "body_text": body.body_text,
+        "body_pruned_at": body.pruned_at,
         "related_ids": messages.list_related_ids(message),
     }
 

@@ -9,6 +9,7 @@ from maild.api.auth import ADMINS, READERS, Caller
 from maild.api.endpoint import endpoint
 from maild.api.query import parse_serial_cursor
 from maild.domain import serial_cursor
+from maild.errors import Conflict, RateLimited
 from maild.models import Notification, NotificationChannel
 from maild.services import notification_channels, notifications
 from maild.services.notification_channels import NewChannel
@@ -25,6 +26,7 @@ from maild.services.notification_channels import NewChannel
 def list_notification_channels(
     caller: Caller, query: schemas.WorkspaceQuery
 ) -> schemas.NotificationChannelList:
+    """By name. Of a URL only the host and the last four characters are told."""
     workspace_id = caller.workspace_id(query.workspace_id)
     rows = notification_channels.list_all(workspace_id)
     return schemas.NotificationChannelList(
@@ -42,10 +44,14 @@ def list_notification_channels(
     body=schemas.NotificationChannelIn,
     answer=schemas.NotificationChannelAdded,
     status=201,
+    raises=(Conflict,),
 )
 def add_notification_channel(
     caller: Caller, body: schemas.NotificationChannelIn
 ) -> schemas.NotificationChannelAdded:
+    """A webhook is signed as Standard Webhooks has it; `signing_secret` is in this answer only. A
+    workspace has 20 channels at most.
+    """
     new = NewChannel(
         name=body.name,
         kind=body.kind,
@@ -71,6 +77,7 @@ def add_notification_channel(
 def delete_notification_channel(
     caller: Caller, body: schemas.NotificationChannelId
 ) -> schemas.NotificationChannelDeleted:
+    """What it was told is deleted with it. A notification that waits is not sent any more."""
     workspace_id = caller.workspace_id(body.workspace_id)
     notification_channels.remove(workspace_id, body.id, by=caller.actor)
     return schemas.NotificationChannelDeleted(workspace_id=workspace_id, id=body.id)
@@ -84,10 +91,14 @@ def delete_notification_channel(
     body=schemas.NotificationChannelId,
     answer=schemas.NotificationOut,
     status=202,
+    raises=(Conflict, RateLimited),
 )
 def test_notification_channel(
     caller: Caller, body: schemas.NotificationChannelId
 ) -> schemas.NotificationOut:
+    """202: the test waits to be sent. It is tried once; look at `GET /v1/notifications` for the
+    outcome. Five a minute and channel.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     queued = notification_channels.test(workspace_id, body.id, by=caller.actor)
     return _report(notifications.get(workspace_id, queued.id))
@@ -104,6 +115,7 @@ def test_notification_channel(
 def list_notifications(
     caller: Caller, query: schemas.NotificationQuery
 ) -> schemas.NotificationList:
+    """Kept for 90 days. `outcome` says in a sentence what came of the latest attempt."""
     workspace_id = caller.workspace_id(query.workspace_id)
     page = notifications.list_page(
         workspace_id,

@@ -12,6 +12,7 @@ from maild.api.query import parse_serial_cursor
 from maild.domain import serial_cursor
 from maild.domain.policy import Policy
 from maild.domain.policy_trial import Figures, Sample
+from maild.errors import Conflict
 from maild.models import Message
 from maild.services import policies, policy_previews
 from maild.services.policies import Saved, Version
@@ -27,6 +28,9 @@ from maild.services.policy_changes import Change
     answer=schemas.PolicyOut,
 )
 def get_policy(caller: Caller, query: schemas.PolicyQuery) -> schemas.PolicyOut:
+    """Version 0 is what the instance's settings say, and is in force until a workspace saves its
+    own.
+    """
     workspace_id = caller.workspace_id(query.workspace_id)
     if query.version is None:
         version = policies.get_in_force(workspace_id)
@@ -42,8 +46,12 @@ def get_policy(caller: Caller, query: schemas.PolicyQuery) -> schemas.PolicyOut:
     allow=ADMINS,
     body=schemas.PolicyIn,
     answer=schemas.PolicySaved,
+    raises=(Conflict,),
 )
 def save_policy(caller: Caller, body: schemas.PolicyIn) -> schemas.PolicySaved:
+    """Fields that are left out stay as they are. With `version` it is 409 where somebody else has
+    changed the policy since.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     saved = policies.save(
         workspace_id,
@@ -66,6 +74,7 @@ def save_policy(caller: Caller, body: schemas.PolicyIn) -> schemas.PolicySaved:
 def list_policy_versions(
     caller: Caller, query: schemas.PolicyVersionsQuery
 ) -> schemas.PolicyVersionPage:
+    """No version is ever deleted. `changes` compares each with the one before."""
     workspace_id = caller.workspace_id(query.workspace_id)
     page = policies.list_page(
         workspace_id, limit=query.limit, older_than=parse_serial_cursor(query.cursor)
@@ -90,8 +99,10 @@ def list_policy_versions(
     allow=ADMINS,
     body=schemas.PolicyRollback,
     answer=schemas.PolicySaved,
+    raises=(Conflict,),
 )
 def roll_back_policy(caller: Caller, body: schemas.PolicyRollback) -> schemas.PolicySaved:
+    """Writes a new version with the rules of an old one. Nothing is deleted."""
     workspace_id = caller.workspace_id(body.workspace_id)
     saved = policies.roll_back(
         workspace_id, version=body.version, reason=body.reason, by=caller.actor
@@ -108,6 +119,9 @@ def roll_back_policy(caller: Caller, body: schemas.PolicyRollback) -> schemas.Po
     answer=schemas.PolicyPreviewOut,
 )
 def preview_policy(caller: Caller, body: schemas.PolicyPreviewIn) -> schemas.PolicyPreviewOut:
+    """Runs the changed policy over real traffic of the past and tells what it would have deferred,
+    rejected and let through, with samples.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     found = policy_previews.run(
         workspace_id, changes=body.policy.as_mapping(), window=body.window, within="policy."

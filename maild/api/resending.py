@@ -18,6 +18,9 @@ from maild.services.resending import Outcome, OutcomeStatus
     answer=schemas.ResendOut,
 )
 def resend_messages(caller: Caller, body: schemas.ResendIn) -> schemas.ResendOut:
+    """Each copy is a new message with an id, checks and a fate of its own. Messages that have not
+    ended are skipped.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     outcomes = resending.resend(workspace_id, body.message_ids, by=caller.actor, reason=body.reason)
     counts = Counter(outcome.status for outcome in outcomes)

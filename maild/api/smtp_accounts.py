@@ -5,6 +5,7 @@ from typing import Any
 from maild.api import schemas
 from maild.api.auth import ADMINS, OPERATORS, READERS, Caller
 from maild.api.endpoint import endpoint
+from maild.errors import Conflict, QueuedInSandbox, SmtpValidationFailed
 from maild.models import SmtpAccount
 from maild.services import account_health, smtp_accounts
 from maild.services.account_health import AccountHealth
@@ -19,8 +20,12 @@ from maild.services.smtp_account_fields import NewSmtpAccount
     body=schemas.SmtpAccountIn,
     answer=schemas.SmtpAccountSaved,
     status=201,
+    raises=(Conflict, QueuedInSandbox),
 )
 def save_smtp_account(caller: Caller, body: schemas.SmtpAccountIn) -> schemas.SmtpAccountSaved:
+    """An account of the same name is replaced as a whole: what is left out has its default again,
+    and the password must be given again. It is kept encrypted and comes back in no answer.
+    """
     account = smtp_accounts.save(
         caller.workspace_id(body.workspace_id),
         NewSmtpAccount(
@@ -50,6 +55,7 @@ def save_smtp_account(caller: Caller, body: schemas.SmtpAccountIn) -> schemas.Sm
     answer=schemas.SmtpAccountList,
 )
 def list_smtp_accounts(caller: Caller, query: schemas.WorkspaceQuery) -> schemas.SmtpAccountList:
+    """With the state of each account's breaker and its faults in the last hour."""
     workspace_id = caller.workspace_id(query.workspace_id)
     accounts = [_health(found) for found in account_health.list_all(workspace_id)]
     return schemas.SmtpAccountList(
@@ -64,10 +70,12 @@ def list_smtp_accounts(caller: Caller, query: schemas.WorkspaceQuery) -> schemas
     allow=ADMINS,
     body=schemas.SmtpAccountName,
     answer=schemas.SmtpAccountActivated,
+    raises=(QueuedInSandbox,),
 )
 def activate_smtp_account(
     caller: Caller, body: schemas.SmtpAccountName
 ) -> schemas.SmtpAccountActivated:
+    """One account is active; the others stand in for it, in the order of their priority."""
     workspace_id = caller.workspace_id(body.workspace_id)
     smtp_accounts.activate(workspace_id, name=body.name, by=caller.actor)
     return schemas.SmtpAccountActivated(workspace_id=workspace_id, name=body.name)
@@ -80,10 +88,12 @@ def activate_smtp_account(
     allow=OPERATORS,
     body=schemas.SmtpAccountName,
     answer=schemas.SmtpAccountValid,
+    raises=(SmtpValidationFailed,),
 )
 def validate_smtp_account(
     caller: Caller, body: schemas.SmtpAccountName
 ) -> schemas.SmtpAccountValid:
+    """Connects, says EHLO, starts TLS and signs in. 400 has the steps, the failed one last."""
     workspace_id = caller.workspace_id(body.workspace_id)
     report = account_health.validate(workspace_id, name=body.name)
     tls = schemas.TlsOut(version=report.tls[0], cipher=report.tls[1]) if report.tls else None
@@ -111,6 +121,7 @@ def validate_smtp_account(
 def pause_smtp_account(
     caller: Caller, body: schemas.SmtpAccountPause
 ) -> schemas.SmtpAccountSwitched:
+    """Its mail goes through the next healthy account, or waits. Nothing is lost."""
     workspace_id = caller.workspace_id(body.workspace_id)
     return _switched(
         smtp_accounts.pause(workspace_id, name=body.name, reason=body.reason, by=caller.actor)
@@ -128,6 +139,7 @@ def pause_smtp_account(
 def resume_smtp_account(
     caller: Caller, body: schemas.SmtpAccountResume
 ) -> schemas.SmtpAccountSwitched:
+    """An account that is not paused is answered as it is."""
     workspace_id = caller.workspace_id(body.workspace_id)
     return _switched(
         smtp_accounts.resume(workspace_id, name=body.name, reason=body.reason, by=caller.actor)
@@ -141,10 +153,12 @@ def resume_smtp_account(
     allow=ADMINS,
     body=schemas.SmtpAccountName,
     answer=schemas.SmtpAccountDeleted,
+    raises=(Conflict,),
 )
 def delete_smtp_account(
     caller: Caller, body: schemas.SmtpAccountName
 ) -> schemas.SmtpAccountDeleted:
+    """Refused with 409 while it is active, or while messages wait that must go through it."""
     workspace_id = caller.workspace_id(body.workspace_id)
     smtp_accounts.delete(workspace_id, name=body.name, by=caller.actor)
     return schemas.SmtpAccountDeleted(workspace_id=workspace_id, name=body.name)

@@ -31,6 +31,9 @@ from maild.services.suppression_lists import Filter
     status=201,
 )
 def add_suppression(caller: Caller, body: schemas.SuppressionIn) -> schemas.SuppressionSaved:
+    """An address that is suppressed already is answered with the suppression that is in force.
+    Messages that wait for it are stopped before they are sent.
+    """
     row = suppressions.add(
         caller.workspace_id(body.workspace_id),
         body.email,
@@ -53,6 +56,7 @@ def add_suppression(caller: Caller, body: schemas.SuppressionIn) -> schemas.Supp
     answer=schemas.SuppressionPage,
 )
 def list_suppressions(caller: Caller, query: schemas.SuppressionQuery) -> schemas.SuppressionPage:
+    """Those in force unless `state` says otherwise."""
     workspace_id = caller.workspace_id(query.workspace_id)
     page = suppression_lists.list_page(
         workspace_id,
@@ -76,7 +80,8 @@ def list_suppressions(caller: Caller, query: schemas.SuppressionQuery) -> schema
     query=schemas.BlockedQuery,
     answer=schemas.BlockedPage,
 )
-def list_blocked(caller: Caller, query: schemas.BlockedQuery) -> schemas.BlockedPage:
+def list_blocked_messages(caller: Caller, query: schemas.BlockedQuery) -> schemas.BlockedPage:
+    """What was held back by one suppression, to be looked at before it is removed."""
     workspace_id = caller.workspace_id(query.workspace_id)
     page = suppression_lists.list_blocked(
         workspace_id,
@@ -116,6 +121,9 @@ def list_blocked(caller: Caller, query: schemas.BlockedQuery) -> schemas.Blocked
 def remove_suppression(
     caller: Caller, body: schemas.SuppressionRemoval
 ) -> schemas.SuppressionRemoved:
+    """`reason` is kept. Messages that were held back stay so: send them again with `POST
+    /v1/messages/resend`.
+    """
     removal = suppressions.remove(
         caller.workspace_id(body.workspace_id),
         body.email,
@@ -143,6 +151,7 @@ def remove_suppression(
 def import_suppressions(
     caller: Caller, body: schemas.SuppressionImport
 ) -> schemas.SuppressionImported:
+    """Try it with `dry_run` first. Lines that cannot be read are rejected one by one, with why."""
     workspace_id = caller.workspace_id(body.workspace_id)
     result = suppression_imports.import_csv(
         workspace_id,
@@ -179,6 +188,7 @@ def import_suppressions(
     connects=False,  # it reads portion by portion, long after the view has answered
 )
 def export_suppressions(caller: Caller, query: schemas.SuppressionFilter) -> Response:
+    """The file streams, however long it is. An import takes it as it is."""
     workspace_id = caller.workspace_id(query.workspace_id)
     rows = suppression_lists.export(workspace_id, filter_=_filter(query))
     response = Response(

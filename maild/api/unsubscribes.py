@@ -24,6 +24,9 @@ from maild.services.unsubscribe_lists import Filter, State
     status=201,
 )
 def add_unsubscribe(caller: Caller, body: schemas.UnsubscribeIn) -> schemas.UnsubscribeSaved:
+    """For who opted out by another way than the link in the mail. Without `topic` and `stream` it
+    is all mail.
+    """
     row = unsubscribes.add(
         caller.workspace_id(body.workspace_id),
         body.email,
@@ -45,6 +48,7 @@ def add_unsubscribe(caller: Caller, body: schemas.UnsubscribeIn) -> schemas.Unsu
     answer=schemas.UnsubscribePage,
 )
 def list_unsubscribes(caller: Caller, query: schemas.UnsubscribeQuery) -> schemas.UnsubscribePage:
+    """Those by links and those over this API."""
     workspace_id = caller.workspace_id(query.workspace_id)
     page = unsubscribe_lists.list_page(
         workspace_id,
@@ -76,6 +80,7 @@ def list_unsubscribes(caller: Caller, query: schemas.UnsubscribeQuery) -> schema
 def remove_unsubscribe(
     caller: Caller, body: schemas.UnsubscribeRemoval
 ) -> schemas.UnsubscribeRemoved:
+    """Only the person may ask for it: `reason` says how they did."""
     removal = unsubscribes.remove(
         caller.workspace_id(body.workspace_id),
         body.email,

@@ -5,6 +5,7 @@ from typing import Any
 from maild.api import schemas
 from maild.api.auth import ADMINS, READERS, Caller
 from maild.api.endpoint import endpoint
+from maild.errors import Conflict
 from maild.models import WebhookEndpoint, WebhookSecret
 from maild.services import webhook_endpoints, webhook_secrets
 from maild.services.webhook_endpoints import Counts
@@ -19,10 +20,14 @@ from maild.services.webhook_secrets import Kind
     body=schemas.WebhookEndpointIn,
     answer=schemas.WebhookEndpointAdded,
     status=201,
+    raises=(Conflict,),
 )
 def add_webhook_endpoint(
     caller: Caller, body: schemas.WebhookEndpointIn
 ) -> schemas.WebhookEndpointAdded:
+    """`setup` says step by step what to do at the provider. Secrets are kept encrypted and come
+    back in no answer.
+    """
     row = webhook_endpoints.add(
         caller.workspace_id(body.workspace_id),
         provider=body.provider,
@@ -51,6 +56,7 @@ def add_webhook_endpoint(
 def list_webhook_endpoints(
     caller: Caller, query: schemas.WorkspaceQuery
 ) -> schemas.WebhookEndpointList:
+    """With what each received and refused in the last 24 hours. `url` is told to admins only."""
     workspace_id = caller.workspace_id(query.workspace_id)
     rows = webhook_endpoints.list_all(workspace_id)
     valid = webhook_secrets.find_valid(rows)
@@ -73,6 +79,7 @@ def list_webhook_endpoints(
 def delete_webhook_endpoint(
     caller: Caller, body: schemas.WebhookEndpointId
 ) -> schemas.WebhookEndpointDeleted:
+    """What it has received stays."""
     workspace_id = caller.workspace_id(body.workspace_id)
     webhook_endpoints.delete(workspace_id, body.id, by=caller.actor)
     return schemas.WebhookEndpointDeleted(workspace_id=workspace_id, id=body.id)
@@ -88,6 +95,9 @@ def delete_webhook_endpoint(
     status=201,
 )
 def add_webhook_secret(caller: Caller, body: schemas.WebhookSecretIn) -> schemas.WebhookSecretAdded:
+    """For rotating secrets without losing a report: the old one stays valid for
+    `old_valid_seconds`.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     secret = webhook_secrets.add(
         workspace_id,
@@ -113,6 +123,7 @@ def add_webhook_secret(caller: Caller, body: schemas.WebhookSecretIn) -> schemas
 def remove_webhook_secret(
     caller: Caller, body: schemas.WebhookSecretRemoval
 ) -> schemas.WebhookSecretRemoved:
+    """Reports that are signed with it are refused from then on."""
     workspace_id = caller.workspace_id(body.workspace_id)
     webhook_secrets.remove(workspace_id, body.id, secret_id=body.secret_id, by=caller.actor)
     return schemas.WebhookSecretRemoved(

@@ -2,20 +2,31 @@
 token in the address and the signature say whose it is. The others show it, and have it replayed.
 """
 
+import contextlib
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from flask import request
 
 from maild import clock
 from maild.api import schemas
-from maild.api.auth import OPERATORS, READERS, Caller
+from maild.api.auth import OPERATORS, READERS, Caller, address_of
 from maild.api.endpoint import endpoint, open_endpoint
 from maild.api.query import check_period, parse_address, parse_serial_cursor
 from maild.domain import serial_cursor
 from maild.domain.provider_event import ProviderEventType, ReportStatus
-from maild.services import dead_letters, intake, own_reports, provider_events
+from maild.errors import BadSignature, InvalidFields, NotFound
+from maild.services import (
+    dead_letters,
+    failed_tries,
+    intake,
+    own_reports,
+    provider_events,
+    tokens,
+)
 from maild.services.dead_letters import OutcomeStatus
+from maild.services.failed_tries import At
 from maild.services.provider_events import Entry, Filter
 from maild.transports.webhooks.base import Request
 
@@ -25,11 +36,17 @@ from maild.transports.webhooks.base import Request
     "/v1/webhooks/events",
     summary="Report events in maild's own format, or in a provider's; one or up to 1,000",
     takes="application/json",
+    shape=schemas.ReportedEvents,
     answer=schemas.EventsTaken,
     status=202,
+    raises=(BadSignature, InvalidFields),
 )
-def take_events() -> schemas.EventsTaken:
-    taken = own_reports.take(_request(intake.BODY_MAX_BYTES))
+def report_events() -> schemas.EventsTaken:
+    """One object, or an array of 1,000 at most, signed with the instance's secret; 404 while
+    WEBHOOKS_ENABLED is false. What cannot be applied is kept as a dead letter.
+    """
+    with _failures_counted():
+        taken = own_reports.take(_request(intake.BODY_MAX_BYTES))
     answer = schemas.EventsTaken(
         status="accepted",
         processed_count=taken.processed,
@@ -58,9 +75,15 @@ def take_events() -> schemas.EventsTaken:
     takes="*/*",
     answer=schemas.WebhookTaken,
     status=202,
+    raises=(BadSignature,),
 )
-def take_provider_events(provider: str, token: str) -> schemas.WebhookTaken:
-    intake.take_native(provider, token, _request(intake.BODY_MAX_BYTES))
+def report_provider_events(provider: str, token: str) -> schemas.WebhookTaken:
+    """The body is the provider's own and is checked by the provider's own signature. The address is
+    the `url` of a webhook endpoint. The payload is stored before the answer, and applied a moment
+    later.
+    """
+    with _failures_counted(token):
+        intake.take_native(provider, token, _request(intake.BODY_MAX_BYTES))
     return schemas.WebhookTaken()
 
 
@@ -72,8 +95,10 @@ def take_provider_events(provider: str, token: str) -> schemas.WebhookTaken:
     answer=schemas.WebhookReady,
     status=200,
 )
-def find_endpoint(provider: str, token: str) -> schemas.WebhookReady:
-    intake.check_endpoint(provider, token)
+def check_webhook_endpoint(provider: str, token: str) -> schemas.WebhookReady:
+    """For providers that ask before they save an address. A token that is no endpoint's is 404."""
+    with _failures_counted(token):
+        intake.check_endpoint(provider, token)
     return schemas.WebhookReady()
 
 
@@ -85,9 +110,31 @@ def find_endpoint(provider: str, token: str) -> schemas.WebhookReady:
     answer=schemas.WebhookTaken,
     status=202,
 )
-def take_bounce_mail(token: str) -> schemas.WebhookTaken:
-    intake.take_mail(token, _request(intake.MAIL_MAX_BYTES))
+def report_bounce_mail(token: str) -> schemas.WebhookTaken:
+    """The body is the whole mail as it came. The address is the `url` of a webhook endpoint for
+    `dsn`.
+    """
+    with _failures_counted(token):
+        intake.take_mail(token, _request(intake.MAIL_MAX_BYTES))
     return schemas.WebhookTaken()
+
+
+@contextlib.contextmanager
+def _failures_counted(token: str | None = None) -> Iterator[None]:
+    """Count what fails by its address, and look up no unknown `token` for who fails too often.
+    Raises TooManyRequests.
+    """
+    address = address_of(request)
+    proof = None if token is None else tokens.hash_of(token)
+    if proof is not None:
+        failed_tries.check(At.WEBHOOK, address, proof)
+    try:
+        yield
+    except (BadSignature, NotFound):
+        failed_tries.count(At.WEBHOOK, address)
+        raise
+    if proof is not None:
+        failed_tries.remember(proof)
 
 
 def _request(max_bytes: int) -> Request:
@@ -109,6 +156,7 @@ def _request(max_bytes: int) -> Request:
     answer=schemas.WebhookLogPage,
 )
 def list_provider_events(caller: Caller, query: schemas.WebhookLogQuery) -> schemas.WebhookLogPage:
+    """Those that were applied, and dead letters with the reason; each with its raw payload."""
     check_period(query.since, query.until)
     workspace_id = caller.workspace_id(query.workspace_id)
     page = provider_events.list_page(
@@ -145,6 +193,9 @@ def list_provider_events(caller: Caller, query: schemas.WebhookLogQuery) -> sche
     answer=schemas.ReplayOut,
 )
 def replay_provider_events(caller: Caller, body: schemas.ReplayIn) -> schemas.ReplayOut:
+    """The raw payload is read again with today's parser. Give `event_ids` or `limit`; with
+    `dry_run` nothing is changed.
+    """
     workspace_id = caller.workspace_id(body.workspace_id)
     result = dead_letters.replay(
         workspace_id,
@@ -186,6 +237,7 @@ def replay_provider_events(caller: Caller, body: schemas.ReplayIn) -> schemas.Re
     answer=schemas.DismissOut,
 )
 def dismiss_provider_events(caller: Caller, body: schemas.DismissIn) -> schemas.DismissOut:
+    """They leave the list of dead letters and are kept."""
     workspace_id = caller.workspace_id(body.workspace_id)
     outcomes = dead_letters.dismiss(
         workspace_id,

@@ -70,6 +70,7 @@ def test_what_is_old_is_told_by_the_hour(api):
     assert row["at"] == "2026-03-01T12:00:00Z"
 
 
+@pytest.mark.proves("security-csv")
 @pytest.mark.parametrize("name", ["=1+1", "+1+1", "@A1", "|x", "＝1", "-cmd"])
 def test_no_cell_is_a_formula(api, name):
     add_rollup(AT, 3, smtp_account=name)
@@ -132,4 +133,5 @@ def test_it_is_only_ever_read(api, refused):
 def test_it_is_described_as_a_file(client):
     document = client.get("/v1/openapi.json").get_json()
     content = document["paths"][PATH]["get"]["responses"]["200"]["content"]
-    assert content == {"text/csv": {"schema": {"type": "string"}}}
+    assert content.keys() == {"text/csv"}
+    assert content["text/csv"]["schema"] == {"type": "string"}

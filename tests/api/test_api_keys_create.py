@@ -38,6 +38,7 @@ def test_it_makes_a_key_that_works(api):
         "role": "operator",
         "state": "active",
         "allowed_networks": ["127.0.0.1/32", "2001:db8::/32"],
+        "requests_per_minute": None,
         "expires_at": "2099-01-31T08:30:00Z",
         "last_used_at": None,
         "created_by": "admin key",
@@ -118,3 +119,27 @@ def test_it_refuses_bad_fields_and_makes_nothing(api, refused, fields, named):
 
 def test_it_answers_404_for_an_unknown_workspace(api, refused):
     refused(create(api, workspace_id=99), 404, "not_found")
+
+
+@pytest.mark.parametrize("own", [1, 600, 6_000])
+def test_a_key_may_have_a_limit_of_its_own(api, admin_a, own):
+    response = create(api, key=admin_a, requests_per_minute=own)
+    assert response.status_code == 201
+    assert response.get_json()["requests_per_minute"] == own
+    assert api("GET", PATH).get_json()["api_keys"][0]["requests_per_minute"] == own
+    assert AuditEntry.select().order_by(AuditEntry.seq.desc()).get().after[
+        "requests_per_minute"
+    ] == own  # fmt: skip
+
+
+@pytest.mark.parametrize("own", [0, 6_001, 10_000_000])
+def test_only_the_instances_admin_gives_more_than_the_instances_limit(api, refused, admin_a, own):
+    response = create(api, key=admin_a, requests_per_minute=own)
+    document = refused(response, 422, "invalid_fields", "requests_per_minute")
+    assert "must be 1 to 6,000" in document["detail"]
+    assert create(api, key="admin", requests_per_minute=own).status_code == 201
+
+
+@pytest.mark.parametrize("own", [-1, 10_000_001, "600", 1.5, True])
+def test_a_limit_that_is_none_is_refused(api, refused, own):
+    refused(create(api, requests_per_minute=own), 422, "invalid_fields", "requests_per_minute")

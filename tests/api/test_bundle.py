@@ -154,6 +154,7 @@ def parse(raw):
     return email.message_from_string(raw["content"], policy=email.policy.default)
 
 
+@pytest.mark.proves("explain-bundle")
 def test_it_is_sealed_and_checked_offline_in_both_forms(api, accept, inbox, deliver):
     message = accept(attachments=(Attachment("a.txt", "text/plain", b"x" * 100),))
     deliver()

@@ -51,6 +51,7 @@ def received(inbox, deliver):
 # What becomes of a submission
 
 
+@pytest.mark.proves("accept-recipients")
 def test_each_recipient_is_a_message_of_its_own(api):
     answer = submit(api, cc=[BOB, EVE], bcc=[DAN], tags=["a"], metadata={"n": 1})
     found = rows()
@@ -252,6 +253,7 @@ def test_the_log_shows_each(api):
 # On the wire
 
 
+@pytest.mark.proves("accept-recipients")
 def test_all_see_the_same_and_nobody_sees_a_bcc(api, received):
     submit(
         api,

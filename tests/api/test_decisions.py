@@ -12,6 +12,9 @@ from maild.services.smtp_account_fields import NewSmtpAccount
 from tests.api.conftest import attachment
 from tests.conftest import WORKSPACE_A
 
+pytestmark = pytest.mark.proves("decide-explained")
+
+
 AT_ACCEPT = ["from_domain", "recipient_domain", "suppression", "unsubscribe", "freeze"]
 AT_SEND = ["lifetime", *AT_ACCEPT]
 LIMITS = ["workspace_limit", "domain_limit"]

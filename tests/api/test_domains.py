@@ -19,6 +19,7 @@ def ready(api, **body):
     return api("POST", "/v1/domains/readiness", json={"domain": NAME, **body}, key="operator")
 
 
+@pytest.mark.proves("explain-domains")
 def test_it_tells_whether_a_domain_is_ready(api):
     answer = ready(api, dkim_selector="S1").get_json()
     expected = {"spf_valid": True, "dkim_valid": True, "dmarc_valid": True, "ready": True}

@@ -36,6 +36,7 @@ def test_pages_are_not_answered_as_problems(client):
     assert response.mimetype == "text/html"
 
 
+@pytest.mark.proves("api-errors")
 def test_it_has_every_field_of_a_problem(api):
     response = api.submit(subject=...)
     assert response.content_type == "application/problem+json"
@@ -51,12 +52,14 @@ def test_it_has_every_field_of_a_problem(api):
     }
 
 
+@pytest.mark.proves("api-errors")
 def test_it_lists_all_complaints(api, refused):
     response = api.submit(to_email="nobody", subject="a\nb", tags=[""])
     document = refused(response, 422, "invalid_fields", "to_email", "subject", "tags.0")
     assert "(and 2 more)" in document["detail"]
 
 
+@pytest.mark.proves("api-errors")
 def test_it_tells_nothing_of_a_crash(api_with, refused, caplog):
     def crash():
         password = "-".join(["s3cret", "in", "a", "local", "variable"])
@@ -78,6 +81,7 @@ def test_it_answers_503_while_postgres_is_away(api, refused, postgres_away, path
     assert "127.0.0.1" not in document["detail"]
 
 
+@pytest.mark.proves("accept-durable")
 def test_it_accepts_nothing_while_postgres_is_away(api, refused, postgres_away):
     response = api.submit()
     refused(response, 503, "unavailable")
@@ -111,6 +115,7 @@ def test_it_makes_its_own_request_id_for_an_odd_one(api, given):
     assert re.fullmatch(r"[0-9a-f]{16}", response.headers["X-Request-ID"])
 
 
+@pytest.mark.proves("api-request-id")
 def test_every_answer_has_a_request_id_of_its_own(client, api):
     answers = [
         *(client.get(path) for path in ("/healthz", "/nope", "/v1/nope", "/v1/openapi.json")),

@@ -42,6 +42,7 @@ def first_and_again(api, key="k1", **fields):
     return first.get_json(), again.get_json()
 
 
+@pytest.mark.proves("accept-replay")
 def test_the_same_request_gives_the_first_answer_again(api, stored):
     first, again = first_and_again(
         api,
@@ -60,6 +61,7 @@ def test_without_a_key_the_same_request_is_another_message(api, stored):
     assert stored()["Message"] == 2
 
 
+@pytest.mark.proves("accept-replay")
 def test_the_answer_stays_whatever_became_of_the_message(api, inbox, deliver):
     first = submit(api).get_json()
     assert deliver() == 1
@@ -113,6 +115,7 @@ def test_the_answer_comes_again_after_the_message_has_expired(api, refused):
     assert IdempotencyKey.select().count() == 1
 
 
+@pytest.mark.proves("I8")
 def test_another_request_under_the_same_key_is_a_conflict(api, refused, stored):
     first = submit(api)
     before = stored()
@@ -319,6 +322,7 @@ def test_a_batch_and_a_message_of_its_own_share_no_key(api):
 # Many at once, and a process that dies
 
 
+@pytest.mark.proves("I8")
 def test_fifty_at_once_on_two_processes_are_one_message(serve, inbox, deliver):
     webs = serve(2)
     workspace_id = new_workspace()
@@ -355,6 +359,7 @@ def test_fifty_at_once_with_two_bodies_are_one_message_and_conflicts(serve):
     assert str(message.id) == good[0].json["id"]
 
 
+@pytest.mark.proves("I8")
 @pytest.mark.crash
 def test_a_process_killed_between_the_commit_and_the_answer(serve, settings, inbox, deliver):
     """The client tries again, as it must: one message, whose id it is told."""

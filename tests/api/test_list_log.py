@@ -165,6 +165,7 @@ def test_it_refuses_a_repeated_parameter(api, refused, name):
     refused(response, 400, "invalid_request", name)
 
 
+@pytest.mark.proves("explain-log")
 @pytest.mark.parametrize("limit", [1, 7, 50, 119, 120, 121, 200])
 def test_it_pages_without_a_gap_or_a_double(api, accept, limit):
     ids = [str(accept(subject=f"{n}").id) for n in range(120)]
@@ -191,6 +192,7 @@ def test_it_pages_without_a_gap_or_a_double(api, accept, limit):
     assert pages == -(-120 // limit)
 
 
+@pytest.mark.proves("explain-log")
 def test_it_keeps_its_place_while_mail_comes_in(api, accept):
     for n in range(4):
         accept(subject=f"{n}")

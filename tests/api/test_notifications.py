@@ -2,8 +2,13 @@
 
 # ruff: noqa: F401, F811 - the server is a fixture of `noticing`
 
+import copy
+import json
+
+import jsonschema
 import pytest
 
+from maild.api import openapi
 from maild.models import NotificationChannel
 from maild.services import notification_channels, notification_loop
 from tests.services.noticing import add_channel, hook, open_incident
@@ -77,3 +82,18 @@ def test_readers_read_and_only_admins_change(api, refused, viewer_a, operator_a)
     refused(api("POST", CHANNELS, key=operator_a, json=WEBHOOK), 403, "forbidden")
     refused(api("DELETE", CHANNELS, key=operator_a, json={"id": row.id}), 403, "forbidden")
     refused(api("POST", f"{CHANNELS}/test", key=operator_a, json={"id": row.id}), 403, "forbidden")
+
+
+def test_what_a_webhook_is_sent_is_as_the_document_says(database, hook):
+    components = copy.deepcopy(openapi.document()["components"])
+    for name in ("Notice", "NoticeData"):
+        components["schemas"][name]["additionalProperties"] = False
+    add_channel(hook.url)
+    open_incident(smtp_account="main", recipient_domain="google")
+    notification_loop.drain()
+    [(_, headers, body)] = hook.requests
+    schema = {"$ref": "#/components/schemas/Notice", "components": components}
+    jsonschema.Draft202012Validator(schema).validate(json.loads(body))
+    operation = openapi.document()["webhooks"]["notification"]["post"]
+    names = {parameter["name"] for parameter in operation["parameters"]}
+    assert names <= {name.lower() for name in headers}

@@ -8,6 +8,7 @@ PATH = "/v1/workspaces/policy/rollback"
 POLICY = "/v1/workspaces/policy"
 
 
+@pytest.mark.proves("decide-versions")
 def test_it_writes_a_new_version_with_the_old_rules(api, admin_a):
     api("POST", POLICY, json={"on_limit": "defer"})
     api("POST", POLICY, json={"on_limit": "reject", "soft_bounce_threshold": 9})

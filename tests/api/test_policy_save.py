@@ -63,6 +63,7 @@ def test_one_that_changes_nothing_says_so_and_writes_nothing(api):
     assert PolicyVersion.select().count() == 1
 
 
+@pytest.mark.proves("decide-versions")
 def test_it_refuses_a_stale_version(api, refused):
     assert api("POST", PATH, json={"on_limit": "defer", "version": 0}).status_code == 200
     response = api("POST", PATH, json={"on_limit": "reject", "version": 0})

@@ -44,6 +44,7 @@ def batch(api, *entries, **fields):
     return api("POST", "/v1/messages/batch", json=body)
 
 
+@pytest.mark.proves("decide-limits")
 def test_over_the_limit_is_429_with_the_time_to_come_again(api, refused, stored):
     limit(workspace=2)
     assert [told(api.submit()) for _ in range(2)] == [(2, 1), (2, 0)]
@@ -136,6 +137,7 @@ def test_the_limit_is_the_workspaces_whatever_the_key(api, make_key, admin_b):
 # Many at once, and what breaks meanwhile
 
 
+@pytest.mark.proves("I18")
 def test_forty_at_once_on_two_processes_never_pass_the_limit(serve):
     """I18."""
     webs = serve(2)
@@ -158,6 +160,7 @@ def test_a_new_policy_is_in_force_for_the_next_message_in_every_process(serve):
         webs.reverse()
 
 
+@pytest.mark.proves("I18")
 @pytest.mark.crash
 def test_the_limit_holds_while_redis_and_a_process_die(serve):
     """I18: Redis is flushed, killed and back again, a web process is killed and started anew; the

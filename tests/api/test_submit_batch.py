@@ -35,6 +35,7 @@ def test_it_accepts_each_message(api):
     assert (read["to_email"], read["stream"]) == ("bob@example.org", "marketing")
 
 
+@pytest.mark.proves("accept-batch")
 def test_one_bad_entry_does_not_spoil_the_rest(api):
     answer = submit(
         api,

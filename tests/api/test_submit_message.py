@@ -39,6 +39,7 @@ def test_it_accepts_a_message(api):
         "to_email": "ann@example.org",
         "subject": "Hello",
         "body_text": "Hello Ann.",
+        "body_pruned_at": None,
         "status": "queued",
         "stream": "transactional",
         "topic": None,
@@ -57,6 +58,7 @@ def test_it_accepts_a_message(api):
     }
 
 
+@pytest.mark.proves("accept-fields")
 def test_it_stores_every_field(api):
     response = api.submit(
         body_html="<p>Hello</p>",
@@ -105,6 +107,7 @@ def test_it_takes_null_for_any_optional_field(api):
     assert api.submit(**dict.fromkeys(names)).status_code == 201
 
 
+@pytest.mark.proves("I14", "accept-durable")
 def test_it_accepts_while_redis_is_away(api, redis_away, stored):
     for _ in range(3):
         assert api.submit().status_code == 201
@@ -179,6 +182,7 @@ def test_it_stores_ints_as_long_as_python_reads_them(api):
     assert api("GET", f"/v1/messages/{response.get_json()['id']}").status_code == 200
 
 
+@pytest.mark.proves("accept-schedule")
 def test_it_schedules(api):
     at = (datetime.now(UTC) + timedelta(days=30)).replace(microsecond=0)
     text = at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -24,6 +24,7 @@ LINE_BREAKS = {
 }
 
 
+@pytest.mark.proves("bad-json")
 @pytest.mark.parametrize("name", ["from_email", "to_email", "subject"])
 @pytest.mark.parametrize("value", [..., "", "   ", "\t", "\u00a0\u3000", None])
 def test_it_answers_400_for_a_missing_required_field(api, refused, stored, name, value):
@@ -67,6 +68,7 @@ WRONG_TYPES = [
 ]  # fmt: skip
 
 
+@pytest.mark.proves("bad-json")
 @pytest.mark.parametrize(("name", "value"), WRONG_TYPES)
 def test_it_answers_422_for_a_wrong_type_or_an_unknown_field(api, refused, stored, name, value):
     document = refused(api.submit(**{name: value}), 422, "invalid_fields")
@@ -114,6 +116,7 @@ def test_it_refuses_a_local_part_past_64_octets(api, refused):
     refused(api.submit(to_email=f"{'a' * 65}@example.org"), 422, "invalid_fields", "to_email")
 
 
+@pytest.mark.proves("security-injection")
 @pytest.mark.parametrize("text", LINE_BREAKS.values(), ids=LINE_BREAKS)
 @pytest.mark.parametrize(
     ("field", "fields"),
@@ -246,6 +249,7 @@ def test_it_refuses_a_number_that_is_none(api, refused, stored, number):
     assert stored() == NOTHING
 
 
+@pytest.mark.proves("bad-json")
 @pytest.mark.parametrize(
     "data",
     [
@@ -267,6 +271,7 @@ def test_it_answers_422_for_json_that_is_no_object(api, refused, stored, data):
     assert stored() == NOTHING
 
 
+@pytest.mark.proves("bad-size")
 def test_it_answers_413_past_10_mb(api, refused, stored):
     start = b'{"from_email":"a@example.com","to_email":"b@example.org","subject":"s","body_text":"'
     data = start + b"x" * (MAX_BODY_BYTES - len(start) - 1) + b'"}'
@@ -275,6 +280,7 @@ def test_it_answers_413_past_10_mb(api, refused, stored):
     assert stored() == NOTHING
 
 
+@pytest.mark.proves("bad-size")
 def test_it_answers_413_past_10_mb_without_a_length(client, refused, stored, settings):
     response = client.post(
         "/v1/messages",

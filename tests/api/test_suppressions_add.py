@@ -82,6 +82,7 @@ def test_it_names_what_it_does_not_take(api, refused, changes, field):
     assert Suppression.select().count() == AuditEntry.select().count() == 0
 
 
+@pytest.mark.proves("decide-suppressed")
 def test_mail_to_it_stays_here(api, accept, lease):
     accept()
     api("POST", PATH, json={"email": "ann@example.org", "reason": "r"})

@@ -47,6 +47,7 @@ NOBODY = {None: "missing", "revoked_a": "not known", "expired_a": "not known"}
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 FILTERED = {"filter": {"q": ZEBRA}}
 ACCOUNT = {"name": ZEBRA, "host": "smtp.example.com", "port": 587, "from_email": "b@example.com"}
+CAMPAIGN = {"name": ZEBRA, "audience_kind": "everyone", "from_email": EMAIL}
 MAIL = {"from_email": EMAIL, "to_email": EMAIL, "subject": "s", "body_text": "t"}
 
 
@@ -60,13 +61,15 @@ def keys(request):
     return {None: None, **{name: name for name in INSTANCE}, **named}
 
 
+@pytest.mark.proves("api-auth", "security-roles")
 @each_endpoint
 def test_each_caller_does_what_the_role_may_and_no_more(api, endpoint, keys):
     for caller, role in (INSTANCE | OF_A).items():
         for workspace_id in (None, WORKSPACE_A):
             response = ask(api, endpoint, key=keys[caller], workspace_id=workspace_id)
             # 404, 409: what the request names is not there, or there already.
-            allowed = {endpoint.status, 404, 409} if role in endpoint.allow else {403}
+            done = {endpoint.status, endpoint.status_if_known}
+            allowed = {*done, 404, 409} if role in endpoint.allow else {403}
             assert response.status_code in allowed, (caller, response.get_data(as_text=True))
 
 
@@ -89,7 +92,10 @@ def ask(api, endpoint, *, key, workspace_id=None):
     """A good request; for the workspace, where one is named."""
     arguments = REQUESTS[f"{endpoint.method} {endpoint.path}"]
     named = {} if workspace_id is None else {"workspace_id": workspace_id}
-    changed = {place: {**fields, **named} for place, fields in arguments.items()}
+    changed = {
+        place: fields if place == "data" else {**fields, **named}
+        for place, fields in arguments.items()
+    }
     return request(api, endpoint, key=key, **changed)
 
 
@@ -104,18 +110,28 @@ def by_query(*queries):
     return [{"query": query} for query in ({}, *queries)]
 
 
+def by_path():
+    return [{"id": str(SERIAL)}]
+
+
 def by_json(*bodies):
     return [{"json": body} for body in bodies]
 
 
 MARK = str(cursor.Cursor(datetime.now(UTC) + timedelta(days=1), uuid.UUID(int=2**128 - 1)))
 SERIAL_MARK = serial_cursor.write(SERIAL + 1)
+SEGMENT = {"field": "email", "op": "contains", "value": ZEBRA}
 LONG_AGO = {"from": "2019-12-15T00:00:00Z", "to": "2020-01-15T00:00:00Z"}
 """When everything of A's that is counted has happened."""
 
 FOREIGN = {
     "GET /v1/ops/onboarding-checklist": by_query(),
-    "POST /v1/messages": by_json(MAIL, {**MAIL, "stream": "marketing"}),
+    "POST /v1/messages": by_json(
+        MAIL,
+        {**MAIL, "stream": "marketing"},
+        {"from_email": EMAIL, "to_email": EMAIL, "template": ZEBRA},
+        {"from_email": EMAIL, "to_email": EMAIL, "template": SERIAL},
+    ),
     "POST /v1/messages/validate": by_json(MAIL),
     "POST /v1/messages/batch": by_json(
         {"messages": [MAIL]}, {"messages": [{**MAIL, "workspace_id": WORKSPACE_A}]}
@@ -138,6 +154,9 @@ FOREIGN = {
     "GET /v1/messages/timeline": [
         {"query": {"message_id": message_id}} for message_id in IDS.values()
     ],
+    "GET /v1/topics": by_query(),
+    "POST /v1/topics": by_json({"name": ZEBRA}),
+    "DELETE /v1/topics": by_json({"name": ZEBRA}),
     "POST /v1/deployments": by_json({"name": ZEBRA, "version": "1"}),
     "GET /v1/incidents": by_query(
         {"status": "all"}, {"status": "all", "cursor": SERIAL_MARK}, {"smtp_account": ZEBRA},
@@ -159,6 +178,10 @@ FOREIGN = {
     ],
     "GET /v1/workspaces/policy": by_query({"version": 1}),
     "POST /v1/workspaces/policy": by_json({"on_limit": "defer", "version": 0}, {}),
+    "GET /v1/workspaces/retention": by_query(),
+    "POST /v1/workspaces/retention": by_json(
+        {"version": 0, "bodies_days": 7}, {"version": 1}, {"version": 0, "dry_run": True}
+    ),
     "GET /v1/workspaces/policy/versions": by_query({"cursor": SERIAL_MARK}),
     "POST /v1/workspaces/policy/rollback": by_json({"version": 1}),
     "POST /v1/workspaces/policy/preview": by_json(
@@ -173,6 +196,7 @@ FOREIGN = {
     "DELETE /v1/smtp-accounts": by_json({"name": ZEBRA}),
     "POST /v1/api-keys": by_json({"name": ZEBRA, "role": "admin"}),
     "GET /v1/api-keys": by_query({"cursor": SERIAL_MARK}),
+    "POST /v1/api-keys/limit": by_json({"id": SERIAL, "requests_per_minute": 60}),
     "DELETE /v1/api-keys": by_json({"id": SERIAL}),
     "GET /v1/audit": by_query(
         {"actor": ZEBRA}, {"action": ZEBRA}, {"cursor": SERIAL_MARK}, {"to": TOMORROW}
@@ -209,6 +233,33 @@ FOREIGN = {
     "GET /v1/suppressions/blocked": [{"query": {"suppression_id": SERIAL}}],
     "POST /v1/suppressions/import": by_json({"csv": f"{EMAIL}\n{OTHER_EMAIL}"}),
     "GET /v1/suppressions/export": by_query({"state": "all"}),
+    "GET /v1/contacts": by_query(
+        {"email": EMAIL}, {"email_start": ZEBRA}, {"domain": f"{ZEBRA}.example"}, {"topic": ZEBRA},
+        {"audience_id": SERIAL}, {"cursor": SERIAL_MARK}, {"standing": "suppressed"},
+    ),
+    "POST /v1/contacts": by_json(
+        {"email": EMAIL}, {"email": OTHER_EMAIL, "attributes": {ZEBRA: 7}},
+    ),
+    "POST /v1/contacts/batch": by_json({"contacts": [{"email": EMAIL}]}),
+    "GET /v1/contacts/export": by_query({"audience_id": SERIAL}, {"topic": ZEBRA}),
+    "GET /v1/contacts/<contact_id>": by_path(),
+    "DELETE /v1/contacts": by_json({"email": EMAIL}, {"id": SERIAL}),
+    "GET /v1/contacts/attributes": by_query(),
+    "POST /v1/contacts/attributes": by_json({"name": ZEBRA, "kind": "number"}),
+    "DELETE /v1/contacts/attributes": by_json({"name": ZEBRA}),
+    "GET /v1/audiences": by_query(),
+    "POST /v1/audiences": by_json({"name": ZEBRA}),
+    "GET /v1/audiences/<audience_id>": by_path(),
+    "POST /v1/audiences/change": by_json({"audience_id": SERIAL, "name": "x"}),
+    "DELETE /v1/audiences": by_json({"audience_id": SERIAL}),
+    "POST /v1/audiences/restore": by_json({"audience_id": SERIAL}),
+    "GET /v1/audiences/members": [{"query": {"audience_id": SERIAL}}],
+    "POST /v1/audiences/members": by_json(
+        {"audience_id": SERIAL, "emails": [EMAIL]}, {"audience_id": SERIAL, "contact_ids": [SERIAL]}
+    ),
+    "DELETE /v1/audiences/members": by_json(
+        {"audience_id": SERIAL, "emails": [EMAIL]}, {"audience_id": SERIAL, "contact_ids": [SERIAL]}
+    ),
     "POST /v1/unsubscribes": by_json({"email": EMAIL}, {"email": EMAIL, "topic": ZEBRA}),
     "GET /v1/unsubscribes": by_query(
         {"email": EMAIL}, {"topic": ZEBRA}, {"state": "removed"}, {"cursor": SERIAL_MARK}
@@ -238,6 +289,76 @@ FOREIGN = {
     "POST /v1/notification-channels/test": by_json({"id": SERIAL}),
     "GET /v1/notifications": by_query({"channel_id": SERIAL}, {"cursor": SERIAL_MARK}),
     "POST /v1/webhooks/dismiss": by_json({"event_ids": [SERIAL], "reason": "r"}),
+    "GET /v1/templates": by_query({"q": ZEBRA}, {"archived": "true"}, {"cursor": SERIAL_MARK}),
+    "POST /v1/templates": by_json({"name": ZEBRA, "subject": "s", "source": "a"}),
+    "GET /v1/templates/<template_id>": by_path(),
+    "GET /v1/templates/<template_id>/versions": by_path(),
+    "POST /v1/templates/save": by_json(
+        {"template_id": SERIAL, "version": 1, "subject": "s", "source": "a"}
+    ),
+    "POST /v1/templates/restore": by_json(
+        {"template_id": SERIAL, "restored_version": 1, "version": 1}
+    ),
+    "POST /v1/templates/rename": by_json({"template_id": SERIAL, "name": ZEBRA}),
+    "DELETE /v1/templates": by_json({"template_id": SERIAL}),
+    "POST /v1/templates/bring-back": by_json({"template_id": SERIAL}),
+    "POST /v1/templates/preview": by_json(
+        {"template": SERIAL},
+        {"template": ZEBRA},
+        {"subject": "s", "source": "{{ contact.zebra }}", "contact_email": EMAIL},
+    ),
+    "GET /v1/segments": by_query({"cursor": SERIAL_MARK}),
+    "POST /v1/segments": by_json(
+        {"name": ZEBRA, "rules": SEGMENT},
+        {"name": "b", "rules": {"field": "list", "op": "in", "value": SERIAL}},
+        {"name": "b", "rules": {"field": "attributes.zebra", "op": "equals", "value": ZEBRA}},
+    ),
+    "GET /v1/segments/<segment_id>": by_path(),
+    "POST /v1/segments/change": by_json({"segment_id": SERIAL, "name": ZEBRA}),
+    "DELETE /v1/segments": by_json({"segment_id": SERIAL}),
+    "POST /v1/segments/restore": by_json({"segment_id": SERIAL}),
+    "POST /v1/segments/preview": by_json(
+        {"rules": SEGMENT},
+        {"rules": {"not": {"field": "topics", "op": "has", "value": ZEBRA}}},
+        {"rules": {"field": "list", "op": "not_in", "value": SERIAL}},
+    ),
+    "GET /v1/segments/members": [{"query": {"segment_id": SERIAL}}],
+    "POST /v1/contacts/imports": [{"query": {"name": ZEBRA}, "data": f"email\n{EMAIL}\n"}],
+    "GET /v1/contacts/imports": by_query(),
+    "GET /v1/contacts/imports/<import_id>": by_path(),
+    "POST /v1/contacts/imports/configure": by_json({"id": SERIAL}),
+    "POST /v1/contacts/imports/start": by_json({"id": SERIAL}),
+    "POST /v1/contacts/imports/undo": by_json({"id": SERIAL, "reason": "r"}),
+    "GET /v1/contacts/imports/<import_id>/rejected": by_path(),
+    "GET /v1/campaigns": by_query({"status": "draft"}, {"cursor": SERIAL_MARK}),
+    "POST /v1/campaigns": by_json(
+        CAMPAIGN,
+        {**CAMPAIGN, "audience_kind": "list", "audience_id": SERIAL},
+        {**CAMPAIGN, "audience_kind": "segment", "segment_id": SERIAL},
+        {**CAMPAIGN, "template_id": SERIAL},
+    ),
+    "DELETE /v1/campaigns": by_json({"id": SERIAL}),
+    "GET /v1/campaigns/<campaign_id>": by_path(),
+    "GET /v1/campaigns/<campaign_id>/checks": by_path(),
+    "GET /v1/campaigns/<campaign_id>/preview": [
+        {"id": str(SERIAL)}, {"id": str(SERIAL), "query": {"email": EMAIL}}
+    ],
+    "POST /v1/campaigns/<campaign_id>": [{"id": str(SERIAL), "json": {"name": ZEBRA}}],
+    **{
+        f"POST /v1/campaigns/<campaign_id>/{verb}": [{"id": str(SERIAL), "json": body}]
+        for verb, body in {
+            "copy": {}, "test": {"to": [EMAIL]}, "submit": {}, "send-back": {"reason": ZEBRA},
+            "approve": {}, "schedule": {"now": True}, "unschedule": {}, "pause": {}, "resume": {},
+            "cancel": {}, "winner": {"winner": "a"},
+        }.items()
+    },
+    "GET /v1/campaigns/settings": by_query(),
+    "POST /v1/campaigns/settings": by_json({"needs_second_person": True}),
+    "GET /v1/campaigns/report": [{"query": {"campaign_id": SERIAL}}],
+    "GET /v1/campaigns/recipients": [
+        {"query": {"campaign_id": SERIAL, **more}} for more in ({}, {"cursor": SERIAL_MARK})
+    ],
+    "GET /v1/campaigns/recipients/export": [{"query": {"campaign_id": SERIAL}}],
 }  # fmt: skip
 """What B asks each route about A's things: by id, by name, by search, by list, by page mark."""
 
@@ -257,10 +378,12 @@ def call(api, endpoint, key, arguments):
     return api(endpoint.method, path, key=key, **arguments)
 
 
+@pytest.mark.proves("I20")
 def test_every_route_is_asked_about_another_workspaces_things():
     assert set(FOREIGN) == {f"{e.method} {e.path}" for e in WITH_KEY}
 
 
+@pytest.mark.proves("I20")
 @each_endpoint
 def test_nothing_of_another_workspace_is_seen_or_changed(api, endpoint):
     requests = FOREIGN[f"{endpoint.method} {endpoint.path}"]
@@ -288,9 +411,24 @@ def test_another_workspace_cannot_be_named(api, refused, endpoint):
     key = fresh_world(api, is_a_full=True)
     before = rows_of_a()
     for arguments in FOREIGN[f"{endpoint.method} {endpoint.path}"]:
-        place = "query" if endpoint.method == "GET" else "json"
+        place = "json" if "json" in arguments else "query"
         fields = {**arguments.get(place, {}), "workspace_id": WORKSPACE_A}
         response = call(api, endpoint, key, {**arguments, place: fields})
         document = refused(response, 403, "forbidden")
         assert ZEBRA not in json.dumps(document)
     assert rows_of_a() == before
+
+
+NO_SUCH_WORKSPACE = 999
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [e for e in WITH_KEY if e.method == "GET"],
+    ids=[e.path for e in WITH_KEY if e.method == "GET"],
+)
+def test_there_is_nothing_to_read_of_a_workspace_that_is_not_there(api, database, endpoint):
+    for arguments in FOREIGN[f"{endpoint.method} {endpoint.path}"]:
+        query = {**arguments.get("query", {}), "workspace_id": NO_SUCH_WORKSPACE}
+        response = call(api, endpoint, "admin", {**arguments, "query": query})
+        assert response.status_code == 404, response.text

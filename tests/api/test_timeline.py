@@ -32,6 +32,7 @@ def test_it_tells_of_a_message_that_waits(api, accept):
     assert event["created_at"].endswith("Z")
 
 
+@pytest.mark.proves("explain-timeline")
 def test_it_tells_of_an_attempt(api, accept, inbox, deliver):
     message = accept()
     assert deliver() == 1
@@ -92,6 +93,7 @@ def test_it_tells_of_the_attempt_under_way(api, accept):
     )  # fmt: skip
 
 
+@pytest.mark.proves("explain-timeline")
 def test_it_tells_what_happened_to_providers_meanwhile(api, accept):
     message = accept()
     for workspace_id in (1, 2):

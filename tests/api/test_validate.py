@@ -122,6 +122,7 @@ def test_frozen_mail_waits_until_the_freeze_ends(api, verdict):
     assert api.submit().get_json()["status"] == "queued"
 
 
+@pytest.mark.proves("decide-freeze")
 @pytest.mark.parametrize(
     ("kind", "target", "fields"),
     [
@@ -150,6 +151,7 @@ def test_a_freeze_of_a_key_stops_what_comes_with_it(verdict, make_key):
 # stop
 
 
+@pytest.mark.proves("decide-suppressed")
 def test_a_suppressed_recipient_is_not_mailed(api, verdict):
     row = suppressions.add(WORKSPACE_A, "ANN@example.org", reason="complained", source="test")
     answer, checks = verdict()
@@ -292,6 +294,7 @@ def test_the_recipients_of_one_submission_count_together(ask):
 # It only asks
 
 
+@pytest.mark.proves("accept-validate")
 def test_nothing_is_stored_counted_or_rung(api, ask, stored, settings):
     policy(rate_limit_workspace_per_hour=1)
     before = stored()

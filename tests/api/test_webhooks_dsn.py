@@ -63,6 +63,7 @@ def message(accept: Accept, lease):
     return made
 
 
+@pytest.mark.proves("feedback-dsn")
 def test_a_bounce_mail_finds_its_message_by_the_message_id(api, message):
     response = send(api, endpoint("dsn"), bounce(message.message_id_header))
     assert (response.status_code, response.get_json()) == (202, {"status": "accepted"})
@@ -81,6 +82,15 @@ def test_a_bounce_mail_finds_its_message_by_its_own_address(api, message):
     assert event.message_id == message.id
 
 
+def test_a_bounce_mail_about_a_message_that_is_gone_suppresses_nobody(api, message):
+    """Nothing shows any more that whoever wrote it has had the message."""
+    message.delete_instance()
+    send(api, endpoint("dsn"), bounce(message.message_id_header))
+    [event] = read()
+    assert (event.status.value, event.message_id) == ("ignored", None)
+    assert not Suppression.select().exists()
+
+
 def test_what_passes_does_not_suppress(api, message):
     send(api, endpoint("dsn"), bounce(message.message_id_header, reply="552 5.2.2 Mailbox full"))
     read()
@@ -88,6 +98,7 @@ def test_what_passes_does_not_suppress(api, message):
     assert not Suppression.select().exists()
 
 
+@pytest.mark.proves("feedback-dsn")
 def test_an_abuse_report_is_a_complaint(api, message):
     mail = f"""\
 From: abuse@example.net
@@ -196,6 +207,7 @@ def test_the_token_of_a_provider_is_404(api, refused, database):
     assert count_stored() == 0
 
 
+@pytest.mark.proves("feedback-dsn")
 def test_a_forged_bounce_about_no_message_suppresses_nobody(api, message):
     """Anybody can write to the address for bounces."""
     send(api, endpoint("dsn"), bounce("<forged@example.net>"))

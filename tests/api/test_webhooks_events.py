@@ -111,6 +111,7 @@ def test_it_takes_a_providers_shape(api):
     assert (event.provider, event.effects["suppression"]) == ("postmark", "added")
 
 
+@pytest.mark.proves("I9")
 @pytest.mark.parametrize(
     "change",
     [
@@ -133,6 +134,7 @@ def test_a_bad_signature_changes_nothing_but_a_counter(api, refused, change):
     assert (tally.endpoint_id, tally.refused_count) == (0, 1)
 
 
+@pytest.mark.proves("feedback-signatures")
 def test_a_signature_is_of_the_raw_bytes(api, refused):
     body = json.dumps(COMPLAINT).encode()
     response = api("POST", EVENTS, key=None, data=body + b" ", headers=sign(body))

@@ -66,6 +66,7 @@ def test_an_unsigned_request_to_a_provider_that_signs_is_refused(api, refused, p
         assert response.status_code == 202
 
 
+@pytest.mark.proves("feedback-signatures")
 def test_a_signature_is_checked_on_the_raw_bytes(api, refused):
     row = endpoint("mailersend", signing_secret="the-secret")
     body = b'{"type": "activity.sent",  "data": {}}'
@@ -73,6 +74,7 @@ def test_a_signature_is_checked_on_the_raw_bytes(api, refused):
     refused(send(api, row, body + b" ", **mailersend(body, "the-secret")), 401, "bad_signature")
 
 
+@pytest.mark.proves("feedback-signatures")
 def test_two_secrets_are_valid_during_a_rotation(api, refused):
     row = endpoint("mailersend", signing_secret="old-secret")
     webhook_secrets.add(1, row.id, kind="signing", value="new-secret", by=SYSTEM)
@@ -157,6 +159,7 @@ def test_a_body_that_is_too_large_is_refused(api, refused):
     assert count_stored() == 0
 
 
+@pytest.mark.proves("bad-webhooks")
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"\xff\0", b"{}", b"[[[["])
 def test_nonsense_is_kept_and_harms_nobody(api, body):
     row = endpoint("postmark")

@@ -62,6 +62,7 @@ def test_it_answers_the_same_401_to_unknown_revoked_and_expired_keys(
     assert len(details) == 1
 
 
+@pytest.mark.proves("api-keys")
 def test_a_revoked_key_is_out_at_the_next_request(api, refused, admin_a):
     key = api(
         "POST", "/v1/api-keys", key=admin_a, json={"name": "shop", "role": "sender"}
@@ -77,6 +78,7 @@ def test_a_key_may_revoke_itself(api, refused, admin_a):
     refused(api("GET", "/v1/api-keys", key=admin_a), 401, "unauthenticated")
 
 
+@pytest.mark.proves("api-keys")
 def test_it_works_from_the_addresses_that_it_allows(api, refused, make_key, from_address):
     key = make_key("sender", allowed_networks=["192.0.2.0/24", "2001:db8::1"])
     for remote in ("192.0.2.1", "192.0.2.255", "::ffff:192.0.2.9", "2001:DB8::1"):
@@ -89,6 +91,7 @@ def test_it_works_from_the_addresses_that_it_allows(api, refused, make_key, from
         assert "192.0.2.0" not in document["detail"]
 
 
+@pytest.mark.proves("security-forwarded")
 def test_it_believes_no_forwarded_address_without_a_trusted_proxy(
     api, refused, make_key, from_address
 ):
@@ -97,6 +100,7 @@ def test_it_believes_no_forwarded_address_without_a_trusted_proxy(
     refused(api.submit(key=key), 403, "forbidden")
 
 
+@pytest.mark.proves("security-forwarded")
 def test_it_finds_the_caller_behind_a_trusted_proxy(
     api, refused, make_key, from_address, use_settings
 ):
@@ -180,6 +184,7 @@ def test_no_answer_is_kept_by_a_cache(api, admin_a):
         assert response.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.proves("api-keys")
 def test_a_key_stands_in_no_log_line(api, admin_a, capsys, monkeypatch):
     """Not even where somebody puts it into a URL, a field or a header that is logged."""
     root, level = logging.getLogger(), logging.getLogger().level
@@ -204,6 +209,7 @@ def test_a_key_stands_in_no_log_line(api, admin_a, capsys, monkeypatch):
     assert not re.search(r"mk_[A-Za-z0-9_-]{12}", lines)
 
 
+@pytest.mark.proves("api-keys")
 def test_a_key_stands_in_no_row(api, admin_a):
     made = api("POST", "/v1/api-keys", key=admin_a, json={"name": "n", "role": "sender"})
     key = made.get_json()["key"]
@@ -214,6 +220,7 @@ def test_a_key_stands_in_no_row(api, admin_a):
         assert key[11:] not in str(rows)
 
 
+@pytest.mark.proves("I22")
 def test_an_expiry_is_judged_by_postgres(api, refused, make_key, monkeypatch):
     """A host whose clock is wrong lets nobody in, and keeps nobody out."""
     soon = datetime.now(UTC) + timedelta(hours=1)

@@ -1,7 +1,7 @@
 """API keys: what is asked for, and what is told of them. The key itself is in one answer only."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StrictInt
 
@@ -13,7 +13,18 @@ from maild.api.schemas.base import (
     WorkspaceId,
     WorkspaceQuery,
 )
-from maild.services.api_keys import State
+from maild.services.api_keys import REQUESTS_MAX, State
+
+Requests = Annotated[
+    StrictInt | None,
+    Field(
+        ge=0,
+        le=REQUESTS_MAX,
+        description="How many requests a minute it may make; null: as many as"
+        " API_REQUESTS_PER_MINUTE says. More than that, or 0 for as many as it likes, can be set"
+        " with the instance's admin key only.",
+    ),
+]
 
 
 class ApiKeyIn(Input):
@@ -26,6 +37,7 @@ class ApiKeyIn(Input):
     allowed_networks: list[str] | None = Field(
         None, description="Addresses or networks that it works from; null: from everywhere."
     )
+    requests_per_minute: Requests = None
     workspace_id: WorkspaceId | None = None
 
 
@@ -37,6 +49,9 @@ class ApiKeyOut(BaseModel):
     role: str
     state: State
     allowed_networks: list[str] | None
+    requests_per_minute: int | None = Field(
+        description="Null: as many as API_REQUESTS_PER_MINUTE says; 0: as many as it likes."
+    )
     expires_at: datetime | None
     last_used_at: datetime | None = Field(description="To the minute.")
     created_at: datetime
@@ -50,7 +65,7 @@ class ApiKeyCreated(ApiKeyOut):
 
 
 class ApiKeyQuery(WorkspaceQuery):
-    limit: int = Field(50, ge=1, le=LIMIT_MAX)
+    limit: int = Field(50, ge=1, le=LIMIT_MAX, description="How many a page has at most.")
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
 
 
@@ -62,9 +77,13 @@ class ApiKeyPage(BaseModel):
 
 
 class ApiKeyRevoke(Input):
-    id: StrictInt = Field(ge=1, le=2**31 - 1)
-    reason: str | None = None
+    id: StrictInt = Field(ge=1, le=2**31 - 1, description="The key's.")
+    reason: str | None = Field(None, description="Kept in the audit log.")
     workspace_id: WorkspaceId | None = None
+
+
+class ApiKeyLimit(ApiKeyRevoke):
+    requests_per_minute: Requests
 
 
 class ApiKeyRevoked(ApiKeyOut):

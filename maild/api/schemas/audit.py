@@ -9,7 +9,7 @@ from maild.api.schemas.base import LIMIT_MAX, SearchText, Timestamp, WorkspaceQu
 
 
 class AuditQuery(WorkspaceQuery):
-    limit: int = Field(50, ge=1, le=LIMIT_MAX)
+    limit: int = Field(50, ge=1, le=LIMIT_MAX, description="How many a page has at most.")
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
     since: Timestamp | None = Field(None, alias="from", description="From this time on.")
     until: Timestamp | None = Field(None, alias="to", description="Before this time.")

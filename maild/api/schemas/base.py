@@ -1,6 +1,7 @@
 """What the shapes of all nouns share: strict inputs, times, texts, and the shape of an error."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
@@ -39,7 +40,15 @@ def _refuse_nul(value: str) -> str:
 
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_check_time_text), AfterValidator(_to_utc)]
 SearchText = Annotated[str, Field(min_length=1), AfterValidator(_refuse_nul)]
-WorkspaceId = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
+WorkspaceId = Annotated[
+    StrictInt,
+    Field(
+        ge=1,
+        le=2**31 - 1,
+        description="Leave it out with a workspace's own key; with an instance key it is 1 unless"
+        " given.",
+    ),
+]
 LIMIT_MAX = 200
 
 
@@ -50,6 +59,8 @@ class Input(BaseModel):
 
     missing_is_400: ClassVar[bool] = False
     """Whether a missing required field is answered 400, as for sending, or 422."""
+    needed_without: ClassVar[Mapping[str, str]] = {}
+    """Fields that are required unless another one is given, by that one's name."""
 
 
 class Query(BaseModel):
@@ -59,7 +70,13 @@ class Query(BaseModel):
 
 
 class WorkspaceQuery(Query):
-    workspace_id: int | None = Field(None, ge=1, le=2**31 - 1)
+    workspace_id: int | None = Field(
+        None,
+        ge=1,
+        le=2**31 - 1,
+        description="Leave it out with a workspace's own key; with an instance key it is 1 unless"
+        " given.",
+    )
 
 
 class StepOut(BaseModel):
@@ -73,6 +90,8 @@ class StepOut(BaseModel):
 
 class Problem(BaseModel):
     """RFC 9457, with maild's additions."""
+
+    left_out: ClassVar[frozenset[str]] = frozenset({"errors", "steps"})
 
     type: str
     title: str

@@ -3,12 +3,18 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StrictInt
+from pydantic import BaseModel, Field, StrictBool, StrictInt
 
-from maild.api.schemas.base import LIMIT_MAX, Input, Query, SearchText, WorkspaceId
+from maild.api.schemas.base import (
+    LIMIT_MAX,
+    Input,
+    SearchText,
+    WorkspaceId,
+    WorkspaceQuery,
+)
 from maild.domain.dkim import Algorithm, KeyState, RecordState
 
-DkimKeyId = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
+DkimKeyId = Annotated[StrictInt, Field(ge=1, le=2**31 - 1, description="The key's.")]
 
 
 class DkimKeyIn(Input):
@@ -30,7 +36,7 @@ class DkimKeyRotation(Input):
 class DkimKeyActivation(Input):
     workspace_id: WorkspaceId | None = None
     id: DkimKeyId
-    insist: bool = Field(
+    insist: StrictBool = Field(
         False, description="Let it sign though the DNS does not show its record: receivers fail it."
     )
 
@@ -38,17 +44,16 @@ class DkimKeyActivation(Input):
 class DkimKeyRetirement(Input):
     workspace_id: WorkspaceId | None = None
     id: DkimKeyId
-    at_once: bool = Field(
+    at_once: StrictBool = Field(
         False,
         description="Also of a key that signs or is retiring: its private half is gone, and mail"
         " that it signed and that is under way fails once its record is removed.",
     )
 
 
-class DkimKeyQuery(Query):
-    workspace_id: int | None = Field(None, ge=1, le=2**31 - 1)
-    domain: SearchText | None = None
-    limit: int = Field(50, ge=1, le=LIMIT_MAX)
+class DkimKeyQuery(WorkspaceQuery):
+    domain: SearchText | None = Field(None, description="Only the keys of this domain.")
+    limit: int = Field(50, ge=1, le=LIMIT_MAX, description="How many a page has at most.")
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
 
 

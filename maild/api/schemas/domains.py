@@ -5,7 +5,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from maild.api.schemas.base import Input, Query, SearchText, WorkspaceId
+from maild.api.schemas.base import (
+    Input,
+    SearchText,
+    WorkspaceId,
+    WorkspaceQuery,
+)
 
 DOMAINS_LIMIT_MAX = 200
 
@@ -35,9 +40,8 @@ class DomainNamed(Input):
     domain: DomainName
 
 
-class DomainQuery(Query):
-    workspace_id: int | None = Field(None, ge=1, le=2**31 - 1)
-    limit: int = Field(50, ge=1, le=DOMAINS_LIMIT_MAX)
+class DomainQuery(WorkspaceQuery):
+    limit: int = Field(50, ge=1, le=DOMAINS_LIMIT_MAX, description="How many a page has at most.")
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
 
 

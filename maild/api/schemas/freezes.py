@@ -5,12 +5,18 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StrictInt
 
-from maild.api.schemas.base import Input, Query, SearchText, Timestamp, WorkspaceId
+from maild.api.schemas.base import (
+    Input,
+    SearchText,
+    Timestamp,
+    WorkspaceId,
+    WorkspaceQuery,
+)
 from maild.domain.freeze import MAX_DAYS, FreezeKind, FreezeState
 
 FREEZES_LIMIT_MAX = 100
 
-FreezeId = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
+FreezeId = Annotated[StrictInt, Field(ge=1, le=2**31 - 1, description="The freeze's.")]
 FreezeReason = Annotated[
     str, Field(description="Kept and shown; one line, 500 characters at most.")
 ]
@@ -21,7 +27,7 @@ FreezeEnd = Annotated[
 
 class FreezeIn(Input):
     workspace_id: WorkspaceId | None = None
-    kind: FreezeKind
+    kind: FreezeKind = Field(description="What stands still.")
     target: str | None = Field(
         None,
         description="Which one: `transactional` or `marketing`, the name of an SMTP account"
@@ -45,10 +51,9 @@ class FreezeLift(Input):
     reason: FreezeReason
 
 
-class FreezeQuery(Query):
-    workspace_id: int | None = Field(None, ge=1, le=2**31 - 1)
-    state: Literal["in_force", "ended", "all"] = "in_force"
-    limit: int = Field(50, ge=1, le=FREEZES_LIMIT_MAX)
+class FreezeQuery(WorkspaceQuery):
+    state: Literal["in_force", "ended", "all"] = Field("in_force", description="Which of them.")
+    limit: int = Field(50, ge=1, le=FREEZES_LIMIT_MAX, description="How many a page has at most.")
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
 
 

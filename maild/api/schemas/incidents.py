@@ -5,7 +5,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StrictInt
 
-from maild.api.schemas.base import Input, Query, SearchText, WorkspaceId, WorkspaceQuery
+from maild.api.schemas.base import (
+    Input,
+    SearchText,
+    WorkspaceId,
+    WorkspaceQuery,
+)
 from maild.api.schemas.messages import MessageSummary
 from maild.domain.incident import IncidentKind, IncidentStatus, Severity
 from maild.domain.states import Status
@@ -22,14 +27,19 @@ IncidentVersion = Annotated[
 ]
 
 
-class IncidentQuery(Query):
-    workspace_id: int | None = Field(None, ge=1, le=2**31 - 1)
-    status: Literal["unresolved", "open", "acknowledged", "resolved", "all"] = "unresolved"
-    kind: IncidentKind | None = None
-    severity: Severity | None = None
-    smtp_account: SearchText | None = None
-    assigned_to: SearchText | None = None
-    limit: int = Field(50, ge=1, le=INCIDENTS_LIMIT_MAX)
+class IncidentQuery(WorkspaceQuery):
+    status: Literal["unresolved", "open", "acknowledged", "resolved", "all"] = Field(
+        "unresolved", description="`unresolved` are those that are open or acknowledged."
+    )
+    kind: IncidentKind | None = Field(None, description="What goes wrong.")
+    severity: Severity | None = Field(None, description="How bad it is.")
+    smtp_account: SearchText | None = Field(
+        None, description="The account that it is about, by name."
+    )
+    assigned_to: SearchText | None = Field(
+        None, description="The address of the member who has it."
+    )
+    limit: int = Field(50, ge=1, le=INCIDENTS_LIMIT_MAX, description="How many a page has at most.")
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
 
 
@@ -37,15 +47,14 @@ class IncidentGet(WorkspaceQuery):
     pass
 
 
-class IncidentMessagesQuery(Query):
-    workspace_id: int | None = Field(None, ge=1, le=2**31 - 1)
-    limit: int = Field(50, ge=1, le=INCIDENTS_LIMIT_MAX)
+class IncidentMessagesQuery(WorkspaceQuery):
+    limit: int = Field(50, ge=1, le=INCIDENTS_LIMIT_MAX, description="How many a page has at most.")
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
 
 
 class IncidentIn(Input):
     workspace_id: WorkspaceId | None = None
-    message_id: str
+    message_id: str = Field(description="The message that it is about.")
     title: str | None = Field(None, description="One line, 500 characters at most.")
     note: str | None = Field(None, description="4,000 characters at most.")
 
@@ -69,7 +78,7 @@ class IncidentNote(Input):
 
 class IncidentSeverityIn(Input):
     workspace_id: WorkspaceId | None = None
-    severity: Severity
+    severity: Severity = Field(description="How bad it is.")
     version: IncidentVersion = None
 
 
@@ -87,7 +96,9 @@ class IncidentReopen(Input):
 
 class IncidentMerge(Input):
     workspace_id: WorkspaceId | None = None
-    into_id: Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
+    into_id: Annotated[StrictInt, Field(ge=1, le=2**31 - 1)] = Field(
+        description="The incident that it becomes part of."
+    )
     version: IncidentVersion = None
 
 

@@ -8,24 +8,26 @@ from maild.api.schemas.base import Input, SearchText, Timestamp, WorkspaceId
 from maild.domain.states import Stream
 from maild.services.interventions import IDS_MAX, OutcomeStatus, Source
 
-Ids = Annotated[list[str], Field(min_length=1, max_length=IDS_MAX)]
+Ids = Annotated[
+    list[str], Field(min_length=1, max_length=IDS_MAX, description="The ids of messages.")
+]
 Reason = Annotated[str, Field(description="Kept on the timeline; 500 characters at most.")]
 
 
 class RetryFilter(Input):
     """The fields of the log's search; `status` is failed or unknown, or both unless given."""
 
-    status: Literal["failed", "unknown"] | None = None
-    stream: Stream | None = None
-    to_email: SearchText | None = None
-    from_email: SearchText | None = None
-    subject: SearchText | None = None
-    q: SearchText | None = None
-    tag: SearchText | None = None
-    smtp_account: SearchText | None = None
-    error_class: SearchText | None = None
-    since: Timestamp | None = Field(None, alias="from")
-    until: Timestamp | None = Field(None, alias="to")
+    status: Literal["failed", "unknown"] | None = Field(None, description="Both unless given.")
+    stream: Stream | None = Field(None, description="As in the log's search.")
+    to_email: SearchText | None = Field(None, description="The whole address.")
+    from_email: SearchText | None = Field(None, description="The whole address.")
+    subject: SearchText | None = Field(None, description="As in the log's search.")
+    q: SearchText | None = Field(None, description="As in the log's search.")
+    tag: SearchText | None = Field(None, description="As in the log's search.")
+    smtp_account: SearchText | None = Field(None, description="As in the log's search.")
+    error_class: SearchText | None = Field(None, description="As in the log's search.")
+    since: Timestamp | None = Field(None, alias="from", description="From this time on.")
+    until: Timestamp | None = Field(None, alias="to", description="Before this time.")
 
 
 class RetryIn(Input):
@@ -36,7 +38,7 @@ class RetryIn(Input):
     limit: Annotated[StrictInt, Field(ge=1, le=IDS_MAX)] | None = Field(
         None, description="So many of the failed messages, the newest ones."
     )
-    filter: RetryFilter | None = None
+    filter: RetryFilter | None = Field(None, description="Those that match, the newest first.")
     dry_run: StrictBool = Field(False, description="Say what would happen, and change nothing.")
     reason: Reason | None = None
 

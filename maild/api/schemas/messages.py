@@ -2,8 +2,9 @@
 
 import base64
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     Base64Encoder,
@@ -19,12 +20,12 @@ from pydantic import (
 
 from maild.api.schemas.base import (
     Input,
-    Query,
     SearchText,
     Timestamp,
     WorkspaceId,
     WorkspaceQuery,
 )
+from maild.api.schemas.templates import MergeData, TemplateRef
 from maild.domain import submission
 from maild.domain.policy import Check, Verdict
 from maild.domain.states import AttemptStatus, Status, Stream
@@ -45,9 +46,11 @@ class _StrictBase64(Base64Encoder):
 
 
 class AttachmentIn(Input):
-    filename: str
-    content_type: str = "application/octet-stream"
-    content_base64: Annotated[bytes, EncodedBytes(encoder=_StrictBase64)]
+    filename: str = Field(description="As the recipient sees it.")
+    content_type: str = Field("application/octet-stream", description="A media type.")
+    content_base64: Annotated[bytes, EncodedBytes(encoder=_StrictBase64)] = Field(
+        description="The content."
+    )
     content_id: str | None = Field(
         None, description="Makes it an inline part that the HTML shows as `cid:...`."
     )
@@ -55,15 +58,26 @@ class AttachmentIn(Input):
 
 class MessageIn(Input):
     missing_is_400 = True
+    needed_without: ClassVar[Mapping[str, str]] = {"subject": "template"}
 
-    from_email: str
-    to_email: str
-    subject: str
+    from_email: str = Field(
+        description="One address. Its domain must be one that the policy allows."
+    )
+    to_email: str = Field(description="One address.")
+    subject: str = Field(
+        "", description="998 characters at most. Required, but for a message with `template`."
+    )
     body_text: str | None = Field(None, description="body_text or body_html is required.")
-    body_html: str | None = None
+    body_html: str | None = Field(None, description="body_text or body_html is required.")
+    template: TemplateRef | None = Field(
+        None,
+        description="A template, by its number or its name: subject and bodies come from it, and"
+        " must be left out.",
+    )
+    data: MergeData | None = None
     workspace_id: WorkspaceId | None = Field(None, description="1 unless given.")
-    from_name: str | None = None
-    reply_to: str | None = None
+    from_name: str | None = Field(None, description="256 characters at most.")
+    reply_to: str | None = Field(None, description="One address.")
     cc: list[str] = Field(
         default_factory=list,
         max_length=submission.RECIPIENTS_MAX,
@@ -74,13 +88,23 @@ class MessageIn(Input):
         max_length=submission.RECIPIENTS_MAX,
         description="As cc, and nobody sees them. 50 recipients together at most.",
     )
-    headers: dict[str, str] = Field(default_factory=dict, max_length=submission.HEADERS_MAX)
-    attachments: list[AttachmentIn] = Field(default_factory=list, max_length=100)
-    stream: Stream = Stream.TRANSACTIONAL
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=submission.HEADERS_MAX,
+        description="Headers of your own. Those that maild or other servers write are refused.",
+    )
+    attachments: list[AttachmentIn] = Field(
+        default_factory=list, max_length=100, description="The whole request has 10 MB at most."
+    )
+    stream: Stream = Field(Stream.TRANSACTIONAL, description="`transactional` goes first.")
     topic: str | None = Field(
         None, description="What it is about, as recipients may unsubscribe from it. Without case."
     )
-    tags: list[str] = Field(default_factory=list, max_length=submission.TAGS_MAX)
+    tags: list[str] = Field(
+        default_factory=list,
+        max_length=submission.TAGS_MAX,
+        description="100 characters each at most.",
+    )
     metadata: dict[str, Any] = Field(
         default_factory=dict, description="Yours; echoed in answers and events."
     )
@@ -183,6 +207,10 @@ class MessageOut(MessageSummary):
     """A message with its text."""
 
     body_text: str | None
+    body_pruned_at: datetime | None = Field(
+        None,
+        description="When its content was removed, for it was old; its texts are null since then.",
+    )
     related_ids: list[uuid.UUID] = Field(
         description="The other messages of its submission: its To, cc and bcc."
     )
@@ -231,6 +259,8 @@ class BodyOut(BaseModel):
 class MessageDetail(MessageOut):
     """A message, with what `include` asks for."""
 
+    left_out: ClassVar[frozenset[str]] = frozenset({"body", "decision", "events"})
+
     body: BodyOut | None = Field(None, description="With `include=body`.")
     decision: list[DecisionOut] | None = Field(None, description="With `include=decision`.")
     events: list["EventOut"] | None = Field(None, description="With `include=events`.")
@@ -239,7 +269,7 @@ class MessageDetail(MessageOut):
     def _leave_out(self, write):
         """What was not asked for is not there."""
         written = write(self)
-        for name in {"body", "decision", "events"} - self.model_fields_set:
+        for name in self.left_out - self.model_fields_set:
             del written[name]
         return written
 
@@ -271,14 +301,13 @@ class ValidateOut(BaseModel):
     recipients: list[RecipientDecision] = Field(description="The To first, then cc and bcc.")
 
 
-class LogQuery(Query):
-    workspace_id: int | None = Field(None, ge=1, le=2**31 - 1)
-    limit: int = Field(50, ge=1, le=LIMIT_MAX)
+class LogQuery(WorkspaceQuery):
+    limit: int = Field(50, ge=1, le=LIMIT_MAX, description="How many a page has at most.")
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
     since: Timestamp | None = Field(None, alias="from", description="From this time on.")
     until: Timestamp | None = Field(None, alias="to", description="Before this time.")
-    status: Status | None = None
-    stream: Stream | None = None
+    status: Status | None = Field(None, description="Where the message stands.")
+    stream: Stream | None = Field(None, description="Of which stream it is.")
     to_email: SearchText | None = Field(None, description="The whole address.")
     from_email: SearchText | None = Field(None, description="The whole address.")
     subject: SearchText | None = Field(
@@ -288,9 +317,13 @@ class LogQuery(Query):
         None,
         description="The same, each in the subject or in an address: `order 48213`, `ann@`.",
     )
-    tag: SearchText | None = None
-    smtp_account: SearchText | None = None
-    error_class: SearchText | None = None
+    tag: SearchText | None = Field(None, description="One of its tags, exactly.")
+    smtp_account: SearchText | None = Field(
+        None, description="The account of its latest attempt, by name."
+    )
+    error_class: SearchText | None = Field(
+        None, description="The class of its latest error, exactly."
+    )
 
 
 class LogPage(BaseModel):
@@ -305,7 +338,7 @@ class LogPage(BaseModel):
 
 
 class TimelineQuery(WorkspaceQuery):
-    message_id: str
+    message_id: str = Field(description="The id of the message.")
 
 
 class AttemptOut(BaseModel):

@@ -1,12 +1,12 @@
 """Notification channels, and what they were told. Secrets go in, or come out once."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field, StrictBool, StrictInt
 
 from maild.api.schemas.base import LIMIT_MAX, Input, SearchText, WorkspaceId, WorkspaceQuery
-from maild.domain.incident import Severity
+from maild.domain.incident import IncidentKind, IncidentStatus, Severity
 from maild.domain.notification import (
     OF_INCIDENTS,
     ChannelKind,
@@ -20,8 +20,10 @@ RowId = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
 
 
 class NotificationChannelIn(Input):
-    name: str = Field(min_length=1, max_length=NAME_MAX_CHARS)
-    kind: ChannelKind
+    name: str = Field(
+        min_length=1, max_length=NAME_MAX_CHARS, description="As people know it; each once."
+    )
+    kind: ChannelKind = Field(description="How it is told.")
     target: str = Field(
         min_length=1,
         max_length=URL_MAX_CHARS,
@@ -33,8 +35,9 @@ class NotificationChannelIn(Input):
         default_factory=lambda: [one.value for one in OF_INCIDENTS],  # type: ignore[arg-type]
         min_length=1,
         max_length=len(OF_INCIDENTS),
+        description="What it is told; all of them unless given.",
     )
-    is_active: StrictBool = True
+    is_active: StrictBool = Field(True, description="Whether it is told at all.")
     workspace_id: WorkspaceId | None = None
 
 
@@ -95,9 +98,52 @@ class NotificationOut(BaseModel):
     settled_at: datetime | None
 
 
+class NoticeData(BaseModel):
+    """What it is about, as it was then. What is not known is left out."""
+
+    left_out: ClassVar[frozenset[str]] = frozenset(
+        {"incident_id", "kind", "severity", "status", "since", "message_count", "recipient_count"}
+        | {"smtp_account", "recipient_domain", "likely_cause", "cause", "also", "more_count"}
+    )
+
+    workspace_id: int
+    workspace: str = Field(description="The workspace's name.")
+    title: str
+    url: str = Field(description="Where the console shows it.")
+    incident_id: int | None = Field(None, description="Not in a test.")
+    kind: IncidentKind | None = None
+    severity: Severity | None = None
+    status: IncidentStatus | None = None
+    since: datetime | None = None
+    message_count: int | None = None
+    recipient_count: int | None = None
+    smtp_account: str | None = None
+    recipient_domain: str | None = Field(None, description="The family of recipient domains.")
+    likely_cause: str | None = None
+    cause: str | None = Field(None, description="What it was, once it is resolved.")
+    also: list[IncidentOccasion] | None = Field(
+        None, description="What was to be told of the same incident, and is told by this."
+    )
+    more_count: int | None = Field(
+        None, description="For how many notifications of other incidents it stands."
+    )
+
+
+class Notice(BaseModel):
+    """The body of the request that a channel of the kind `webhook` gets."""
+
+    type: Literal[
+        "incident.opened", "incident.escalated", "incident.resolved", "incident.reopened", "test"
+    ]
+    timestamp: datetime
+    data: NoticeData
+
+
 class NotificationQuery(WorkspaceQuery):
-    channel_id: int | None = Field(None, ge=1, le=2**31 - 1)
-    limit: int = Field(50, ge=1, le=LIMIT_MAX)
+    channel_id: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="Only what this channel was told."
+    )
+    limit: int = Field(50, ge=1, le=LIMIT_MAX, description="How many a page has at most.")
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
 
 

@@ -6,7 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from maild.api.schemas.base import Input, Query, SearchText, WorkspaceId, WorkspaceQuery
+from maild.api.schemas.base import (
+    Input,
+    SearchText,
+    WorkspaceId,
+    WorkspaceQuery,
+)
 from maild.domain.policy import Check, OnLimit
 from maild.domain.policy_trial import Outcome
 from maild.services.policies import VERSIONS_SHOWN
@@ -38,7 +43,9 @@ class StreamChanges(Input):
 
     max_attempts: StrictInt | None = Field(None, description="1 to 100.")
     lifetime_seconds: StrictInt | None = Field(None, description="60 to 2,592,000: 30 days.")
-    unknown_outcome: Literal["hold", "retry", "assume_sent"] | None = None
+    unknown_outcome: Literal["hold", "retry", "assume_sent"] | None = Field(
+        None, description="What becomes of a message when contact was lost after its last byte."
+    )
 
 
 class PolicyChanges(Input):
@@ -46,11 +53,14 @@ class PolicyChanges(Input):
 
     rate_limit_workspace_per_hour: PerHour = None
     rate_limit_domain_per_hour: PerHour = None
-    on_limit: OnLimit | None = None
+    on_limit: OnLimit | None = Field(
+        None,
+        description="What becomes of a message for which a limit has no room: 429, or it waits.",
+    )
     blocked_recipient_domains: BlockedDomains | None = None
     allowed_from_domains: AllowedDomains | None = None
-    transactional: StreamChanges | None = None
-    marketing: StreamChanges | None = None
+    transactional: StreamChanges | None = Field(None, description="The rules of this stream.")
+    marketing: StreamChanges | None = Field(None, description="The rules of this stream.")
     soft_bounce_threshold: StrictInt | None = Field(None, description="1 to 100.")
 
     def as_mapping(self) -> dict[str, Any]:
@@ -127,9 +137,10 @@ class PolicySaved(PolicyOut):
     changes: list[PolicyChangeOut]
 
 
-class PolicyVersionsQuery(Query):
-    workspace_id: int | None = Field(None, ge=1, le=2**31 - 1)
-    limit: int = Field(VERSIONS_SHOWN, ge=1, le=VERSIONS_SHOWN)
+class PolicyVersionsQuery(WorkspaceQuery):
+    limit: int = Field(
+        VERSIONS_SHOWN, ge=1, le=VERSIONS_SHOWN, description="How many a page has at most."
+    )
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
 
 
@@ -163,7 +174,7 @@ class PolicyRollback(Input):
 class PolicyPreviewIn(Input):
     workspace_id: WorkspaceId | None = None
     policy: PolicyChanges = Field(description="Changes to the policy in force.")
-    window: Window = Window.DAY
+    window: Window = Field(Window.DAY, description="How far back it looks.")
 
 
 class PolicyFigures(BaseModel):

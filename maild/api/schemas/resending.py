@@ -12,7 +12,9 @@ from maild.services.resending import IDS_MAX, OutcomeStatus
 
 class ResendIn(Input):
     workspace_id: WorkspaceId | None = None
-    message_ids: Annotated[list[str], Field(min_length=1, max_length=IDS_MAX)]
+    message_ids: Annotated[list[str], Field(min_length=1, max_length=IDS_MAX)] = Field(
+        description="The ids of messages that have ended."
+    )
     reason: str | None = Field(None, description="Kept on both timelines; 500 characters at most.")
 
 

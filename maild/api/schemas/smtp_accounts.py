@@ -12,13 +12,16 @@ from maild.services.account_health import Word
 
 
 class SmtpAccountIn(Input):
-    name: str
-    host: str
-    port: StrictInt
-    from_email: str
-    username: str | None = None
+    name: str = Field(description="As people and messages name it; each once.")
+    host: str = Field(description="A name or an address, which must be public.")
+    port: StrictInt = Field(description="1 to 65535.")
+    from_email: str = Field(description="Kept and shown; messages name their own sender.")
+    username: str | None = Field(None, description="Null: it does not sign in.")
     password: str | None = Field(None, description="Kept encrypted; never comes back.")
-    security: Literal["auto", "starttls", "tls", "none"] = "auto"
+    security: Literal["auto", "starttls", "tls", "none"] = Field(
+        "auto",
+        description="`auto` encrypts where the server offers it; `tls` does from the first byte.",
+    )
     max_connections: StrictInt = Field(
         rules.CONNECTIONS_DEFAULT,
         ge=1,
@@ -118,7 +121,7 @@ class SmtpAccountPause(SmtpAccountName):
 
 
 class SmtpAccountResume(SmtpAccountName):
-    reason: str | None = None
+    reason: str | None = Field(None, description="500 characters at most.")
 
 
 class SmtpAccountSwitched(BaseModel):

@@ -23,9 +23,9 @@ Class = Annotated[SuppressionClass, Field(alias="class")]
 
 
 class SuppressionIn(Input):
-    email: str
+    email: str = Field(description="The address.")
     reason: Reason
-    class_: Class = SuppressionClass.MANUAL
+    class_: Class = Field(SuppressionClass.MANUAL, description="Why.")
     stream: OfStream = None
     expires_at: Timestamp | None = Field(
         None, description="In force until then; null: until a person removes it."
@@ -60,16 +60,22 @@ class SuppressionSaved(SuppressionOut):
 
 
 class SuppressionFilter(WorkspaceQuery):
-    source: SearchText | None = None
-    class_: Annotated[SuppressionClass | None, Field(alias="class")] = None
+    source: SearchText | None = Field(
+        None, description="Where it came from: `api`, `import`, `smtp_reply`, ..."
+    )
+    class_: Annotated[SuppressionClass | None, Field(alias="class")] = Field(
+        None, description="Why the address is suppressed."
+    )
     stream: Literal["transactional", "marketing", "all"] | None = Field(
         None, description="As the suppression says; `all`: those that are for all streams."
     )
-    state: Literal["in_force", "expired", "removed", "all"] = "in_force"
+    state: Literal["in_force", "expired", "removed", "all"] = Field(
+        "in_force", description="Which of them."
+    )
 
 
 class SuppressionQuery(SuppressionFilter):
-    limit: int = Field(50, ge=1, le=LIMIT_MAX)
+    limit: int = Field(50, ge=1, le=LIMIT_MAX, description="How many a page has at most.")
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
     email: SearchText | None = Field(None, description="The whole address, in any form.")
 
@@ -82,8 +88,8 @@ class SuppressionPage(BaseModel):
 
 
 class BlockedQuery(WorkspaceQuery):
-    suppression_id: int = Field(ge=1, le=2**31 - 1)
-    limit: int = Field(50, ge=1, le=LIMIT_MAX)
+    suppression_id: int = Field(ge=1, le=2**31 - 1, description="The suppression's.")
+    limit: int = Field(50, ge=1, le=LIMIT_MAX, description="How many a page has at most.")
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
 
 
@@ -107,7 +113,7 @@ class BlockedPage(BaseModel):
 
 
 class SuppressionRemoval(Input):
-    email: str
+    email: str = Field(description="The address.")
     reason: Reason
     stream: OfStream = None
     workspace_id: WorkspaceId | None = None

@@ -6,7 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from maild.api.schemas.base import LIMIT_MAX, Input, Query, SearchText, WorkspaceId
+from maild.api.schemas.base import (
+    LIMIT_MAX,
+    Input,
+    SearchText,
+    WorkspaceId,
+    WorkspaceQuery,
+)
 from maild.domain.states import Stream
 from maild.services.unsubscribe_lists import State
 
@@ -20,7 +26,7 @@ OfStream = Annotated[
 
 
 class UnsubscribeIn(Input):
-    email: str
+    email: str = Field(description="The address.")
     topic: Topic = None
     stream: OfStream = None
     reason: str | None = Field(None, description="500 characters at most.")
@@ -34,7 +40,9 @@ class UnsubscribeOut(BaseModel):
     topic: str | None
     stream: Stream | None
     reason: str | None
-    source: str = Field(description="`one_click` and `page` by a link in mail, or `api`.")
+    source: str = Field(
+        description="`one_click`, `page` and `preferences` by a link in mail, or `api`."
+    )
     message_id: uuid.UUID | None = Field(description="The message whose link was used.")
     created_by: str
     created_at: datetime
@@ -48,13 +56,14 @@ class UnsubscribeSaved(UnsubscribeOut):
     status: Literal["unsubscribed"] = "unsubscribed"
 
 
-class UnsubscribeQuery(Query):
-    workspace_id: int | None = Field(None, ge=1, le=2**31 - 1)
-    limit: int = Field(50, ge=1, le=LIMIT_MAX)
+class UnsubscribeQuery(WorkspaceQuery):
+    limit: int = Field(50, ge=1, le=LIMIT_MAX, description="How many a page has at most.")
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
     email: SearchText | None = Field(None, description="The whole address.")
     topic: SearchText | None = Field(None, description="The whole topic, in any case.")
-    source: SearchText | None = None
+    source: SearchText | None = Field(
+        None, description="`one_click`, `page` and `preferences` by a link in mail, or `api`."
+    )
     state: State | None = Field(None, description="Both unless given.")
 
 
@@ -66,7 +75,7 @@ class UnsubscribePage(BaseModel):
 
 
 class UnsubscribeRemoval(Input):
-    email: str
+    email: str = Field(description="The address.")
     topic: Topic = None
     stream: OfStream = None
     reason: str = Field(

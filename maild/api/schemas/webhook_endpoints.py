@@ -14,7 +14,7 @@ from maild.services.webhook_secrets import Kind
 
 class BasicAuthIn(Input):
     username: str = Field(description="Without a colon.")
-    password: str
+    password: str = Field(description="Kept encrypted; never comes back.")
 
 
 class WebhookEndpointIn(Input):
@@ -118,7 +118,7 @@ class WebhookSecretAdded(WebhookEndpointOut):
 
 
 class WebhookSecretRemoval(WebhookEndpointId):
-    secret_id: StrictInt = Field(ge=1, le=2**31 - 1)
+    secret_id: StrictInt = Field(ge=1, le=2**31 - 1, description="The secret's.")
 
 
 class WebhookSecretRemoved(WebhookEndpointOut):

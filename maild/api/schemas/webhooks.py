@@ -2,9 +2,9 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StrictBool, StrictInt, StrictStr
 
 from maild.api.schemas.base import (
     LIMIT_MAX,
@@ -28,6 +28,33 @@ class WebhookReady(BaseModel):
     status: Literal["ready"] = "ready"
 
 
+class ReportedEvent(BaseModel):
+    """An event in maild's own format. Other fields are kept, and not read; an entry that a provider
+    has written (SES, SendGrid, Mailgun, Postmark) is known by its looks and read as such.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="`delivered`, `bounced`, `complained`, ... in any case.")
+    email: str = Field(description="The recipient.")
+    workspace_id: int | None = Field(None, description="1 unless given.")
+    message_id: str | None = Field(
+        None, description="The message's id, its Message-ID, or the provider's own id for it."
+    )
+    event_id: str | None = Field(None, description="What is the same when the event is sent again.")
+    timestamp: str | int | float | None = Field(
+        None, description="When it happened: RFC 3339 or unix seconds."
+    )
+    reason: str | None = Field(
+        None, description="The words of the recipient's server or the provider."
+    )
+    bounce_type: str | None = Field(None, description="Of a bounce: `hard`, `soft`, ...")
+
+
+class ReportedEvents(RootModel[ReportedEvent | list[ReportedEvent]]):
+    """One event, or up to 1,000."""
+
+
 class EntryError(BaseModel):
     index: int = Field(description="Its place in the request, from 0.")
     error: str
@@ -35,6 +62,10 @@ class EntryError(BaseModel):
 
 class EventsTaken(BaseModel):
     """Of one entry the first four; of several the counts, too."""
+
+    left_out: ClassVar[frozenset[str]] = frozenset(
+        {"workspace_id", "type", "event_type", "email", "errors"}
+    )
 
     status: Literal["accepted", "duplicate", "dead_letter"] = Field(
         description="Of several entries always `accepted`: see the counts."
@@ -52,15 +83,15 @@ class EventsTaken(BaseModel):
 
 
 class WebhookLogQuery(WorkspaceQuery):
-    limit: int = Field(50, ge=1, le=LIMIT_MAX)
+    limit: int = Field(50, ge=1, le=LIMIT_MAX, description="How many a page has at most.")
     cursor: SearchText | None = Field(None, description="`next_cursor` of the page before.")
-    status: ReportStatus | None = None
-    provider: SearchText | None = None
-    type: ProviderEventType | None = None
-    email: SearchText | None = None
+    status: ReportStatus | None = Field(None, description="Where the event stands.")
+    provider: SearchText | None = Field(None, description="Who reported it.")
+    type: ProviderEventType | None = Field(None, description="What happened.")
+    email: SearchText | None = Field(None, description="The whole address of the recipient.")
     linked: bool | None = Field(None, description="Whether its message was found.")
-    since: Timestamp | None = Field(None, alias="from")
-    until: Timestamp | None = Field(None, alias="to")
+    since: Timestamp | None = Field(None, alias="from", description="From this time on.")
+    until: Timestamp | None = Field(None, alias="to", description="Before this time.")
 
 
 class ProviderEventOut(BaseModel):
@@ -100,13 +131,17 @@ class WebhookLogPage(BaseModel):
 
 
 EventId = Annotated[StrictInt, Field(ge=1)] | StrictStr
+EventIds = Annotated[
+    list[EventId],
+    Field(min_length=1, max_length=IDS_MAX, description="The ids of provider events."),
+]
 
 
 class ReplayIn(Input):
     """Either `event_ids` or `limit`."""
 
     workspace_id: WorkspaceId | None = None
-    event_ids: Annotated[list[EventId], Field(min_length=1, max_length=IDS_MAX)] | None = None
+    event_ids: EventIds | None = None
     limit: Annotated[StrictInt, Field(ge=1, le=IDS_MAX)] | None = Field(
         None, description="So many of the dead letters, the newest ones."
     )
@@ -115,7 +150,7 @@ class ReplayIn(Input):
 
 class DismissIn(Input):
     workspace_id: WorkspaceId | None = None
-    event_ids: Annotated[list[EventId], Field(min_length=1, max_length=IDS_MAX)]
+    event_ids: EventIds
     reason: str = Field(description="For the audit log; 500 characters at most.")
 
 
