@@ -14,7 +14,7 @@ WORKERS ?= 2
 RUN_STAMP := $(VENV)/.installed-local
 DEV_STAMP := $(VENV)/.installed-dev
 
-.PHONY: help setup run demo screenshots test lint format verify bench crash lock score clean
+.PHONY: help setup run demo screenshots test test-long test-all lint format verify verify-full bench crash soak lock score clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,13 @@ demo: $(RUN_STAMP) ## Fill a workspace with a believable day of mail, beside `ma
 screenshots: $(DEV_STAMP) ## Take a picture of every page of what `make run` and `make demo` have made
 	@$(BIN)/python -m tools.screenshots
 
-test: $(DEV_STAMP) ## Run every test on its own PostgreSQL, Valkey and SMTP servers
+test: $(DEV_STAMP) ## Run the tests, but the long ones, on a PostgreSQL, a Valkey and SMTP servers of their own
+	@$(BIN)/pytest -n $(WORKERS) -m "not long" $(ARGS)
+
+test-long: $(DEV_STAMP) ## Run the long ones: every page in every way, processes killed at every step
+	@$(BIN)/pytest -n $(WORKERS) -m long $(ARGS)
+
+test-all: $(DEV_STAMP) ## Run both
 	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 lint: $(DEV_STAMP) ## Check format, style, types, layers and security
@@ -44,7 +50,10 @@ format: $(DEV_STAMP) ## Format the code and mend what can be mended by itself
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-verify: lint test ## Everything a change must pass: lint, then test
+verify: lint test ## What a change must pass before it is offered: lint, then test
+
+verify-full: $(DEV_STAMP) ## Everything a release must pass, with a report in gate/; some stages with ARGS="--only fuzz"
+	@$(BIN)/python -m tools.gate $(ARGS)
 
 bench: $(DEV_STAMP) ## Measure how fast it is; one section with ARGS="drain", all with ARGS="--long"
 	@$(BIN)/python -m bench $(ARGS)
@@ -52,8 +61,11 @@ bench: $(DEV_STAMP) ## Measure how fast it is; one section with ARGS="drain", al
 crash: $(DEV_STAMP) ## Kill everything at random while mail flows, and count: ARGS="--kills 200 --seed 7"
 	@$(BIN)/python -m tests.crash $(ARGS)
 
+soak: $(DEV_STAMP) ## An hour of heavy traffic in which nothing may grow: ARGS="--minutes 60 --rate 120"
+	@$(BIN)/python -m tests.crash.soak $(ARGS)
+
 lock: $(DEV_STAMP) ## Compile requirements/*.in to pinned, hashed requirements/*.txt
-	@for name in base local dev; do \
+	@for name in base local tracing dev; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGS) \
 	    requirements/$$name.in --output-file requirements/$$name.txt \

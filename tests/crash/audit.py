@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from tests.crash.load import ENDLESS, Acknowledged
 from tests.crash.rig import Rig
 
-TERMINAL = {"sent", "failed", "unknown", "suppressed", "expired", "cancelled"}
+REPORTED = {"delivered", "bounced", "complained"}
+"""What the provider took, and has reported on."""
+TERMINAL = {"sent", "failed", "unknown", "suppressed", "expired", "cancelled", *REPORTED}
 CHECK_SECONDS = 0.5
 """`services.paths.CHECK_SECONDS`: how old the last look before DATA may be. Written here once more,
 because it is a promise.
@@ -206,8 +208,8 @@ def _check_copies(report: Report, row: Row, copies: int) -> Iterator[str]:
             yield "I4: sent again, though its stream says hold"
     if row.status == "failed" and copies and not unknown:
         yield "I4: failed, and the provider has it"
-    if row.status == "sent" and not copies:
-        yield "I1: sent, and the provider does not have it"
+    if row.status in {"sent", *REPORTED} and not copies:
+        yield f"I1: {row.status}, and the provider does not have it"
     if row.status in {"suppressed", "expired"} and copies > unknown:
         yield f"I6: {row.status}, and the provider has it"
 

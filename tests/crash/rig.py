@@ -78,8 +78,12 @@ def free_port() -> int:
 class Part:
     """One process of the rig, which may be started again under its name."""
 
-    def __init__(self, name: str, argv: tuple[Any, ...], env: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, argv: tuple[Any, ...], env: dict[str, str], log: Path, *, tree: Path = ROOT
+    ) -> None:
+        """`tree` is the folder whose code it runs."""
         self.name = name
+        self.tree = tree
         self._argv = [str(word) for word in argv]
         self._env = env
         self._log = log
@@ -90,14 +94,14 @@ class Part:
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 self._argv,
-                cwd=ROOT,
+                cwd=self.tree,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 # One call of the system, no more, because there are threads here.
-                preexec_fn=_END_WITH_PARENT[self.name == "web"],  # noqa: PLW1509
+                preexec_fn=_END_WITH_PARENT[self.name.startswith("web")],  # noqa: PLW1509
             )
 
     @property
@@ -143,7 +147,9 @@ class Sink:
         self.set_mode("ok")
         options = ("--listen", str(self.addr), "--ledger", str(self.ledger))
         self.part = rig.start_part(
-            name, (sys.executable, "-m", "maild.local.sink", *options, "--mode-file", self._mode)
+            name,
+            (sys.executable, "-m", "maild.local.sink", *options, "--mode-file", self._mode),
+            tree=ROOT,
         )
         wait_until(lambda: is_open(self.addr), f"{name} listens")
 
@@ -179,8 +185,13 @@ class Rig:
         *,
         workers: int,
         schedulers: int,
+        web_processes: int = 2,
+        tree: Path = ROOT,
+        program: str = "maild",
     ) -> None:
         self.home = home
+        self.tree = tree
+        self._program = program
         self.lease_seconds = int(settings["LEASE_DURATION"].rstrip("s"))
         self._cleanup = cleanup
         self._postgres = cleanup.enter_context(contextlib.ExitStack())
@@ -201,7 +212,7 @@ class Rig:
         self.sink = Sink(self, "sink")
         self.tap = cleanup.enter_context(Tap(self.sink.addr))
         self.env |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(self.tap.port)}
-        self.web = self.start_part("web", web_command(self.web_addr, processes=2))
+        self.web = self.start_part("web", web_command(self.web_addr, processes=web_processes))
         self.workers = [
             self.start_part(f"worker-{n}", self.maild("worker")) for n in range(workers)
         ]
@@ -213,11 +224,16 @@ class Rig:
     # Processes
 
     def maild(self, *words: str) -> tuple[str, ...]:
-        return (sys.executable, "-m", "maild", *words)
+        return (sys.executable, "-m", self._program, *words)
 
-    def start_part(self, name: str, argv: tuple[Any, ...], **settings: str) -> Part:
-        """Start a program that lives until it is ended, or the rig is."""
-        part = Part(name, argv, {**self.env, **settings}, homes.log_path(self.home, name))
+    def start_part(
+        self, name: str, argv: tuple[Any, ...], *, tree: Path | None = None, **settings: str
+    ) -> Part:
+        """Start a program that lives until it is ended, or the rig is; of the rig's own code, or of
+        another tree's.
+        """
+        env, log = {**self.env, **settings}, homes.log_path(self.home, name)
+        part = Part(name, argv, env, log, tree=tree or self.tree)
         self._cleanup.callback(part.kill)
         return part
 
@@ -388,10 +404,29 @@ class Rig:
 
 
 @contextlib.contextmanager
-def running(*, workers: int = 2, schedulers: int = 2, **settings: str) -> Iterator[Rig]:
-    """A rig for the length of a `with` block; `settings` are for all its processes."""
+def running(
+    *,
+    workers: int = 2,
+    schedulers: int = 2,
+    web_processes: int = 2,
+    tree: Path = ROOT,
+    program: str = "maild",
+    **settings: str,
+) -> Iterator[Rig]:
+    """A rig for the length of a `with` block; `settings` are for all its processes. `program` is
+    the module that is started instead of `maild`.
+    """
     with homes.temporary() as home, contextlib.ExitStack() as cleanup:
-        yield Rig(home, cleanup, {**SETTINGS, **settings}, workers=workers, schedulers=schedulers)
+        yield Rig(
+            home,
+            cleanup,
+            {**SETTINGS, **settings},
+            workers=workers,
+            schedulers=schedulers,
+            web_processes=web_processes,
+            tree=tree,
+            program=program,
+        )
 
 
 def message(to_email: str, **fields: Any) -> dict[str, Any]:

@@ -23,6 +23,7 @@ def maild(stack: Stack, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.proves("run-one-command")
 def test_it_sends_and_finds_everything_well(stack: Stack) -> None:
     assert "Accepted as" in maild(stack, "send", "--to", "ann@example.org")
     assert "Accepted 25 messages." in maild(

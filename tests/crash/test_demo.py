@@ -12,7 +12,7 @@ from tests.crash.audit import MISCOUNTED
 from tests.crash.conftest import Stack
 from tests.crash.rig import ROOT
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.long]
 
 DISORDER = {
     "an attempt before its message": """
@@ -32,10 +32,11 @@ DISORDER = {
         SELECT FROM (SELECT created_at, lag(created_at)
             OVER (PARTITION BY workspace_id ORDER BY id) AS before FROM provider_events) AS p
         WHERE created_at < before""",
+    # Its campaign is still going out.
     "the future": """
-        SELECT FROM messages WHERE created_at > now() OR updated_at > now()
-        UNION ALL SELECT FROM events WHERE created_at > now()
-        UNION ALL SELECT FROM attempts WHERE finished_at > now()""",
+        SELECT FROM messages WHERE created_at > clock_timestamp() OR updated_at > clock_timestamp()
+        UNION ALL SELECT FROM events WHERE created_at > clock_timestamp()
+        UNION ALL SELECT FROM attempts WHERE finished_at > clock_timestamp()""",
     "a change before the beginning": "SELECT FROM messages WHERE updated_at < created_at",
     "unfinished mail that is over": """
         SELECT FROM messages WHERE status IN ('queued', 'held') AND expires_at < now()""",

@@ -9,7 +9,7 @@ import pytest
 from tests.crash.drill import SETTINGS, Drill
 from tests.crash.rig import running, wait_until
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +18,7 @@ def drill() -> Iterator[Drill]:
         yield Drill(rig)
 
 
+@pytest.mark.proves("I17", "deliver-failover")
 def test_a_provider_fails_in_three_ways_and_comes_back(drill: Drill) -> None:
     primary = drill.sinks["primary"]
     drill.submit(20)
@@ -57,6 +58,7 @@ def test_a_provider_fails_in_three_ways_and_comes_back(drill: Drill) -> None:
     ), "each attempt names the account that took the message"
 
 
+@pytest.mark.proves("deliver-recipients-no-breaker")
 def test_recipients_that_do_not_exist_open_nothing(drill: Drill) -> None:
     before = drill.count("provider.breaker_opened")
     refused = drill.submit(100, "permfail")

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import browser  # noqa: F401 - a fixture
 from tests.crash.conftest import Stack
 
-pytestmark = [pytest.mark.crash, pytest.mark.browser]
+pytestmark = [pytest.mark.crash, pytest.mark.long, pytest.mark.browser]
 
 PASSWORD = "paper boats on the canal"
 MAX_SECONDS = 180.0
@@ -50,6 +50,7 @@ def confirm_address(tab: Page, home: str) -> None:
     inbox.close()
 
 
+@pytest.mark.proves("explain-first-steps")
 def test_a_new_person_gets_to_a_confirmed_delivery(tab: Page, stack: Stack) -> None:
     begun = time.monotonic()
     tab.goto("/signup")

@@ -11,7 +11,7 @@ from tests.crash.desk import Desk
 from tests.crash.load import POOL_SIZE, Load, pool_address
 from tests.crash.rig import Rig, running, wait_until
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.long]
 
 
 @pytest.fixture
@@ -21,6 +21,7 @@ def rig() -> Iterator[Rig]:
         yield rig
 
 
+@pytest.mark.proves("I1", "I2", "I3")
 def test_nothing_is_lost_whatever_is_killed(rig: Rig) -> None:
     """The short form of `make crash`, which says more."""
     _, _, report = run(rig, kills=8, seed=20260101, per_second=60, with_points=False)
@@ -29,6 +30,7 @@ def test_nothing_is_lost_whatever_is_killed(rig: Rig) -> None:
     assert report.duplicates <= report.bound
 
 
+@pytest.mark.proves("I21")
 def test_stops_and_deploys_in_the_middle_of_the_flow(rig: Rig) -> None:
     """I6: no DATA begins after a stop but for the last look of half a second ago. I21: a graceful
     restart of every process loses nothing, repeats nothing, and leaves nothing unknown.
@@ -78,6 +80,7 @@ def find_link(rig: Rig) -> tuple[str, str] | None:
     return next(((address, link) for address, link in found if link), None)
 
 
+@pytest.mark.proves("I24")
 def test_a_backlog_leaves_oldest_first(rig: Rig) -> None:
     """I24: after an outage; and whoever rescues, an attempt ends once."""
     for worker in rig.workers:

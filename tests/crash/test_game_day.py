@@ -20,7 +20,7 @@ from tests.crash.drill import SETTINGS, Drill
 from tests.crash.rig import ADMIN_KEY, OPERATOR_KEY, running, wait_until
 from tests.crash.visitor import Visitor
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.long]
 
 QUIET_SECONDS = 6
 
@@ -102,6 +102,7 @@ def pager() -> Iterator[Pager]:
     pager.close()
 
 
+@pytest.mark.proves("explain-incident")
 def test_a_game_day(day: GameDay, pager: Pager) -> None:
     primary, standby = day.sinks["primary"], day.sinks["standby"]
     status, channel = day.rig.call(

@@ -11,7 +11,7 @@ import pytest
 
 from tests.crash.rig import Rig, running, wait_until
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.long]
 
 MESSAGES = 12_000
 PUT = """
@@ -68,6 +68,7 @@ def check_that_it_ends_well(rig: Rig, workspace_id: int, job_id: int) -> None:
     assert noted == MESSAGES
 
 
+@pytest.mark.proves("explain-jobs")
 def test_killed_workers_lose_nothing_and_nothing_is_done_twice(rig: Rig) -> None:
     workspace_id, job_id = begin(rig)
     wait_for_a_part(rig, job_id)

@@ -15,12 +15,24 @@ from tests.crash.rig import POLL_SECONDS, Rig, running, wait_until
 
 pytestmark = pytest.mark.crash
 
+QUICK = (points.strike_claimed, points.strike_reply_marked)
+"""The first and the last step: what a short run tries."""
 
-@pytest.mark.parametrize("strike", points.STRIKES)
+
+@pytest.mark.proves("I3")
+@pytest.mark.parametrize(
+    "strike",
+    [
+        pytest.param(strike, marks=[] if strike in QUICK else pytest.mark.long)
+        for strike in points.STRIKES
+    ],
+)
 def test_a_kill_at_a_point(rig: Rig, strike: Callable[[Rig], list[points.Staged]]) -> None:
     points.check(rig, strike(rig))
 
 
+@pytest.mark.long
+@pytest.mark.proves("I14")
 def test_redis_is_flushed_under_a_living_worker(rig: Rig) -> None:
     """It writes its marks anew; a kill after that is understood as ever."""
     staged = [points.at_354(rig), points.at_250(rig)]
@@ -38,6 +50,7 @@ def test_redis_is_flushed_under_a_living_worker(rig: Rig) -> None:
     points.check(rig, staged)
 
 
+@pytest.mark.proves("I16")
 def test_postgres_stops_after_the_250(rig: Rig) -> None:
     """I16: the outcome is kept, and written when it is back."""
     staged = [points.at_250(rig), points.at_250(rig, stream="transactional")]
@@ -51,6 +64,8 @@ def test_postgres_stops_after_the_250(rig: Rig) -> None:
         assert rig.attempts(one.message_id) == ["sent"]
 
 
+@pytest.mark.long
+@pytest.mark.proves("I15")
 def test_a_worker_resumed_after_its_lease(rig: Rig) -> None:
     """I15: it starts no DATA, and what it learns late does not overwrite what others wrote."""
     offered = [points.at_354(rig), points.at_354(rig, stream="transactional")]
@@ -81,6 +96,8 @@ def test_a_worker_resumed_after_its_lease(rig: Rig) -> None:
     assert [rig.sink.copies(message_id) for message_id in later] == [1] * 40
 
 
+@pytest.mark.long
+@pytest.mark.proves("I21")
 def test_a_graceful_stop_finishes_the_dialogues_under_way(rig: Rig) -> None:
     """I21: as at every deploy."""
     staged = [
@@ -99,6 +116,8 @@ def test_a_graceful_stop_finishes_the_dialogues_under_way(rig: Rig) -> None:
         assert rig.sink.copies(message_id) == 1
 
 
+@pytest.mark.long
+@pytest.mark.proves("I5")
 def test_a_message_that_kills_its_worker_ends_in_failed() -> None:
     """I5: whenever it is on the wire, its worker dies. The others' mail gets through."""
     with running(LEASE_DURATION="3s", APP_MAX_ATTEMPTS="2") as rig:
@@ -118,6 +137,7 @@ def test_a_message_that_kills_its_worker_ends_in_failed() -> None:
         rig.wait_status(rig.submit("ann@example.org"), "sent")
 
 
+@pytest.mark.long
 def test_the_database_goes_away_between_a_claim_and_its_content(rig: Rig) -> None:
     """I1: what was claimed goes back to the queue, and on."""
     for worker in rig.workers:

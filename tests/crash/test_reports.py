@@ -5,9 +5,10 @@ import pytest
 from tests.crash import reports
 from tests.crash.rig import running
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.long]
 
 
+@pytest.mark.proves("I9")
 def test_what_is_reported_is_never_lost_and_applied_once() -> None:
     """The short form of `python -m tests.crash.reports`, which says more."""
     with running(schedulers=1, **reports.SETTINGS) as rig:

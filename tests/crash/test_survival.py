@@ -25,6 +25,7 @@ def submit_many(stack: Stack, count: int) -> tuple[threading.Thread, list[dict[s
     return thread, answers
 
 
+@pytest.mark.proves("I14")
 def test_everything_arrives_when_the_worker_then_valkey_are_killed_and_valkey_is_flushed(
     stack: Stack,
 ) -> None:
@@ -53,6 +54,8 @@ def test_everything_arrives_when_the_worker_then_valkey_are_killed_and_valkey_is
     assert counts["sent"] <= len(received) <= counts["sent"] + counts["unknown"]
 
 
+@pytest.mark.long
+@pytest.mark.proves("I1")
 def test_five_hundred_messages_arrive_exactly_once_and_survive_a_restart(stack: Stack) -> None:
     submitting, answers = submit_many(stack, 500)
     submitting.join()
@@ -68,6 +71,8 @@ def test_five_hundred_messages_arrive_exactly_once_and_survive_a_restart(stack: 
     assert stack.get(f"/v1/messages/{answers[0]['id']}")["status"] == "sent"
 
 
+@pytest.mark.long
+@pytest.mark.proves("I21")
 def test_a_worker_that_is_stopped_gracefully_sends_nothing_twice(stack: Stack) -> None:
     submitting, _ = submit_many(stack, 400)
     stops = {50: signal.SIGTERM, 150: signal.SIGINT, 250: signal.SIGHUP}
@@ -79,6 +84,8 @@ def test_a_worker_that_is_stopped_gracefully_sends_nothing_twice(stack: Stack) -
     assert set(stack.received().values()) == {1}
 
 
+@pytest.mark.long
+@pytest.mark.proves("deliver-postgres-restart")
 def test_postgres_is_restarted_while_mail_flows(stack: Stack) -> None:
     """Accepting answers 503 for the moment; what got a 201 arrives."""
     accepted: list[str] = []
@@ -95,6 +102,7 @@ def test_postgres_is_restarted_while_mail_flows(stack: Stack) -> None:
     assert set(accepted) <= set(stack.received())
 
 
+@pytest.mark.long
 def test_failures_are_rehearsed_in_the_inbox(stack: Stack) -> None:
     deferred = stack.submit(to_email="tempfail@example.org")
     refused = stack.submit(to_email="permfail@example.org")
@@ -113,6 +121,8 @@ def test_failures_are_rehearsed_in_the_inbox(stack: Stack) -> None:
     ]
 
 
+@pytest.mark.long
+@pytest.mark.proves("run-one-command")
 def test_two_copies_run_side_by_side_and_a_third_on_a_taken_port_says_so(stack: Stack) -> None:
     with homes.temporary() as home:
         second = Stack(home)

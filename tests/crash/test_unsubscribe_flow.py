@@ -11,7 +11,7 @@ from tests.crash.desk import Desk
 from tests.crash.load import Acknowledged
 from tests.crash.rig import Rig, message, running, wait_until
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.long]
 
 ANN = "ann@example.org"
 MESSAGES = 10_000
@@ -24,6 +24,7 @@ OTHERS = 20
 BATCH = 500
 
 
+@pytest.mark.proves("I6")
 def test_one_click_ends_a_campaign_for_one_and_for_nobody_else() -> None:
     with running(workers=0, schedulers=1) as rig:
         campaign = submit(
