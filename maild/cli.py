@@ -1,5 +1,5 @@
 """The command line: `maild run | migrate | send | intake | doctor | keys | trail`, and what `run`
-starts. `maild people` is in `cli_people`, and `maild bundle` in `cli_bundle`.
+starts. The other commands are in modules of their own, `cli_...`.
 """
 
 import contextlib
@@ -10,7 +10,18 @@ from typing import Any
 
 import click
 
-from maild import cli_bundle, cli_people, config, db, errors, scheduler, worker
+from maild import (
+    cli_alive,
+    cli_backup,
+    cli_bundle,
+    cli_people,
+    cli_preflight,
+    config,
+    db,
+    errors,
+    scheduler,
+    worker,
+)
 from maild.domain.actor import COMMAND_LINE
 from maild.services import (
     account_health,
@@ -184,7 +195,7 @@ def doctor() -> None:
     """Check every dependency, and say how to mend what is not well."""
     settings = config.load()
     processes.start(settings, name="doctor", pool_size=2)
-    checks = [*health.list_checks(), account_health.check_default()]
+    checks = [*health.list_checks_in_time(), account_health.check_default()]
     can_count = all(check.is_ok for check in checks if check.name in {"postgres", "migrations"})
     if can_count:
         checks.append(health.check_conservation())
@@ -289,11 +300,22 @@ def verify_trail(workspace_id: int | None, kept: str | None) -> None:
                 click.echo("The audit log of this workspace cannot be trusted.", err=True)
                 sys.exit(1)
             click.echo(f"workspace {each}: {verdict.head.seq} entries, head {verdict.head}")
+            if verdict.cut is not None:
+                click.echo(
+                    f"  entries 1 to {verdict.cut.seq} were old, and cut off (latest:"
+                    f" {verdict.cut.cut_at:%Y-%m-%d}); those that follow are proved"
+                )
+            if verdict.is_kept_cut:
+                click.echo("  the head that you kept is of one of those: keep the new one")
     click.echo("Keep these heads outside of the database, for --kept.")
 
 
+cli.add_command(cli_alive.command)
+cli.add_command(cli_backup.backup)
+cli.add_command(cli_backup.restore)
 cli.add_command(cli_bundle.group)
 cli.add_command(cli_people.group)
+cli.add_command(cli_preflight.command)
 
 
 def _parse_head(text: str) -> audit.Head:

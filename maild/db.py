@@ -5,23 +5,58 @@ enters `connection()` once, and everything inside uses that one.
 """
 
 import select
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import quote, urlencode
 from weakref import WeakKeyDictionary
 
 import peewee
 from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase
-from psycopg2 import extras
+from psycopg2 import extensions, extras
 
+from maild import db_watch, log, metrics
 from maild.errors import Unavailable
 
 RETRY_AFTER_SECONDS = 2
+SLOW_LINES_MAX = 20
+SLOW_LINES_SECONDS = 10.0
+SLOW_STATEMENT_CHARS = 600
+
+logger = log.get(__name__)
 
 
-class Database(PooledPostgresqlDatabase):
-    """A pool that notices dead connections before it hands them out."""
+class _Fresh(peewee.PostgresqlDatabase):
+    """The way to a new connection. The pool goes it with its lock held: who has waited for that
+    looks again whether there is any sense in it.
+    """
+
+    def _connect(self) -> Any:
+        _refuse_if_hung()
+        return super()._connect()  # type: ignore[misc] # Peewee tells no types
+
+
+class Database(PooledPostgresqlDatabase, _Fresh):
+    """A pool that notices dead connections before it hands them out, and tells of statements that
+    take long.
+    """
+
+    slow_seconds = float("inf")
+
+    def execute_sql(self, sql: Any, params: Any = None) -> Any:
+        started = time.perf_counter()
+        try:
+            return super().execute_sql(sql, params)
+        finally:
+            seconds = time.perf_counter() - started
+            if seconds >= self.slow_seconds:
+                _slow_queries.tell(str(sql), seconds)
+
+    def _connect(self) -> Any:
+        _refuse_if_hung()
+        return super()._connect()
 
     def _is_closed(self, conn: Any) -> bool:
         # Not Peewee's own check: that asks the server, with every thread waiting for the pool's
@@ -29,6 +64,36 @@ class Database(PooledPostgresqlDatabase):
         return bool(conn.closed) or _has_hung_up(conn)
 
 
+class _SlowQueries:
+    """The log of slow statements, without their parameters: those are people's addresses and mail.
+
+    So many lines in a while and no more: where everything is slow, a line for each would make it
+    slower.
+    """
+
+    def __init__(self) -> None:
+        self._began_at = 0.0
+        self._count = 0
+
+    def tell(self, sql: str, seconds: float) -> None:
+        metrics.SLOW_QUERIES.inc()
+        now = time.monotonic()
+        if now - self._began_at >= SLOW_LINES_SECONDS:
+            left_out = max(0, self._count - SLOW_LINES_MAX)
+            self._began_at, self._count = now, 0
+        else:
+            left_out = 0
+        self._count += 1
+        if self._count <= SLOW_LINES_MAX:
+            logger.warning(
+                "database.slow_query",
+                ms=round(seconds * 1000),
+                statement=" ".join(sql.split())[:SLOW_STATEMENT_CHARS],
+                **({"left_out": left_out} if left_out else {}),
+            )
+
+
+_slow_queries = _SlowQueries()
 database = Database(None, autoconnect=False)
 extras.register_uuid()  # uuid columns come and go as uuid.UUID, in plain SQL too
 
@@ -41,8 +106,11 @@ class BaseModel(peewee.Model):
         legacy_table_names = False
 
 
-def init(dsn: str, *, pool_size: int, application: str) -> None:
-    """Point the pool at `dsn`, a libpq URL. Opens nothing yet."""
+def init(dsn: str, *, pool_size: int, application: str, slow_seconds: float | None = None) -> None:
+    """Point the pool at `dsn`, a libpq URL. Opens nothing yet. A statement that takes
+    `slow_seconds` or longer gets a log line; None: no one does.
+    """
+    database.slow_seconds = float("inf") if slow_seconds is None else slow_seconds
     database.init(
         dsn,
         max_connections=pool_size,
@@ -58,6 +126,22 @@ def init(dsn: str, *, pool_size: int, application: str) -> None:
         keepalives_count=3,
         tcp_user_timeout=15_000,  # milliseconds; or a cut line would hold the heartbeat for minutes
     )
+
+
+def parse(dsn: str) -> dict[str, str]:
+    """The parts of a libpq URL, by libpq's names: `host`, `user`, `dbname`, ..."""
+    return {name: str(value) for name, value in extensions.parse_dsn(dsn).items()}
+
+
+def name_of(dsn: str) -> str:
+    """The name of the database that it leads to."""
+    parts = parse(dsn)
+    return parts.get("dbname") or parts.get("user") or ""
+
+
+def beside(dsn: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    return "postgresql:///?" + urlencode({**parse(dsn), "dbname": name}, quote_via=quote)
 
 
 _limit_ms: ContextVar[int] = ContextVar("limit_ms", default=0)
@@ -83,15 +167,21 @@ def connection() -> Iterator[None]:
         yield
         return
     try:
+        db_watch.hold(None)
         database.connect()
+        db_watch.hold(database.connection())
         _tell_limit()
         yield
     except (peewee.PeeweeException, MaxConnectionsExceeded) as error:
         if not is_away(error):
             raise
+        metrics.DATABASE_ERRORS.labels(_kind(error)).inc()
         raise Unavailable(_why(error), retry_after_seconds=RETRY_AFTER_SECONDS) from error
     finally:
-        database.close()
+        try:
+            database.close()
+        finally:
+            db_watch.let_go()
 
 
 _prepared: "WeakKeyDictionary[Any, set[str]]" = WeakKeyDictionary()
@@ -136,12 +226,26 @@ _AWAY = (
 )
 
 
+def _refuse_if_hung() -> None:
+    if db_watch.is_hung():
+        raise peewee.OperationalError("the server hangs")
+
+
 def _tell_limit() -> None:
     """Let the server know where this connection has served somebody with another limit."""
     connection, limit_ms = database.connection(), _limit_ms.get()
     if _limits.get(connection, 0) != limit_ms:
         database.execute_sql("SELECT set_config('statement_timeout', %s, false)", (str(limit_ms),))
         _limits[connection] = limit_ms
+
+
+def _kind(error: Exception) -> str:
+    """In a word what `_why` says in a sentence."""
+    if "statement timeout" in str(error):
+        return "timeout"
+    if "lock timeout" in str(error) or "deadlock" in str(error):
+        return "lock"
+    return "away"
 
 
 def _why(error: Exception) -> str:

@@ -4,6 +4,7 @@
     +-- InvalidRequest           400  invalid_request
     |   +-- MalformedJSON        400  malformed_json
     |   +-- InvalidFields        422  invalid_fields
+    |   |   +-- MissingMergeFields 422 missing_merge_fields
     |   +-- BlockedRecipientDomain 422 blocked_recipient_domain
     |   +-- ForbiddenFromDomain  422  forbidden_from_domain
     |   +-- PayloadTooLarge      413  payload_too_large
@@ -16,6 +17,7 @@
     +-- Conflict                 409  conflict
     |   +-- IdempotencyConflict  409  idempotency_conflict
     +-- RateLimited              429  rate_limited
+    |   +-- TooManyRequests      429  rate_limited
     +-- Unavailable              503  unavailable
     |   +-- SearchTooLong        503  unavailable
     +-- ConfigError              a setting is missing or wrong; the process does not start
@@ -86,6 +88,13 @@ class InvalidFields(InvalidRequest):
     status = 422
     code = "invalid_fields"
     title = "Invalid fields"
+
+
+class MissingMergeFields(InvalidFields):
+    """A template has gaps that there is nothing to fill with; `errors` names each."""
+
+    code = "missing_merge_fields"
+    title = "Merge fields are missing"
 
 
 class BlockedRecipientDomain(InvalidRequest):
@@ -175,6 +184,14 @@ class RateLimited(MaildError):
     status = 429
     code = "rate_limited"
     title = "Rate limited"
+    domain: str | None = None
+    """The recipients' domain that the limit is of; None: it is the workspace's."""
+
+
+class TooManyRequests(RateLimited):
+    """Not of mail: an API key has asked too often, or somebody has failed to show who they are."""
+
+    title = "Too many requests"
 
 
 class Unavailable(MaildError):

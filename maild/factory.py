@@ -9,11 +9,11 @@ from pathlib import Path
 from flask import Flask, Response, g, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from maild import api, config, log, queue, web
+from maild import api, config, db_watch, log, metrics, queue, tracing, web
 from maild.api import endpoint
 from maild.api import errors as api_errors
 from maild.errors import MaildError
-from maild.services import api_key_uses, intake, processes
+from maild.services import api_key_uses, intake, metric_scrapes, processes
 from maild.web import errors as web_errors
 from maild.web import headers
 
@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 DISCARD_MAX_BYTES = 64 * 1024 * 1024
 """How much of a refused body is read and dropped, so that its sender comes to read the answer."""
 _DISCARD_CHUNK_BYTES = 256 * 1024
+SLOW_REQUEST_SECONDS = 1.0
+REFUSALS = frozenset({401, 403, 429})
+"""Answers worth a log line: who gets many is up to something, or is set up wrongly."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 logger = log.get(__name__)
@@ -32,11 +35,14 @@ def create_app() -> Flask:
     Exits with a sentence where it cannot start: wrong settings, a migration pending, no database.
     """
     try:
-        processes.start(config.load(), name="web")
+        settings = config.load()
+        processes.start(settings, name="web")
+        metric_scrapes.start(settings, "web")
         processes.require_schema()
     except MaildError as error:
         raise SystemExit(f"maild: {error}") from None
     queue.start_ringer()
+    db_watch.start(settings.postgres_dsn)
     api_key_uses.start()
     app = build_app()
     # What is there by now stays. To go through it takes longer than most requests, and would happen
@@ -70,20 +76,52 @@ def _begin_request() -> None:
     g.started = time.perf_counter()
     log.clear()
     log.bind(request_id=g.request_id)
+    tracing.begin_request()
 
 
 def _end_request(response: Response) -> Response:
     if response.status_code >= 400 and "caller" in g:
         _discard_body()
     response.headers["X-Request-ID"] = g.request_id
-    logger.debug(
+    seconds = time.perf_counter() - g.started
+    rule = request.url_rule
+    metrics.count_request(
+        rule.rule if rule else None, request.method, response.status_code, seconds
+    )
+    _tell_request(response.status_code, seconds)
+    return response
+
+
+def _tell_request(status: int, seconds: float) -> None:
+    """In the log, where it is worth a line, and in the traces, where there are any."""
+    is_problem = status >= 500 or status in REFUSALS or seconds >= SLOW_REQUEST_SECONDS
+    tell = logger.info if is_problem or config.current().log_detail == "all" else logger.debug
+    tell(
         "request",
         method=request.method,
         path=_path_to_log(),
-        status=response.status_code,
-        ms=round((time.perf_counter() - g.started) * 1000, 1),
+        status=status,
+        ms=round(seconds * 1000, 1),
     )
-    return response
+    if tracing.is_on():
+        _trace_request(status, seconds)
+
+
+def _trace_request(status: int, seconds: float) -> None:
+    """Its span; of its path the template alone, which holds no token."""
+    rule = request.url_rule
+    tracing.record_request(
+        f"{request.method} {rule.rule if rule else 'unknown'}",
+        seconds=seconds,
+        headers=request.headers.items(),
+        attributes={
+            "http.request.method": request.method,
+            "http.route": rule.rule if rule else "",
+            "http.response.status_code": status,
+            "maild.request_id": g.request_id,
+        },
+        is_error=status >= 500,
+    )
 
 
 def _path_to_log() -> str:

@@ -25,6 +25,7 @@ from maild.errors import Unavailable
 BEGUN = "b"
 DOT = "d"
 EPOCH = "epoch"
+_PREFIX = "maild:marks:"
 KEEP_SECONDS = 24 * 3600
 """How long the marks of a worker that nobody rescues are kept."""
 TIMEOUT_SECONDS = 1.0
@@ -122,6 +123,22 @@ def drop(redis_url: str, worker_id: uuid.UUID) -> None:
         raise _unavailable(error) from error
 
 
+def drop_all(redis_url: str) -> int:
+    """Forget the marks of all workers, and the hints that are thought to be waiting; returns how
+    many keys that were. For a database that was replaced: they tell of another one. Raises
+    Unavailable.
+    """
+    dropped = 0
+    try:
+        with _connect(redis_url) as client:
+            for pattern in (f"{_PREFIX}*", "maild:pending:*"):
+                for key in client.scan_iter(pattern, count=500):
+                    dropped += int(client.unlink(key))
+    except (redis.RedisError, OSError) as error:
+        raise _unavailable(error) from error
+    return dropped
+
+
 def _connect(redis_url: str) -> redis.Redis:
     return redis.Redis.from_url(
         redis_url,
@@ -133,7 +150,7 @@ def _connect(redis_url: str) -> redis.Redis:
 
 
 def _key(worker_id: uuid.UUID) -> str:
-    return f"maild:marks:{worker_id}"
+    return f"{_PREFIX}{worker_id}"
 
 
 def _unavailable(error: Exception) -> Unavailable:

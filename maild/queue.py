@@ -21,7 +21,7 @@ from huey.storage import RedisStorage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from maild import log
+from maild import log, metrics
 from maild.db import database
 from maild.errors import Unavailable
 
@@ -224,6 +224,7 @@ def _ring(name: str) -> None:
             _put(name)
     except (redis.RedisError, OSError) as error:
         _bell.quiet_until = time.monotonic() + QUIET_SECONDS
+        metrics.REDIS_ERRORS.labels("doorbell").inc()
         logger.warning("queue.redis_away", hint=name, error=type(error).__name__)
 
 
@@ -244,6 +245,7 @@ def _opening(name: str, function: Callable[[], object]) -> Callable[[], object]:
         try:
             _bell.client.delete(_pending_key(name))
         except (redis.RedisError, OSError):
+            metrics.REDIS_ERRORS.labels("doorbell").inc()
             logger.warning("queue.redis_away", hint=name)
         return function()
 

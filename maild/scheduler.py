@@ -4,6 +4,7 @@ An advisory lock of Postgres picks the one that does it; the others stand by. It
 itself.
 """
 
+import functools
 import signal
 import threading
 from collections.abc import Callable
@@ -11,31 +12,24 @@ from collections.abc import Callable
 from maild import config, db, log, queue
 from maild.errors import Unavailable
 from maild.services import (
-    acceptance,
+    campaign_ledger,
     conservation,
     deadman,
     deployments,
     dkim_checks,
     freezes,
     incident_watch,
-    jobs,
     lifetimes,
     locks,
     log_blocks,
-    mailed_links,
-    notification_channels,
-    notifications,
+    metric_scrapes,
     periodic_jobs,
     processes,
-    provider_checks,
-    providers,
     report_watch,
     rescues,
-    rollups,
-    sessions,
-    soft_bounces,
-    suppression_files,
-    webhook_endpoints,
+    retention_forecast,
+    retention_pruner,
+    retention_rules,
     workers,
 )
 from maild.services.messages import DELIVER
@@ -44,6 +38,10 @@ WATCH_SECONDS = 5.0
 """How often it is seen what goes wrong: an incident is there well within a minute."""
 INDEX_SECONDS = 2.0
 """Of each sweep: the rest is for the mail."""
+PRUNE_SECONDS = 20.0
+"""How long a round of pruning lasts at most, and the pause where nothing is old."""
+POOL_SIZE = 9
+"""A connection for each thread, and one to spare."""
 DEADMAN_END_SECONDS = 1.0
 """So long the end waits for a ping that is under way."""
 
@@ -52,11 +50,13 @@ logger = log.get(__name__)
 
 def run(settings: config.Settings) -> None:
     """Sweep until SIGTERM or SIGINT. Raises MigrationPending, Unavailable at the start."""
-    processes.start(settings, name="scheduler", pool_size=7)
+    processes.start(settings, name="scheduler", pool_size=POOL_SIZE)
+    metric_scrapes.start(settings, "scheduler")
     processes.require_schema()
     with db.connection():
         deployments.record_own()
     stopping = threading.Event()
+    metric_scrapes.serve(settings, stopping)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     logger.info("scheduler.ready", every_seconds=settings.sweep_seconds)
@@ -66,6 +66,11 @@ def run(settings: config.Settings) -> None:
     ]
     threads.append(
         threading.Thread(target=_repeat, args=(watch_incidents, WATCH_SECONDS, stopping))
+    )
+    threads.append(
+        threading.Thread(
+            target=_repeat, args=(functools.partial(prune_old, stopping), PRUNE_SECONDS, stopping)
+        )
     )
     # The watcher may be slow to answer: nothing waits for it, not even the end.
     threads.append(
@@ -88,7 +93,7 @@ def _repeat(job: Callable[[], None], seconds: float, stopping: threading.Event) 
         except Unavailable as error:
             logger.warning("scheduler.database_away", detail=error.detail)
         except Exception:
-            logger.exception("scheduler.crashed", job=job.__name__)
+            logger.exception("scheduler.crashed", job=getattr(job, "__name__", "prune_old"))
         stopping.wait(seconds)
 
 
@@ -114,20 +119,12 @@ def take_stock() -> None:
     """Once a minute, count everything; beside the sweep, which must not wait for it."""
     with db.connection():
         if periodic_jobs.take_slot("stock-taking", seconds=60):
-            _run(rollups.fold)
-            _run(providers.prune_tallies)
-            _run(provider_checks.prune)
-            _run(acceptance.prune)
-            _run(webhook_endpoints.prune)
-            _run(notifications.prune)
-            _run(notification_channels.prune)
-            _run(soft_bounces.prune)
-            _run(suppression_files.prune)
-            _run(sessions.prune)
-            _run(mailed_links.prune)
-            _run(jobs.prune)
+            for pruner in retention_rules.SMALL:
+                _run(pruner)
+            _run(retention_forecast.sample)
             _run(report_watch.check)
             _run(conservation.check)
+            _run(campaign_ledger.watch)
 
 
 def index_log() -> None:
@@ -136,6 +133,16 @@ def index_log() -> None:
     """
     with db.connection():
         log_blocks.build(seconds=INDEX_SECONDS)
+
+
+def prune_old(stopping: threading.Event) -> None:
+    """Remove what is too old; beside the others, for there may be much of it."""
+    removed: object = True
+    while removed and not stopping.is_set():
+        with db.connection():
+            removed = retention_pruner.prune(
+                seconds=PRUNE_SECONDS, is_stopping=stopping.is_set, rest=stopping.wait
+            )
 
 
 def look_at_keys() -> None:

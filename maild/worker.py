@@ -17,9 +17,11 @@ from maild import config, db, log, marks, queue, tasks
 from maild.errors import Unavailable
 from maild.services import (
     aside,
+    campaign_loop,
     check_loop,
     domain_check_loop,
     job_loop,
+    metric_scrapes,
     notification_loop,
     processes,
     recorder,
@@ -40,10 +42,13 @@ LOOPS = {
     "domains": domain_check_loop,
     "jobs": job_loop,
     "notifications": notification_loop,
+    "campaigns": campaign_loop,
 }
 """What goes on beside the engine, each in a thread of its own."""
-POOL_SIZE = aside.DATABASE_THREADS + 4 + len(LOOPS)
-"""The engine's threads, the heartbeat, the mending, the recorder, the loops, and one to spare."""
+POOL_SIZE = aside.DATABASE_THREADS + 5 + len(LOOPS)
+"""The engine's threads, the heartbeat, the mending, the recorder, the loops, scrapes, and one to
+spare.
+"""
 
 logger = log.get(__name__)
 
@@ -51,6 +56,7 @@ logger = log.get(__name__)
 def run(settings: config.Settings) -> None:
     """Work until SIGTERM, SIGINT or SIGHUP. Raises MigrationPending, Unavailable at the start."""
     processes.start(settings, name="worker", pool_size=POOL_SIZE)
+    metric_scrapes.start(settings, "worker")
     processes.require_schema()
     assert tasks.delivery  # importing them registered them
     assert tasks.reports
@@ -58,11 +64,13 @@ def run(settings: config.Settings) -> None:
     assert tasks.domains
     assert tasks.jobs
     assert tasks.notifications
+    assert tasks.campaigns
     with db.connection():
         lease = workers.enter()
     consumer = queue.consumer(threads=1)
     lease.stopping = consumer.stop_flag
     gone = threading.Event()
+    metric_scrapes.serve(settings, gone)
     heartbeat = _every(
         settings.lease_seconds / BEATS_PER_LEASE,
         lambda: _renew(lease),
@@ -85,6 +93,7 @@ def run(settings: config.Settings) -> None:
     while not stop_requested():
         lease.stopping.wait(SIGNAL_SECONDS)
         consumer.check_worker_health()
+        recorder.current().tell_waiting()
     _stop(lease, [engine, mend, *loops, *(thread for _, thread in consumer.worker_threads)])
     gone.set()
     heartbeat.join()

@@ -150,6 +150,8 @@ def _make_cluster(cluster: _Cluster, *, sync: bool) -> None:
     _call(cluster, ["initdb", "-D", str(fresh), "--no-instructions", *options])
     (fresh / "pg_hba.conf").write_text(PG_HBA)
     _single_user(cluster, fresh, f"CREATE ROLE {ROLE} LOGIN CREATEDB")
+    # So that maild sees where the data lies, and how much room there is.
+    _single_user(cluster, fresh, f"GRANT pg_read_all_settings TO {ROLE}")
     fresh.rename(cluster.data)
 
 

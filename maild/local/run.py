@@ -8,6 +8,7 @@ starts the web server, the workers and the scheduler. `processes.py` keeps them 
 import http.client
 import json
 import shlex
+import shutil
 import sys
 import time
 from functools import partial
@@ -104,6 +105,8 @@ def _start_servers(supervisor: Supervisor, settings: LocalSettings) -> dict[str,
 
 
 def _start_product(supervisor: Supervisor, settings: LocalSettings, stack: dict[str, str]) -> None:
+    metrics = settings.home.resolve() / "metrics"
+    shutil.rmtree(metrics, ignore_errors=True)  # those of an earlier run
     product = partial(
         Program,
         cwd=ROOT,
@@ -111,6 +114,7 @@ def _start_product(supervisor: Supervisor, settings: LocalSettings, stack: dict[
             **stack,
             APP_ADDR=str(settings.app_addr),
             MAILD_HOME=str(settings.home),
+            METRICS_DIR=child_environment().get("METRICS_DIR") or str(metrics),
             PYTHONUNBUFFERED="1",
         ),
     )

@@ -19,7 +19,7 @@ from typing import Any
 from maild.db import database
 from maild.domain.actor import Actor
 from maild.domain.storable import clean_json
-from maild.models import AuditEntry, AuditHead, Workspace
+from maild.models import AuditCut, AuditEntry, AuditHead, Workspace
 from maild.services import message_log, workspaces
 
 FIRST_HASH = bytes(32)
@@ -64,6 +64,12 @@ class Verdict:
     workspace_id: int
     head: Head
     problem: str | None = None
+    cut: AuditCut | None = None
+    """Up to where the log was cut off, if it was: what is left was verified from there on."""
+    is_kept_cut: bool = False
+    """The head that was kept elsewhere is of an entry that is cut off: nothing is left to compare
+    it with.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +190,32 @@ def verify(workspace_id: int, *, kept: Head | None = None) -> Verdict:
     """Go through the whole log and compare it with its head, and with an earlier head that was
     `kept` elsewhere. Entries that are written meanwhile do no harm. Raises NotFound.
     """
-    # The head first: all that it vouches for is committed with it, and never changes.
-    head = get_head(workspace_id)
-    return Verdict(workspace_id, head, _find_problem(workspace_id, head, kept))
+    while True:
+        cut = find_cut(workspace_id)
+        # The head first: all that it vouches for is committed with it, and never changes.
+        head = get_head(workspace_id)
+        problem = _find_problem(workspace_id, head, kept, cut)
+        now = find_cut(workspace_id) if problem else cut
+        # What is missing may have been cut off meanwhile, for it was old: then once more.
+        if (now and now.seq) == (cut and cut.seq):
+            is_kept_cut = kept is not None and cut is not None and kept.seq < cut.seq
+            return Verdict(workspace_id, head, problem, cut, is_kept_cut)
 
 
-def _find_problem(workspace_id: int, head: Head, kept: Head | None) -> str | None:
+def find_cut(workspace_id: int) -> AuditCut | None:
+    """Up to where a workspace's log was cut off; None: it is there from its first entry on."""
+    found: AuditCut | None = AuditCut.get_or_none(AuditCut.workspace == workspace_id)
+    return found
+
+
+def _find_problem(
+    workspace_id: int, head: Head, kept: Head | None, cut: AuditCut | None
+) -> str | None:
     if kept and kept.seq > head.seq:
         return f"the log ends at entry {head.seq}, and there was an entry {kept.seq}: it was cut"
-    last = Head(0, FIRST_HASH)
+    last = Head(cut.seq, bytes(cut.hash)) if cut else Head(0, FIRST_HASH)
+    if kept and kept.seq == last.seq and last.seq and kept.hash != last.hash:
+        return f"entry {last.seq} is not the one whose hash was kept: the log was rewritten"
     for entry in _stream(workspace_id, upto=head.seq):
         problem = _compare(entry, last)
         if problem:

@@ -19,7 +19,7 @@ from maild.domain.actor import SYSTEM, Actor
 from maild.domain.states import Status, Stream
 from maild.errors import FieldError, InvalidFields, Unavailable
 from maild.models import Job, Message
-from maild.services import incident_messages, jobs, message_log, verbs, workspaces
+from maild.services import incident_messages, jobs, message_log, restores, verbs, workspaces
 from maild.services.message_log import Filter
 from maild.services.verbs import Found, Verb, Who, WhyNot
 
@@ -193,6 +193,15 @@ def start(
     )
 
 
+def has_restored(workspace_id: int, selection: Selection) -> bool:
+    """Whether one of the selection is held because it may have been sent after a backup that was
+    restored. Raises Unavailable where finding out takes too long.
+    """
+    _check(selection)
+    with message_log.bounded():
+        return restores.has_held(workspace_id, _conditions(workspace_id, selection))
+
+
 def verb_of(action: Action, who: Who) -> Verb:
     """How the action treats each message. For all but SUPPRESS, which moves none."""
     return {
@@ -258,10 +267,11 @@ class _Group:
 # What stops one is told apart by whether it is there: the words for people are of each message.
 _GROUPS = """
 SELECT status, stream, split_part(from_email, '@', -1), split_part(to_email, '@', -1),
-    suppressed_by IS NOT NULL, left_by IS NOT NULL, frozen_by IS NOT NULL, error_class, count(*)
+    suppressed_by IS NOT NULL, left_by IS NOT NULL, frozen_by IS NOT NULL,
+    date_trunc('day', pruned_at, 'UTC'), error_class, count(*)
 FROM ({inner}) AS m (id, status, stream, from_email, to_email, wait, suppressed_by, left_by,
-    frozen_by, error_class)
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    frozen_by, pruned_at, error_class)
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 """
 
 
@@ -270,7 +280,9 @@ def _count(chosen: Sequence[Any]) -> list[_Group]:
     inner, values = query.limit(COUNTED_MAX + 1).sql()
     rows = database.execute_sql(_GROUPS.replace("{inner}", inner), values).fetchall()
     found = []
-    for status, stream, sender, domain, is_suppressed, has_left, is_frozen, class_, count in rows:
+    for row in rows:
+        status, stream, sender, domain, is_suppressed, has_left, is_frozen, pruned_at = row[:8]
+        class_, count = row[8:]
         one = Found(
             id=None,
             status=Status(status),
@@ -281,6 +293,7 @@ def _count(chosen: Sequence[Any]) -> list[_Group]:
             suppression="" if is_suppressed else None,
             unsubscribe=0 if has_left else None,
             freeze="a freeze" if is_frozen else None,
+            content_pruned_at=pruned_at,
         )
         found.append(_Group(one, domain, class_, count))
     return found

@@ -2,9 +2,9 @@
 
 A claim is one statement: it picks the oldest due messages of a lane with SKIP LOCKED, and moves
 each to where the rules say: `expired` after its lifetime, `failed` where the policy has come to
-forbid it, `suppressed`, `held` by a freeze, or else `sending`, with its attempt counted. All of
-that is committed before anything is on the wire. What changes between then and the wire is seen by
-the last check (`last_check`).
+forbid it, `suppressed`, `held` by a freeze, `held` or `cancelled` with its campaign, or else
+`sending`, with its attempt counted. All of that is committed before anything is on the wire. What
+changes between then and the wire is seen by the last check (`last_check`).
 Postgres' clock decides every lease; a worker that Postgres believes dead claims nothing.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from maild import config
+from maild import config, metrics
 from maild.db import database
 from maild.domain.lanes import Lane
 from maild.domain.policy import Route, StreamRules
@@ -24,6 +24,10 @@ from maild.services.transitions import Move
 INLINE_BYTES = 256 * 1024
 """Contents up to this size come with the claim; larger ones are loaded one by one."""
 LANES_MAX = 10_000
+PAUSED = "campaign paused"
+"""Why the messages of a paused campaign are held: a person's hold has the person's words."""
+HELD_WHILE_PAUSED = "1 year"
+"""They do not expire meanwhile; when the campaign goes on, they get their lifetime anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,8 @@ WITH rules AS MATERIALIZED (
     WHERE workspace_id = %(workspace)s AND lifted_at IS NULL AND expires_at > now()
         AND kind <> 'smtp_account' AND (kind <> 'stream' OR target = %(stream)s)
 ), picked AS MATERIALIZED (
-    SELECT id, policy_version, from_email, to_email, stream, topic, api_key_id, expires_at
+    SELECT id, policy_version, from_email, to_email, stream, topic, api_key_id, expires_at,
+        recipient_id, extract(epoch FROM now() - next_attempt_at)::float8 AS waited_seconds
     FROM messages
     WHERE status = 'queued' AND priority = %(priority)s AND workspace_id = %(workspace)s
         AND pinned_account = %(pin)s AND next_attempt_at <= now()
@@ -139,7 +144,8 @@ WITH rules AS MATERIALIZED (
         coalesce(s.reason, f.reason) AS reason, split_part(m.from_email, '@', -1) AS from_domain,
         split_part(m.to_email, '@', -1) AS to_domain,
         r.version = 0 OR m.policy_version <> r.version AS has_new_rules,
-        m.expires_at <= now() AS is_over
+        m.expires_at <= now() AS is_over, m.waited_seconds,
+        k.id AS campaign_id, k.status AS campaign_status, k.stopped_by AS campaign_stopped_by
     FROM picked m
     CROSS JOIN rules r
     LEFT JOIN LATERAL (
@@ -162,6 +168,11 @@ WITH rules AS MATERIALIZED (
             WHEN 'recipient_domain' THEN target = split_part(m.to_email, '@', -1)
             ELSE true END
         ORDER BY id LIMIT 1) f ON true
+    LEFT JOIN LATERAL (
+        SELECT c.id, c.status, coalesce(c.cancelled_by, c.paused_by) AS stopped_by
+        FROM campaign_recipients r JOIN campaigns c ON c.id = r.campaign_id
+        WHERE r.id = m.recipient_id AND c.status IN ('paused', 'cancelled')
+        OFFSET 0) k ON true
 ), decided AS MATERIALIZED (
     SELECT d.*,
         CASE
@@ -180,7 +191,9 @@ WITH rules AS MATERIALIZED (
                     END IN (SELECT entry FROM blocked)) IS TRUE) THEN 'recipient_domain'
             WHEN suppression_id IS NOT NULL THEN 'suppression'
             WHEN unsubscribe_id IS NOT NULL THEN 'unsubscribe'
+            WHEN campaign_status = 'cancelled' THEN 'campaign'
             WHEN freeze_id IS NOT NULL THEN 'freeze'
+            WHEN campaign_id IS NOT NULL THEN 'campaign'
         END AS stopped_by
     FROM due d
 ), moved AS (
@@ -191,8 +204,11 @@ WITH rules AS MATERIALIZED (
         attempt_count = m.attempt_count + CASE d.new WHEN 'sending' THEN 1 ELSE 0 END,
         smtp_account_name = CASE d.new WHEN 'sending' THEN %(account_name)s
             ELSE m.smtp_account_name END,
-        hold_reason = CASE d.new WHEN 'held' THEN d.reason END,
-        freeze_id = CASE d.new WHEN 'held' THEN d.freeze_id END,
+        hold_reason = CASE WHEN d.new = 'held' THEN
+            CASE d.stopped_by WHEN 'freeze' THEN d.reason ELSE %(paused)s END END,
+        freeze_id = CASE d.stopped_by WHEN 'freeze' THEN d.freeze_id END,
+        expires_at = CASE WHEN d.stopped_by = 'campaign' AND d.new = 'held'
+            THEN greatest(m.expires_at, now() + %(held_for)s::interval) ELSE m.expires_at END,
         suppression_id = CASE d.stopped_by WHEN 'suppression' THEN d.suppression_id END,
         unsubscribe_id = CASE d.stopped_by WHEN 'unsubscribe' THEN d.unsubscribe_id END,
         last_error = CASE d.new WHEN 'failed' THEN d.error ELSE m.last_error END,
@@ -207,6 +223,8 @@ WITH rules AS MATERIALIZED (
                 WHEN 'suppression' THEN 'suppressed'
                 WHEN 'unsubscribe' THEN 'suppressed'
                 WHEN 'freeze' THEN 'held'
+                WHEN 'campaign' THEN CASE campaign_status WHEN 'paused' THEN 'held'
+                    ELSE 'cancelled' END
                 ELSE 'sending'
             END AS new,
             CASE stopped_by
@@ -216,17 +234,21 @@ WITH rules AS MATERIALIZED (
             END AS error
         FROM decided) AS d
     WHERE m.id = d.id
-    RETURNING m.*, d.stopped_by, d.error, d.from_domain, d.to_domain, d.reason,
+    RETURNING m.*, d.stopped_by, d.error, d.from_domain, d.to_domain, d.reason, d.waited_seconds,
+        d.campaign_id, d.campaign_stopped_by,
         CASE d.stopped_by WHEN 'freeze' THEN d.freeze_id END AS frozen_by
 ), told AS (
     INSERT INTO events (workspace_id, message_id, type, data)
     SELECT %(workspace)s, id, 'message.' || status, jsonb_strip_nulls(jsonb_build_object(
-        'check', stopped_by,
-        'policy_version', (SELECT version FROM rules),
+        'check', nullif(stopped_by, 'campaign'),
+        'policy_version', CASE WHEN stopped_by <> 'campaign' THEN (SELECT version FROM rules) END,
         'text', error,
         'value', CASE stopped_by WHEN 'from_domain' THEN from_domain
             WHEN 'recipient_domain' THEN to_domain END,
-        'reason', CASE WHEN stopped_by IN ('suppression', 'freeze') THEN reason END,
+        'reason', CASE WHEN stopped_by IN ('suppression', 'freeze') THEN reason
+            WHEN stopped_by = 'campaign' AND status = 'held' THEN %(paused)s END,
+        'campaign_id', CASE stopped_by WHEN 'campaign' THEN campaign_id END,
+        'by', CASE stopped_by WHEN 'campaign' THEN campaign_stopped_by END,
         'suppression_id', suppression_id,
         'unsubscribe_id', unsubscribe_id,
         'freeze_id', frozen_by))
@@ -237,10 +259,10 @@ SELECT m.id, m.status, m.attempt_count, m.excused_count, m.path_fault_count, m.f
     extract(epoch FROM m.expires_at - now())::float8, m.submission_id, m.topic,
     (SELECT version FROM rules),
     b.from_name, b.reply_to, b.headers, b.body_text, b.body_html, b.attachment_count,
-    b.visible_to, b.visible_cc
+    b.visible_to, b.visible_cc, m.waited_seconds, m.stopped_by
 FROM moved m
 LEFT JOIN message_bodies b ON b.message_id = coalesce(m.submission_id, m.id)
-    AND m.size_bytes <= %(inline)s AND m.status = 'sending'
+    AND m.size_bytes <= %(inline)s AND m.status = 'sending' AND b.pruned_at IS NULL
 ORDER BY m.created_at, m.id
 """
 
@@ -282,6 +304,8 @@ def claim(
             "account_name": account_name,
             "inline": INLINE_BYTES,
             "blocked": list(policies.default().blocked_recipient_domains),
+            "paused": PAUSED,
+            "held_for": HELD_WHILE_PAUSED,
         }
     )
     claims: list[Claim] = []
@@ -317,7 +341,16 @@ def claim(
         )
         if row[16] is not None:  # headers are never null: the body came along
             contents[message_id] = Content(*row[14:22])
+    _count(stream, rows)
     return Claimed(claims, contents, len(rows))
+
+
+def _count(stream: Stream, rows: Sequence[tuple[Any, ...]]) -> None:
+    waited = [row[22] for row in rows if row[23] is None]
+    metrics.observe_many(metrics.QUEUE_WAIT.labels(stream.value), waited)
+    for row in rows:
+        if row[23] is not None:
+            metrics.STOPPED.labels(row[23]).inc()
 
 
 # A lane's messages stand in the index in their order. By statistics that are out of date the
@@ -336,12 +369,12 @@ def _take(values: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 _LOAD = """
 SELECT from_name, reply_to, headers, body_text, body_html, attachment_count, visible_to, visible_cc
-FROM message_bodies WHERE message_id = %s
+FROM message_bodies WHERE message_id = %s AND pruned_at IS NULL
 """
 _LOAD_MANY = """
 SELECT message_id, from_name, reply_to, headers, body_text, body_html, attachment_count,
     visible_to, visible_cc
-FROM message_bodies WHERE message_id IN %s
+FROM message_bodies WHERE message_id IN %s AND pruned_at IS NULL
 """
 _LOAD_ATTACHMENTS = """
 SELECT message_id, filename, content_type, content, content_id FROM message_attachments

@@ -1,4 +1,5 @@
-"""Conservation: every message that was ever accepted is still there, in exactly one state.
+"""Conservation: every message that was ever accepted is still there, in exactly one state, or was
+removed when it was old, and counted then.
 
 `check` compares, for every workspace, the tally that accepting keeps with the messages themselves,
 and remembers the figures; the scheduler calls it every minute. It mends nothing: a difference is
@@ -23,7 +24,8 @@ TIMEOUT_MS = 30_000
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What a workspace's count came to. `difference` is accepted minus found: 0 where all is well.
+    """What a workspace's count came to. `difference` is accepted minus found and pruned: 0 where
+    all is well.
 
     `was_broken` is what the check before this one had said.
     """
@@ -31,13 +33,14 @@ class Balance:
     workspace_id: int
     accepted_count: int
     by_status: dict[str, int]
+    pruned_count: int
     difference: int
     broken_since: datetime | None
     was_broken: bool
 
     @property
     def found_count(self) -> int:
-        return self.accepted_count - self.difference
+        return self.accepted_count - self.pruned_count - self.difference
 
 
 # One statement, so one snapshot: a message and its tally commit together, and are seen together.
@@ -45,6 +48,8 @@ _CHECK = """
 WITH accepted AS (
     SELECT workspace_id, sum(accepted_count)::bigint AS total
     FROM accepted_tallies GROUP BY workspace_id
+), pruned AS (
+    SELECT workspace_id, pruned_count AS total FROM retention_progress WHERE rule = 'messages'
 ), found AS (
     SELECT workspace_id, sum(count)::bigint AS total, jsonb_object_agg(status, count) AS by_status
     FROM (
@@ -54,26 +59,30 @@ WITH accepted AS (
 ), checked AS (
     SELECT w.id AS workspace_id, coalesce(a.total, 0) AS accepted_count,
         coalesce(f.by_status, '{}') AS by_status,
-        coalesce(a.total, 0) - coalesce(f.total, 0) AS difference,
+        coalesce(p.total, 0) AS pruned_count,
+        coalesce(a.total, 0) - coalesce(f.total, 0) - coalesce(p.total, 0) AS difference,
         coalesce(old.difference, 0) <> 0 AS was_broken
     FROM workspaces w
     LEFT JOIN accepted a ON a.workspace_id = w.id
     LEFT JOIN found f ON f.workspace_id = w.id
+    LEFT JOIN pruned p ON p.workspace_id = w.id
     LEFT JOIN conservation_checks old ON old.workspace_id = w.id
 ), written AS (
     INSERT INTO conservation_checks AS c (
-        workspace_id, accepted_count, by_status, difference, broken_since, checked_at)
-    SELECT workspace_id, accepted_count, by_status, difference,
+        workspace_id, accepted_count, by_status, pruned_count, difference, broken_since, checked_at)
+    SELECT workspace_id, accepted_count, by_status, pruned_count, difference,
         CASE WHEN difference <> 0 THEN now() END, now()
     FROM checked
     ON CONFLICT (workspace_id) DO UPDATE SET
         accepted_count = excluded.accepted_count, by_status = excluded.by_status,
-        difference = excluded.difference, checked_at = excluded.checked_at,
+        pruned_count = excluded.pruned_count, difference = excluded.difference,
+        checked_at = excluded.checked_at,
         broken_since = CASE WHEN excluded.difference <> 0
             THEN coalesce(c.broken_since, excluded.broken_since) END
     RETURNING workspace_id, broken_since
 )
-SELECT k.workspace_id, k.accepted_count, k.by_status, k.difference, w.broken_since, k.was_broken
+SELECT k.workspace_id, k.accepted_count, k.by_status, k.pruned_count, k.difference, w.broken_since,
+    k.was_broken
 FROM checked k JOIN written w USING (workspace_id)
 ORDER BY k.workspace_id
 """
@@ -124,6 +133,8 @@ def _tell(balance: Balance) -> None:
         "difference": balance.difference,
         "by_status": balance.by_status,
     }
+    if balance.pruned_count:
+        figures["pruned"] = balance.pruned_count
     if is_broken:
         logger.error("conservation.broken", workspace_id=balance.workspace_id, **figures)
     elif balance.was_broken:

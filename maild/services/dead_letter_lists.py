@@ -87,6 +87,8 @@ class Letter:
     size_bytes: int
     received_at: datetime
     endpoint: WebhookEndpoint | None
+    pruned_at: datetime | None
+    """When the payload was removed, for it was old; `raw` is empty then."""
 
 
 def state_of(row: ProviderEvent) -> State:
@@ -128,7 +130,8 @@ def list_ids(
 
 
 _PAYLOAD = """
-SELECT content_type, headers, octet_length(body), substr(body, 1, %s), created_at, endpoint_id
+SELECT content_type, headers, octet_length(body), substr(body, 1, %s), created_at, endpoint_id,
+    pruned_at
 FROM webhook_payloads WHERE id = %s
 """
 
@@ -140,9 +143,8 @@ def get(workspace_id: int, event_id: int) -> Letter:
     )
     if row is None:
         raise NotFound(NO_SUCH)
-    content_type, headers, size_bytes, beginning, received_at, endpoint_id = database.execute_sql(
-        _PAYLOAD, (SHOWN_MAX_BYTES, row.payload_id)
-    ).fetchone()
+    found = database.execute_sql(_PAYLOAD, (SHOWN_MAX_BYTES, row.payload_id)).fetchone()
+    content_type, headers, size_bytes, beginning, received_at, endpoint_id, pruned_at = found
     part = _own_part(row)
     return Letter(
         row=row,
@@ -155,19 +157,22 @@ def get(workspace_id: int, event_id: int) -> Letter:
         size_bytes=size_bytes,
         received_at=received_at,
         endpoint=_find_endpoint(workspace_id, endpoint_id),
+        pruned_at=pruned_at,
     )
 
 
 def get_payload(workspace_id: int, event_id: int) -> bytes:
     """All of the payload that an event came in, as it came. Raises NotFound."""
     row = (
-        WebhookPayload.select(WebhookPayload.body)
+        WebhookPayload.select(WebhookPayload.body, WebhookPayload.pruned_at)
         .join(ProviderEvent, on=ProviderEvent.payload == WebhookPayload.id)
         .where(ProviderEvent.workspace == workspace_id, ProviderEvent.id == event_id)
         .first()
     )
     if row is None:
         raise NotFound(NO_SUCH)
+    if row.pruned_at is not None:
+        raise NotFound(f"This payload was removed on {row.pruned_at:%Y-%m-%d}, for it was old.")
     return bytes(row.body)
 
 

@@ -319,6 +319,8 @@ def _replay(rows: Sequence[ProviderEvent]) -> dict[int, Outcome]:
             cases.append(_Case(row, outcome=_skipped(row)))
         elif row.payload_id not in loaded or sum(len(c.to_apply) for c in cases) > EVENTS_MAX:
             cases.append(_Case(row, outcome=_too_much(row)))
+        elif loaded[row.payload_id].pruned_at is not None:
+            cases.append(_Case(row, outcome=_removed(row, loaded[row.payload_id])))
         else:
             row.payload = loaded[row.payload_id]
             if row.payload_id not in readings:
@@ -336,6 +338,11 @@ def _replay(rows: Sequence[ProviderEvent]) -> dict[int, Outcome]:
 
 def _too_much(row: ProviderEvent) -> Outcome:
     return Outcome(str(row.id), OutcomeStatus.SKIPPED, row.attempt_count, TOO_MUCH)
+
+
+def _removed(row: ProviderEvent, payload: WebhookPayload) -> Outcome:
+    why = f"What the provider sent was removed on {payload.pruned_at:%Y-%m-%d}, for it was old."
+    return Outcome(str(row.id), OutcomeStatus.SKIPPED, row.attempt_count, why)
 
 
 def _read(payload: WebhookPayload) -> list[payload_events.Row] | str:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from maild import config, log, marks
+from maild import config, log, marks, metrics
 from maild.domain.policy import Route
 from maild.domain.smtp_reply import ErrorClass, Stage, of_contact
 from maild.errors import DecryptionError, NotFound, Unavailable
@@ -200,6 +200,8 @@ class Dispatcher:
             is_down=path.is_down(after=config.current().auto_failover.min_faults),
         )
         self._recorder.put(fault)
+        account = metrics.account_label(fault.account_id)
+        metrics.DIAL_FAILURES.labels(account, error_class.value).inc()
         logger.warning("provider.dial_failed", smtp_account=path.account.name, text=text)
         self._report_canary(path, fault)
         if not path.connections:

@@ -22,12 +22,14 @@ from maild.domain.states import EventType, Status, Stream
 from maild.domain.suppression import SuppressionClass
 from maild.services import (
     addresses,
+    campaign_engagement,
     report_links,
     soft_bounces,
     suppressions,
     transitions,
     unsubscribes,
 )
+from maild.services.campaign_engagement import Deed
 from maild.services.report_links import Report
 from maild.services.suppressions import Bounced
 from maild.services.transitions import Move
@@ -101,7 +103,11 @@ class _Message(NamedTuple):
     to_email: str
     updated_at: datetime
     is_doubtful: bool
-    """It waits for another attempt, and one before may have reached the provider."""
+    """It waits, and an attempt before may have reached the provider: one whose outcome is unknown,
+    or one since the backup that a restore brought back.
+    """
+    recipient_id: int | None
+    """The row of a campaign's ledger that it was made of."""
 
 
 @dataclass(slots=True)
@@ -137,6 +143,7 @@ def carry_out(reports: Sequence[Report]) -> list[Effects]:
         case.effects.is_too_early = report.id in links.too_early and not report.is_last_try
         cases.append(case)
     _advance(cases)
+    _engage(cases)
     _count_soft_bounces(cases)
     _suppress(cases)
     _unsubscribe(cases)
@@ -154,12 +161,13 @@ def _case(report: Report, message: _Message | None) -> _Case:
 
 
 _LOCK = """
-SELECT id, workspace_id, status, stream, to_email, updated_at
+SELECT id, workspace_id, status, stream, to_email, updated_at, recipient_id
 FROM messages WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
 # After the lock, in a statement of its own: only that sees what the lock has waited for.
 _DOUBTS = (
-    "SELECT DISTINCT message_id FROM attempts WHERE message_id = ANY(%s) AND status = 'unknown'"
+    "SELECT message_id FROM attempts WHERE message_id = ANY(%s) AND status = 'unknown'"
+    " UNION SELECT message_id FROM restored_messages WHERE message_id = ANY(%s)"
 )
 
 
@@ -169,12 +177,20 @@ def _lock(message_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, _Message]:
     if not wanted:
         return {}
     rows = database.execute_sql(_LOCK, (wanted,)).fetchall()
-    waiting = [row[0] for row in rows if row[2] == Status.QUEUED]
-    doubts = database.execute_sql(_DOUBTS, (waiting,)).fetchall() if waiting else []
+    queued = [row[0] for row in rows if row[2] == Status.QUEUED]
+    waiting = queued + [row[0] for row in rows if row[2] == Status.HELD]
+    doubts = database.execute_sql(_DOUBTS, (queued, waiting)).fetchall() if waiting else []
     doubtful = {message_id for (message_id,) in doubts}
     return {
         row[0]: _Message(
-            row[0], row[1], Status(row[2]), Stream(row[3]), row[4], row[5], row[0] in doubtful
+            row[0],
+            row[1],
+            Status(row[2]),
+            Stream(row[3]),
+            row[4],
+            row[5],
+            row[0] in doubtful,
+            row[6],
         )
         for row in rows
     }
@@ -252,7 +268,8 @@ def _meet(case: _Case, message: _Message, statuses: dict[uuid.UUID, Status]) -> 
 
 def _next_status(message: _Message, status: Status, consequence: Consequence) -> Status | None:
     # One that waits is only done with where it may have been sent before.
-    if consequence.target is None or (status is Status.QUEUED and not message.is_doubtful):
+    is_waiting = status in {Status.QUEUED, Status.HELD}
+    if consequence.target is None or (is_waiting and not message.is_doubtful):
         return None
     return feedback.advance(status, consequence.target)
 
@@ -314,6 +331,19 @@ def _tell(cases: Sequence[_Case]) -> None:
     ]
     if rows:
         database.execute_sql(_TELL, (json.dumps(rows),))
+
+
+def _engage(cases: Sequence[_Case]) -> None:
+    """Tell the ledgers of campaigns what their recipients did."""
+    campaign_engagement.note(
+        [
+            Deed(case.message.recipient_id, case.report.event.event_type, case.report.at)
+            for case in cases
+            if case.message is not None
+            and case.message.recipient_id is not None
+            and case.report.event.event_type in campaign_engagement.COUNTED
+        ]
+    )
 
 
 # --- The address's standing -------------------------------------------------------------------

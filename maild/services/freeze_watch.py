@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from maild.db import database
-from maild.domain.freeze import FreezeKind
+from maild.domain.freeze import NEVER, FreezeKind
 
 HELD_MAX = 1_000
 """The count of what a freeze holds stops here: it means so many, or more."""
@@ -31,6 +31,11 @@ class Standing:
     created_at: datetime
     expires_at: datetime
     held_count: int
+
+    @property
+    def has_end(self) -> bool:
+        """Whether it ends by itself: those of a restore do not."""
+        return self.expires_at < NEVER
 
 
 # The order makes the planner take the index, however much of the table a freeze holds.

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 
-from maild import log
+from maild import log, metrics
 from maild.errors import Unavailable
 from maild.marks import Marks
 
@@ -151,6 +151,7 @@ class Gate:
     def _redis_is_away(self, error: Unavailable) -> None:
         self._has_marks = False
         self._retry_at = time.monotonic() + RETRY_SECONDS
+        metrics.REDIS_ERRORS.labels("marks").inc()
         logger.warning("marks.redis_away", detail=error.detail)
 
     async def _say_so(self) -> None:

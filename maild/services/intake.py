@@ -13,7 +13,7 @@ from typing import Any
 
 import peewee
 
-from maild import db, errors, log, queue
+from maild import allowances, db, errors, log, metrics, queue
 from maild.db import database
 from maild.domain.actor import SYSTEM
 from maild.domain.provider_event import DSN
@@ -38,6 +38,8 @@ logger = log.get(__name__)
 
 BODY_MAX_BYTES = 5 * 1024 * 1024
 MAIL_MAX_BYTES = 10 * 1024 * 1024
+REFUSALS_PER_MINUTE = 60
+"""Of an endpoint, so many are counted and logged."""
 TOKEN_PATHS = ("/v1/webhooks/providers/", "/v1/webhooks/dsn/")
 """What the addresses of endpoints begin with; their ends are secret."""
 
@@ -160,7 +162,10 @@ def _verify(endpoint: WebhookEndpoint, check: Callable[[], None]) -> None:
 
 
 def refuse(endpoint_id: int, provider: str, reason: str, **facts: Any) -> None:
-    """Note that a request was refused."""
+    """Note that a request was refused; of a flood of them, as many as tell that there is one."""
+    metrics.WEBHOOK_REQUESTS.labels(provider, "refused").inc()
+    if not allowances.take(f"refusals:{endpoint_id}", REFUSALS_PER_MINUTE).is_given:
+        return
     with db.connection():
         webhook_endpoints.refused(endpoint_id, reason)
     logger.warning(

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from maild import config, log
+from maild import config, log, metrics
 from maild.db import database
 from maild.errors import MaildError, Unavailable
 from maild.models import Job
@@ -230,6 +230,7 @@ def _died_too_often(job: Job) -> str:
 
 def _log_end(job: Job) -> None:
     assert job.finished_at is not None
+    metrics.JOBS.labels(job.kind, job.status.value).inc()
     tell = logger.error if job.status.value == "failed" else logger.info
     tell(
         f"job.{job.status.value}",

@@ -35,7 +35,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import peewee
 from peewee import fn
 
 from maild import log, queue
@@ -54,9 +53,8 @@ OPEN_MAX = 20
 REASON_MAX_CHARS = 500
 STATEMENT_TIMEOUT_MS = 30_000
 """No statement of a step takes longer."""
-KEPT_DAYS = 90
 PRUNED_JOBS = 50
-PRUNED_ITEMS = 20_000
+PRUNED_ITEMS = 5_000
 """As much is forgotten in one go."""
 
 logger = log.get(__name__)
@@ -351,23 +349,32 @@ _PRUNE_ITEMS = """
 DELETE FROM job_items WHERE id IN (
     SELECT i.id FROM job_items i WHERE i.job_id = ANY(%s) LIMIT %s)
 """
+_PRUNE_CHANGES = """
+DELETE FROM contact_changes WHERE (job_id, contact_id) IN (
+    SELECT c.job_id, c.contact_id FROM contact_changes c WHERE c.job_id = ANY(%s) LIMIT %s)
+"""
 _PRUNE_JOBS = """
 DELETE FROM jobs WHERE id = ANY(%s)
     AND NOT EXISTS (SELECT FROM job_items i WHERE i.job_id = jobs.id)
+    AND NOT EXISTS (SELECT FROM contact_changes c WHERE c.job_id = jobs.id)
 """
 
 
-def prune() -> None:
-    """Forget some of what ended KEPT_DAYS ago."""
-    kept_since = fn.now() - peewee.SQL("%s * interval '1 day'", (KEPT_DAYS,))
-    old = Job.select(Job.id).where(Job.finished_at < kept_since).order_by(Job.finished_at)
+def prune(workspace_id: int, before: datetime) -> int:
+    """Forget some of what ended before that; returns how many jobs and things that they changed. In
+    the caller's transaction.
+    """
+    old = (
+        Job.select(Job.id)
+        .where(Job.workspace == workspace_id, Job.finished_at < before)
+        .order_by(Job.finished_at)
+    )
     ids = [row.id for row in old.limit(PRUNED_JOBS)]
     if not ids:
-        return
-    with database.atomic():
-        database.execute_sql(_PRUNE_ITEMS, (ids, PRUNED_ITEMS))
-        count = database.execute_sql(_PRUNE_JOBS, (ids,)).rowcount
-    logger.info("jobs.pruned", count=count)
+        return 0
+    items = database.execute_sql(_PRUNE_ITEMS, (ids, PRUNED_ITEMS)).rowcount
+    items += database.execute_sql(_PRUNE_CHANGES, (ids, PRUNED_ITEMS)).rowcount
+    return int(items + database.execute_sql(_PRUNE_JOBS, (ids,)).rowcount)
 
 
 def rows_of(sql: str, values: Mapping[str, Any]) -> list[Job]:

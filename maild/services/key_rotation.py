@@ -140,7 +140,7 @@ WHERE substring(blob FROM 1 FOR %(head_bytes)s) <> %(current)s
     AND (workspace_id, source, id) > (%(workspace)s, %(table)s, %(id)s)
 ORDER BY workspace_id, source, id LIMIT %(limit)s
 """
-_COUNT = """
+_BLOBS = """
 SELECT count(*) FROM (
     SELECT private_key_encrypted AS blob FROM dkim_keys
     UNION ALL
@@ -156,8 +156,9 @@ SELECT count(*) FROM (
     UNION ALL
     SELECT value_encrypted FROM webhook_secrets
 ) AS secrets
-WHERE substring(blob FROM 1 FOR %s) = ANY(%s)
 """
+_COUNT = _BLOBS + "WHERE substring(blob FROM 1 FOR %s) = ANY(%s)"
+_COUNT_OTHERS = _BLOBS + "WHERE NOT substring(blob FROM 1 FOR %s) = ANY(%s)"
 
 
 def rotate(*, report: Callable[[int], None]) -> Summary:
@@ -243,4 +244,32 @@ def _count_under_old_keys() -> int:
     current, *old = map(secrets.head_of, secrets.held_keys())
     heads = [head for head in old if head != current]
     count: int = database.execute_sql(_COUNT, (secrets.HEAD_BYTES, heads)).fetchone()[0]
+    return count
+
+
+_COLUMNS = """
+SELECT table_name, column_name FROM information_schema.columns
+WHERE table_schema = current_schema() AND column_name LIKE '%%\\_encrypted'
+"""
+
+
+def list_key_ids() -> list[str]:
+    """The ids of the keys that something stored here needs, in hexadecimal; in a database of any
+    version of maild.
+    """
+    columns = database.execute_sql(_COLUMNS).fetchall()
+    if not columns:
+        return []
+    one = 'SELECT substring("{column}" FROM 1 FOR {head}) FROM "{table}" WHERE "{column}" NOTNULL'
+    one = one.replace("{head}", str(secrets.HEAD_BYTES))
+    # The names are the catalog's own.
+    heads = " UNION ".join(one.replace("{table}", t).replace("{column}", c) for t, c in columns)
+    rows = database.execute_sql(heads).fetchall()
+    return sorted(bytes(row[0])[len(secrets.VERSION) :].hex() for row in rows)
+
+
+def count_unopened() -> int:
+    """How many secrets are under a key that we do not hold."""
+    heads = [secrets.head_of(key) for key in secrets.held_keys()]
+    count: int = database.execute_sql(_COUNT_OTHERS, (secrets.HEAD_BYTES, heads)).fetchone()[0]
     return count

@@ -1,7 +1,8 @@
 """The last check before a message is offered: what has changed since its claim.
 
-A recipient who was suppressed or has unsubscribed, a freeze that has started. It looks at what
-waits in a worker, many messages at once; the claim looks at the same before (`claims`).
+A recipient who was suppressed or has unsubscribed, a freeze that has started, a campaign that was
+paused or cancelled. It looks at what waits in a worker, many messages at once; the claim looks at
+the same before (`claims`).
 """
 
 import uuid
@@ -37,6 +38,9 @@ SELECT m.id,
                 WHEN 'from_email' THEN f.target = lower(m.from_email COLLATE "pg_c_utf8")
                 WHEN 'recipient_domain' THEN f.target = split_part(m.to_email, '@', -1)
                 ELSE true END)
+        OR EXISTS (
+            SELECT FROM campaign_recipients r JOIN campaigns k ON k.id = r.campaign_id
+            WHERE r.id = m.recipient_id AND k.status IN ('paused', 'cancelled'))
 FROM unnest(%s::uuid[], %s::text[]) AS c (id, account) JOIN messages m ON m.id = c.id
 """
 
@@ -53,7 +57,8 @@ class Stop:
 
 def find_forbidden(claims: Sequence[Claim]) -> tuple[dict[uuid.UUID, Stop], set[uuid.UUID]]:
     """The last check before messages are offered: those whose recipients opted out or were
-    suppressed since their claim, and the ids of those that were frozen. Changes nothing.
+    suppressed since their claim, and the ids of those that were frozen, or stopped with their
+    campaign: their next claim says which. Changes nothing.
     """
     ids = [str(claim.message_id) for claim in claims]
     names = [claim.account_name for claim in claims]

@@ -8,6 +8,7 @@ from maild.db import database
 _NAMESPACE = 0x6D61696C  # "mail": keeps maild's locks apart from those of others in this database
 _ACCEPTING = _NAMESPACE + 1  # with a workspace's id
 _TRYING = _NAMESPACE + 2  # with a person's id
+_CHOOSING = _NAMESPACE + 3  # with a hash of a workspace and an address
 
 MIGRATE = 1
 SWEEP = 2
@@ -15,6 +16,7 @@ REPORTS = 3
 LOG_BLOCKS = 10
 INCIDENTS = 11
 DEPLOYMENTS = 12
+RETENTION = 13
 
 
 @contextmanager
@@ -61,6 +63,17 @@ def take_trial(person_id: int) -> bool:
         "SELECT pg_try_advisory_xact_lock(%s, %s)", (_TRYING, person_id)
     ).fetchone()
     return bool(row[0])
+
+
+def choosing_in_turn(workspace_id: int, email: str) -> None:
+    """Wait until nobody else chooses what an address hears of; it is ours then until the
+    transaction ends. Some other address may wait with it.
+    """
+    database.execute_sql(
+        "SELECT pg_advisory_xact_lock(%s, hashtext(%s::text || ' ' ||"
+        ' lower(%s COLLATE "pg_c_utf8")))',
+        (_CHOOSING, workspace_id, email),
+    )
 
 
 def accepting_in_turn(workspace_id: int) -> tuple[str, tuple[int, int]]:

@@ -17,9 +17,17 @@ class Loop:
     what it is given says so. `name` begins the log lines.
     """
 
-    def __init__(self, name: str, drain: Callable[[Callable[[], bool]], object]) -> None:
+    def __init__(
+        self,
+        name: str,
+        drain: Callable[[Callable[[], bool]], object],
+        *,
+        rest_seconds: Callable[[], float] | None = None,
+    ) -> None:
+        """`rest_seconds` is asked after each time how soon there may be something again."""
         self._name = name
         self._drain = drain
+        self._rest_seconds = rest_seconds
         self._bell = threading.Event()
 
     def wake(self) -> None:
@@ -30,11 +38,14 @@ class Loop:
         """Do it until `stopping` is set, whatever is raised meanwhile."""
         while not stopping.is_set():
             self._bell.clear()
+            rest: float = config.current().sweep_seconds
             try:
                 with db.connection():
                     self._drain(stopping.is_set)
+                    if self._rest_seconds is not None:
+                        rest = min(rest, self._rest_seconds())
             except Unavailable as error:
                 logger.warning(f"{self._name}.database_away", detail=error.detail)
             except Exception:
                 logger.exception(f"{self._name}.crashed")
-            self._bell.wait(config.current().sweep_seconds)
+            self._bell.wait(rest)

@@ -8,9 +8,11 @@ from maild.domain.bounce_mail import verp
 from maild.domain.ids import message_id_header
 from maild.domain.mime import Attachment, Content, build
 from maild.domain.states import Stream
-from maild.services import dkim_signers, unsubscribe_links
+from maild.services import dkim_signers, mail_links, unsubscribe_links
 from maild.services.claims import Claim
+from maild.services.mail_links import MailLinks
 from maild.services.paths import Parcel
+from maild.services.unsubscribe_links import Link
 from maild.transports.smtp import Capabilities, Offer
 
 
@@ -23,7 +25,7 @@ def make_offer(
 
     Its bounces go to an address of its own made of `return_path`, without one to its sender.
     """
-    content = compose(parcel, way_out=_way_out(parcel.claim))
+    content = compose(parcel, way_out=_way_out(parcel.claim), links=_links(parcel))
     recipient = to_wire(parcel.claim.to_email)
     message = build(
         content,
@@ -43,8 +45,12 @@ def make_offer(
     return Offer(mail_from, recipient, message, parcel)
 
 
-def compose(parcel: Parcel, *, way_out: tuple[tuple[str, str], ...]) -> Content:
-    """What its bytes are built from; `way_out` are the fields by which its recipient leaves."""
+def compose(
+    parcel: Parcel, *, way_out: tuple[tuple[str, str], ...], links: MailLinks | None
+) -> Content:
+    """What its bytes are built from; `way_out` are the fields by which its recipient leaves, and
+    `links` what stands for the marks in its texts, where they have marks.
+    """
     claim, stored = parcel.claim, parcel.content
     from_email = to_wire(claim.from_email)
     return Content(
@@ -56,8 +62,8 @@ def compose(parcel: Parcel, *, way_out: tuple[tuple[str, str], ...]) -> Content:
         cc=tuple(to_wire(address) for address in stored.visible_cc or ()),
         reply_to=to_wire(stored.reply_to) if stored.reply_to else None,
         subject=claim.subject,
-        body_text=stored.body_text,
-        body_html=stored.body_html,
+        body_text=mail_links.put_in(stored.body_text, links),
+        body_html=mail_links.put_in(stored.body_html, links),
         headers=_own_headers(parcel),
         literal_headers=way_out,
         attachments=tuple(Attachment(*attachment) for attachment in parcel.attachments),
@@ -82,3 +88,13 @@ def _way_out(claim: Claim) -> tuple[tuple[str, str], ...]:
         email=claim.to_email,
         topic=claim.topic,
     )
+
+
+def _links(parcel: Parcel) -> MailLinks | None:
+    """The links in the texts of marketing mail, for those that a template has put there."""
+    claim, stored = parcel.claim, parcel.content
+    if claim.stream is not Stream.MARKETING:
+        return None
+    if not mail_links.has_marks(stored.body_text, stored.body_html):
+        return None
+    return mail_links.of(Link(claim.workspace_id, claim.message_id, claim.to_email, claim.topic))

@@ -17,7 +17,7 @@ from maild.domain import log_terms
 from maild.domain.cursor import Cursor
 from maild.domain.log_terms import Kind
 from maild.domain.states import Status, Stream
-from maild.models import Message
+from maild.models import Message, RestoredMessage
 from maild.services import log_search, workspaces
 from maild.services.log_search import Search
 
@@ -51,13 +51,16 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     api_key_id: int | None = None
+    restore_id: int | None = None
+    """Those that a restore has held back."""
 
     @property
     def is_lasting(self) -> bool:
         """Whether what matches once always will: nothing asked for changes after a message was
         accepted.
         """
-        return self.status is None and self.smtp_account is None and self.error_class is None
+        changing = (self.status, self.smtp_account, self.error_class, self.restore_id)
+        return all(value is None for value in changing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,9 @@ def conditions(workspace_id: int, f: Filter) -> Sequence[peewee.Expression]:
         Message.api_key_id: f.api_key_id,
     }
     found += [field == value for field, value in exact.items() if value is not None]
+    if f.restore_id is not None:
+        restored = RestoredMessage.select(RestoredMessage.message)
+        found.append(Message.id << restored.where(RestoredMessage.restore == f.restore_id))
     if f.tag is not None:
         found.append(Message.tags.contains(f.tag))
     for chunk in (f.subject or "").split():

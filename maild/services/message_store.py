@@ -9,7 +9,7 @@ import base64
 import json
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -65,17 +65,18 @@ WITH v AS MATERIALIZED (
         subject text, size_bytes int, tags text[], metadata jsonb, scheduled_at timestamptz,
         due_at timestamptz, expires_at timestamptz, submission_id uuid, topic text,
         api_key_id int, suppression_id int, unsubscribe_id int, policy_version int,
-        pinned_account text, not_before timestamptz, decision jsonb)
+        pinned_account text, not_before timestamptz, recipient_id bigint, decision jsonb,
+        template jsonb)
 ), message AS (
     INSERT INTO messages (
         id, workspace_id, status, stream, priority, from_email, to_email, subject, size_bytes,
         tags, metadata, scheduled_at, next_attempt_at, expires_at, submission_id, topic,
         api_key_id, suppression_id, unsubscribe_id, policy_version, pinned_account,
-        not_before, created_at, updated_at)
+        not_before, recipient_id, created_at, updated_at)
     SELECT id, $1, status, stream, priority, from_email, to_email, subject, size_bytes,
         tags, metadata, scheduled_at, CASE status WHEN 'queued' THEN due_at END, expires_at,
         submission_id, topic, api_key_id, suppression_id, unsubscribe_id, policy_version,
-        pinned_account, not_before, $10, $10
+        pinned_account, not_before, recipient_id, $10, $10
     FROM v
 ), body AS (
     INSERT INTO message_bodies (
@@ -96,7 +97,9 @@ WITH v AS MATERIALIZED (
 ), told AS (
     INSERT INTO events (workspace_id, message_id, type, data, created_at)
     SELECT $1, message_id, type, data, $10 FROM (
-        SELECT id AS message_id, $5 AS type, jsonb_build_object('decision', decision) AS data
+        SELECT id AS message_id, $5 AS type, CASE WHEN template IS NULL
+            THEN jsonb_build_object('decision', decision)
+            ELSE jsonb_build_object('decision', decision, 'template', template) END AS data
         FROM v
         UNION ALL
         SELECT message_id, type, data
@@ -173,7 +176,7 @@ def write(
 def _message_row(row: Row) -> dict[str, Any]:
     """A message as `_STORE` reads it."""
     new = row.submission.new
-    return {
+    values: dict[str, Any] = {
         "id": str(row.id),
         "status": row.status,
         "stream": new.stream,
@@ -197,6 +200,11 @@ def _message_row(row: Row) -> dict[str, Any]:
         "not_before": row.not_before and row.not_before.isoformat(),
         "decision": row.decision,
     }
+    if new.recipient_id is not None:
+        values["recipient_id"] = new.recipient_id
+    if new.template is not None:
+        values["template"] = asdict(new.template)
+    return values
 
 
 def _body_row(row: Row) -> dict[str, Any]:
@@ -259,6 +267,7 @@ def as_message(workspace_id: int, row: Row, *, now: datetime) -> Message:
         policy_version=row.policy_version,
         pinned_account=new.smtp_account or "",
         not_before=row.not_before,
+        recipient_id=new.recipient_id,
     )
     return message
 

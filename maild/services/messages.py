@@ -6,23 +6,26 @@ message later is in `interventions`, and the log in `message_log`.
 """
 
 import json
+import time
 import uuid
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import peewee
 
-from maild import queue
+from maild import clock, log, queue, tracing
 from maild.domain.policy import Decision
 from maild.domain.submission import RECIPIENTS_MAX
 from maild.errors import FieldError, InvalidFields, InvalidRequest, MaildError, NotFound
 from maild.models import ApiKey, Message, MessageAttachment, MessageBody
-from maild.services import accept_groups, acceptance, submissions, workspaces
+from maild.services import accept_groups, acceptance, metric_counts, submissions, workspaces
 from maild.services.acceptance import Accepted, Settled
 from maild.services.submissions import NOBODY, NewMessage, Submission, Submitter
 
 RECIPIENTS_AT_ONCE_MAX = 5_000
 """Of all submissions of one call, where they have copies."""
 ROWS_BYTES_MAX = 20 * 1024 * 1024
+CONTENT_KEPT_AT_LEAST = timedelta(days=1)
 DELIVER = "deliver"
 """The hint that wakes delivery."""
 
@@ -42,9 +45,23 @@ def submit(workspace_id: int, new: NewMessage, *, by: Submitter = NOBODY) -> Acc
     ForbiddenFromDomain, RateLimited, IdempotencyConflict, NotFound (the workspace). Nothing is
     stored then.
     """
-    accepted = accept_groups.settle_one(workspace_id, submissions.check(new, by))
+    began = time.perf_counter()
+    try:
+        accepted = accept_groups.settle_one(workspace_id, submissions.check(new, by))
+    except MaildError as error:
+        _count([error], "single", began)
+        raise
+    _count([accepted], "single", began)
+    log.bind(workspace_id=workspace_id, message_id=str(accepted.messages[0].id))
     queue.enqueue(DELIVER)
     return accepted
+
+
+def _count(settled: Sequence[Settled], kind: str, began: float) -> None:
+    metric_counts.count_settled(settled, kind=kind, seconds=time.perf_counter() - began)
+    if tracing.is_on():
+        done = [one for one in settled if not isinstance(one, MaildError) and not one.is_replayed]
+        tracing.note_accepted(message.id for one in done for message in one.messages)
 
 
 def accept_many(workspace_id: int, news: Sequence[NewMessage]) -> list[Message | MaildError]:
@@ -60,6 +77,7 @@ def submit_many(workspace_id: int, news: Sequence[tuple[NewMessage, Submitter]])
     NotFound (the workspace), and InvalidFields where they are too much together; nothing is stored
     then.
     """
+    began = time.perf_counter()
     outcomes: list[Settled] = []
     good: list[Submission] = []
     places: list[int] = []
@@ -76,6 +94,7 @@ def submit_many(workspace_id: int, news: Sequence[tuple[NewMessage, Submitter]])
     # The bad ones stand in order already; each good one goes between them, to its own place.
     for place, settled in zip(places, acceptance.settle(workspace_id, good), strict=True):
         outcomes.insert(place, settled)
+    _count(outcomes, "batch", began)
     queue.enqueue(DELIVER)
     return outcomes
 
@@ -167,6 +186,26 @@ def get_body(message: Message) -> MessageBody:
     """The content of a message."""
     body: MessageBody = MessageBody.get_by_id(message.submission_id or message.id)
     return body
+
+
+def find_pruned_at(message: Message) -> datetime | None:
+    """When its content was removed, for it was old; None where it is there."""
+    if clock.now() - message.created_at < CONTENT_KEPT_AT_LEAST:
+        return None
+    found: datetime | None = (
+        MessageBody.select(MessageBody.pruned_at)
+        .where(MessageBody.message == (message.submission_id or message.id))
+        .scalar()
+    )
+    return found
+
+
+def why_no_content(message: Message) -> str:
+    """Why a message whose content is gone cannot be sent once more."""
+    at = find_pruned_at(message)
+    if at is None:
+        return "its content is no longer kept"
+    return f"its content was removed on {at:%Y-%m-%d}, for it was too old to be kept"
 
 
 def list_attachments(message: Message) -> list[MessageAttachment]:

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import peewee
 
-from maild import clock, log
+from maild import clock, log, metrics
 from maild.db import database
 from maild.domain import notification as words
 from maild.domain import standard_webhooks
@@ -184,6 +184,7 @@ def settle(row: Notification, outcome: Outcome, *, is_fault: bool = True) -> boo
             return False
         _note_channel(row, outcome, told, is_fault=is_fault)
         _tell_incident(row, outcome, told)
+    metrics.NOTIFICATIONS.labels(row.channel.kind.value, outcome.status.value).inc()
     logger.info(
         "notification.tried",
         workspace_id=row.workspace_id,

@@ -7,6 +7,7 @@ getting it there (`notification_loop`).
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 
 from maild import config, queue
 from maild.db import database
@@ -18,7 +19,6 @@ from maild.services import workspaces
 
 HINT = "notifications"
 """The hint that wakes whoever sends them."""
-KEEP_DAYS = 90
 SIGNALS_MAX = 20
 """What is likely is told by the most frequent signals."""
 
@@ -125,14 +125,13 @@ def get(workspace_id: int, notification_id: int) -> Notification:
 _PRUNE = """
 DELETE FROM notifications WHERE id IN (
     SELECT id FROM notifications
-    WHERE settled_at < now() - %s * interval '1 day' ORDER BY id LIMIT 5000)
+    WHERE workspace_id = %s AND settled_at < %s ORDER BY settled_at LIMIT %s)
 """
 
 
-def prune() -> None:
-    """Forget what was settled more than KEEP_DAYS ago."""
-    while database.execute_sql(_PRUNE, (KEEP_DAYS,)).rowcount:
-        pass
+def prune(workspace_id: int, before: datetime, *, limit: int) -> int:
+    """Forget some of what was settled before that; returns how many."""
+    return int(database.execute_sql(_PRUNE, (workspace_id, before, limit)).rowcount)
 
 
 def _likely_cause(incident: Incident) -> str | None:

@@ -12,7 +12,7 @@ from maild.domain.mime import build
 from maild.domain.states import Stream
 from maild.errors import NotFound
 from maild.models import Message, MessageAttachment, MessageBody
-from maild.services import claims, mail, policies, unsubscribe_links
+from maild.services import claims, mail, mail_links, policies, unsubscribe_links
 from maild.services.claims import Claim, Content
 from maild.services.paths import Parcel
 
@@ -25,8 +25,10 @@ def get_head(
     message: Message, body: MessageBody, attachments: list[MessageAttachment]
 ) -> str | None:
     """The header fields in their order, one a line or folded; None where it cannot be put into
-    mail. The attachments need not have their bytes: the head tells nothing of them.
+    mail, or was removed. The attachments need not have their bytes: the head tells nothing of them.
     """
+    if body.pruned_at is not None:
+        return None
     content = Content(
         body.from_name,
         body.reply_to,
@@ -66,7 +68,9 @@ def write(
 ) -> bytes:
     """A message with this content as a mail. Raises ValueError where it cannot be put into one."""
     parcel = Parcel(_claim(message), content, files, 0.0)
-    composed = mail.compose(parcel, way_out=_way_out(message))
+    is_marketing = message.stream is Stream.MARKETING
+    links = mail_links.hidden(HIDDEN_TOKEN) if is_marketing else None
+    composed = mail.compose(parcel, way_out=_way_out(message), links=links)
     return build(composed, utf8_headers=composed.needs_utf8_headers)
 
 

@@ -12,14 +12,14 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from maild import clock, config, log
+from maild import clock, config, log, tracing
 from maild.db import database
 from maild.domain import feedback, retry
 from maild.domain.smtp_reply import ErrorClass, Reply, Stage, Verdict
 from maild.domain.states import AttemptStatus, EventType, Status
 from maild.domain.suppression import SuppressionClass
 from maild.models.smtp_account import ENVIRONMENT
-from maild.services import providers, soft_bounces, suppressions, transitions
+from maild.services import metric_counts, providers, soft_bounces, suppressions, transitions
 from maild.services.claims import Claim
 from maild.services.providers import Counts, Fault, storable
 from maild.services.suppressions import Bounced
@@ -297,11 +297,13 @@ def record(results: Sequence[Result], *, faults: Sequence[Fault] = ()) -> list[F
         tired = _find_too_often([r for r in results if _is_soft_bounce(r, moved)])
         suppressions.add_many([*dead, *tired])
         providers.add_counts(_counts(results, [*blames, *faults]))
+    metric_counts.count_attempts(written)
     for result in results:
         if result.claim.message_id not in moved and result not in learned:
             logger.warning("attempt.lost_its_lease", **log_fields(result))
-        elif result.status is not AttemptStatus.SENT:
+        elif result.status is not AttemptStatus.SENT or config.current().log_detail == "all":
             logger.info(f"attempt.{result.status}", **log_fields(result))
+        _trace(result)
     return [*blames, *faults]
 
 
@@ -373,6 +375,33 @@ def _learn(results: Sequence[Result]) -> list[Result]:
     ]
     learned = transitions.apply(moves)
     return [r for r in accepted if r.claim.message_id in learned]
+
+
+def _trace(result: Result) -> None:
+    """The attempt in the message's trace, with the stages of its dialogue one after the other."""
+    if not tracing.is_on():
+        return
+    claim, outcome = result.claim, result.outcome
+    parts, after = [], 0.0
+    for stage, milliseconds in outcome.timings.items():
+        parts.append(tracing.Part(f"smtp.{stage}", after, milliseconds / 1000))
+        after += milliseconds / 1000
+    tracing.record_message(
+        "message.attempt",
+        claim.message_id,
+        # The first message of a connection carries what it took to open it.
+        seconds=max(result.duration_ms / 1000, after),
+        attributes={
+            "maild.workspace_id": claim.workspace_id,
+            "maild.attempt_no": claim.attempt_no,
+            "maild.smtp_account_id": claim.account_id,
+            "maild.status": result.move.new.value,
+            "maild.error_class": outcome.error_class.value if outcome.error_class else "none",
+            "smtp.code": outcome.reply.code if outcome.reply else 0,
+        },
+        parts=parts,
+        is_error=not outcome.accepted,
+    )
 
 
 def log_fields(result: Result) -> dict[str, object]:

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 import peewee
 from psycopg2 import Binary
 
-from maild import config, db, log
+from maild import config, db, log, metrics
 from maild.db import database
-from maild.domain.provider_event import DSN, GENERIC, PayloadStatus
+from maild.domain.provider_event import DSN, GENERIC, PayloadStatus, ReportStatus
 from maild.domain.storable import clean_text
 from maild.models import WebhookEndpoint, WebhookPayload
 from maild.services import payload_events, report_watch
@@ -105,6 +105,7 @@ def _store(
         "delay": delay_seconds,
     }
     rows = database.execute_sql(_STORE, values).fetchall()
+    metrics.WEBHOOK_REQUESTS.labels(provider, "taken").inc()
     return [
         WebhookPayload(
             id=payload_id,
@@ -250,6 +251,7 @@ def bury(payload: WebhookPayload, why: str) -> None:
     error = clean_text(why)[:ERROR_MAX_CHARS]
     email = payload_events.find_address(bytes(payload.body))
     database.execute_sql(_BURY, (error, email, payload.id))
+    metrics.PROVIDER_EVENTS.labels(payload.provider, ReportStatus.DEAD_LETTER.value).inc()
     logger.warning(
         "payload.dead_letter",
         workspace_id=payload.workspace_id,

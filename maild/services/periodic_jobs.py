@@ -32,7 +32,24 @@ def note(name: str) -> None:
     database.execute_sql(_NOTE, (name,))
 
 
+def note_at(name: str, ran_at: datetime) -> None:
+    """Remember that it was done then, whatever is known of it."""
+    database.execute_sql(
+        "INSERT INTO periodic_jobs (name, ran_at) VALUES (%s, %s)"
+        " ON CONFLICT (name) DO UPDATE SET ran_at = excluded.ran_at",
+        (name, ran_at),
+    )
+
+
 def find_last(name: str) -> datetime | None:
     """When it was done last; None where it never was."""
     row: PeriodicJob | None = PeriodicJob.get_or_none(PeriodicJob.name == name)
     return row.ran_at if row is not None else None
+
+
+def find_age(name: str) -> float | None:
+    """How many seconds ago it was done last, by Postgres' clock; None where it never was."""
+    row = database.execute_sql(
+        "SELECT EXTRACT(EPOCH FROM now() - ran_at) FROM periodic_jobs WHERE name = %s", (name,)
+    ).fetchone()
+    return float(row[0]) if row is not None else None

@@ -1,6 +1,6 @@
 """What every process of maild does first: settings, logs, the database pool, the doorbell."""
 
-from maild import config, db, log, queue
+from maild import allowances, config, db, log, queue, tracing
 from maild.services import migrations
 
 
@@ -13,12 +13,15 @@ def start(
     """
     config.install(settings)
     log.configure(settings.log_level, fmt=settings.log_format, is_program=is_program)
+    tracing.start(settings.otlp_endpoint, process=name)
     db.init(
         settings.postgres_dsn,
         pool_size=pool_size or settings.postgres_pool_size,
         application=name,
+        slow_seconds=settings.slow_query_seconds,
     )
     queue.init(settings.redis_url)
+    allowances.init(settings.redis_url)
 
 
 def require_schema() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import peewee
 
-from maild import config, db, log
+from maild import config, db, log, metrics
 from maild.db import database
 from maild.domain.provider_event import ProviderEventType, ReportStatus, from_report
 from maild.domain.storable import clean_text
@@ -124,7 +124,9 @@ def apply(rows: Sequence[ProviderEvent], *, done: ReportStatus | None = None) ->
             for one in applied:
                 _settle(one, done)
             _write([one.row for one in applied])
-            return applied
+        for row in rows:
+            metrics.PROVIDER_EVENTS.labels(row.provider, _result(row.status)).inc()
+        return applied
     except Exception as error:
         if db.is_away(error):
             raise
@@ -136,7 +138,13 @@ def apply(rows: Sequence[ProviderEvent], *, done: ReportStatus | None = None) ->
         effects = Effects(error=f"Applying it failed: {type(error).__name__}")
         _fail(rows[0], str(effects.error))
         _write(rows)
+        metrics.PROVIDER_EVENTS.labels(rows[0].provider, _result(rows[0].status)).inc()
         return [Applied(rows[0], effects)]
+
+
+def _result(status: ReportStatus) -> str:
+    """What became of an event, for /metrics: one that is still `received` is tried again."""
+    return "retried" if status is ReportStatus.RECEIVED else status.value
 
 
 def _report(row: ProviderEvent) -> Report:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from maild import db, log
+from maild import db, log, metrics
 from maild.errors import Unavailable
 from maild.services import providers, workers
 from maild.services.outcomes import Result, log_fields, record
@@ -22,6 +22,8 @@ GROUP_MAX = 250
 GROUP_WAIT_SECONDS = 0.03
 """How long a first result waits for company."""
 RETRY_SECONDS = 0.5
+STUCK_SECONDS = 2.0
+"""A group that takes longer is worth telling."""
 
 
 @dataclass(slots=True)
@@ -62,6 +64,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.on_recorded: Callable[[Sequence[Result]], None] | None = None
+        self._begun: tuple[float, int] | None = None
+        """Since when a group is being written, and how many results are in it."""
         self._inbox: queue.SimpleQueue[Result | Fault | _Flush | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
@@ -69,6 +73,15 @@ class Recorder:
     def put(self, item: Result | Fault) -> None:
         """Write this soon."""
         self._inbox.put(item)
+
+    def tell_waiting(self) -> None:
+        """Tell /metrics how many results are in memory only, where one group takes long: the
+        database is away, or hangs.
+        """
+        begun = self._begun
+        is_stuck = begun is not None and time.monotonic() - begun[0] > STUCK_SECONDS
+        waiting = begun[1] + self._inbox.qsize() if begun is not None and is_stuck else 0
+        metrics.OUTCOMES_WAITING.set(waiting)
 
     def flush(self) -> None:
         """Wait until everything put so far is written."""
@@ -90,10 +103,12 @@ class Recorder:
         while not is_last:
             group = self._next_group()
             is_last = group.is_last
+            self._begun = time.monotonic(), len(group.results)
             try:
                 if group.results or group.faults:
                     self._write(group.results, group.faults)
             finally:
+                self._begun = None
                 for marker in group.flushes:
                     marker.done.set()
 

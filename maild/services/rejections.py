@@ -54,9 +54,10 @@ def of_account(submission: Submission, accounts: Collection[str]) -> InvalidFiel
 
 
 def _rate_limited(decision: Decision, last: Checked, recipient: str, now: datetime) -> RateLimited:
-    whose = "This workspace"
+    whose, domain = "This workspace", None
     if last.check is Check.DOMAIN_LIMIT:
-        whose = f"Mail of this workspace to {recipient.rpartition('@')[2]}"
+        domain = recipient.rpartition("@")[2]
+        whose = f"Mail of this workspace to {domain}"
     limit = last.evidence["limit"]
     detail = f"{whose} is limited to {limit} messages an hour, and they are used up."
     usage = decision.tightest
@@ -67,4 +68,5 @@ def _rate_limited(decision: Decision, last: Checked, recipient: str, now: dateti
         detail += f" There is room from {last.evidence['free_at']}."
     error = RateLimited(detail, retry_after_seconds=max(1, seconds))
     error.headers = rate_headers(usage)
+    error.domain = domain
     return error

@@ -11,7 +11,7 @@ import json
 import uuid
 from collections.abc import Sequence
 
-from maild import config, log, marks
+from maild import config, log, marks, metrics
 from maild.db import database
 from maild.domain.smtp_reply import Reply, Stage, classify
 from maild.domain.states import Stream
@@ -67,6 +67,7 @@ def rescue() -> int:
                     logger.warning("rescue.waits_for_redis", detail=error.detail)
                     continue
         rescued += _rescue_worker(worker_id, known)
+    metrics.RESCUED.labels("dead_worker").inc(rescued)
     return rescued
 
 
@@ -103,6 +104,7 @@ def rescue_forgotten(lease: Lease) -> int:
         except Unavailable:
             return 0  # the next sweep asks again
     outcomes.record([_settle(_claim(row), known) for row in forgotten])
+    metrics.RESCUED.labels("forgotten").inc(len(forgotten))
     return len(forgotten)
 
 

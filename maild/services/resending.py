@@ -98,7 +98,7 @@ def _copy_all(
         elif message.id in copies:  # whoever presses twice sends once
             why = f"was resent already, as {copies[message.id]}"
         elif message.id not in contents:
-            why = "its content is no longer kept"
+            why = messages.why_no_content(message)
         else:
             continue
         outcomes[message.id] = Outcome(str(message.id), OutcomeStatus.SKIPPED, error=why)
@@ -185,9 +185,6 @@ def _contents(olds: list[Message]) -> dict[uuid.UUID, NewMessage]:
     if not places:
         return {}
     wanted = list(set(places.values()))
-    bodies = {
-        body.message_id: body for body in MessageBody.select().where(MessageBody.message << wanted)
-    }
     files: dict[uuid.UUID, list[Attachment]] = {}
     for file in (
         MessageAttachment.select()
@@ -198,6 +195,13 @@ def _contents(olds: list[Message]) -> dict[uuid.UUID, NewMessage]:
             file.filename, file.content_type, bytes(file.content), file.content_id
         )
         files.setdefault(file.message_id, []).append(attachment)
+    # After the files: where the content is still there then, all of them were.
+    bodies = {
+        body.message_id: body
+        for body in MessageBody.select().where(
+            MessageBody.message << wanted, MessageBody.pruned_at.is_null()
+        )
+    }
     accounts = _find_accounts(olds)
     return {
         message.id: _copy(message, bodies[place], files.get(place, []), accounts)

@@ -64,3 +64,8 @@ def head_of(key: bytes) -> bytes:
     it.
     """
     return VERSION + hashlib.sha256(b"maild key id" + key).digest()[:KEY_ID_BYTES]
+
+
+def held_key_ids() -> set[str]:
+    """The ids of the keys that we hold, in hexadecimal: they tell nothing of the keys."""
+    return {head_of(key)[len(VERSION) :].hex() for key in held_keys()}

@@ -24,6 +24,15 @@ REQUIRED = ("from_email", "to_email", "subject")
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateUsed:
+    """The template and its version that a message's content was made of."""
+
+    id: int
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewMessage:
     """A message as its sender describes it; nothing is checked yet. Times are aware.
 
@@ -50,6 +59,10 @@ class NewMessage:
     scheduled_at: datetime | None = None
     expires_at: datetime | None = None
     smtp_account: str | None = None
+    template: TemplateUsed | None = None
+    """What subject and bodies were made of, for its story."""
+    recipient_id: int | None = None
+    """The row in a campaign's ledger that it is made of: one submission for each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from peewee import SQL, IntegrityError, fn
 
-from maild import clock
+from maild import clock, metrics
 from maild.db import database
 from maild.domain import submission
 from maild.domain.actor import SYSTEM, Actor
@@ -224,7 +224,11 @@ def add_many(rows: Sequence[Bounced], *, source: str = SMTP_REPLY) -> set[tuple[
         "classes": _BY_GRAVITY,
     }
     database.execute_sql(_RETIRE, values)
-    return set(database.execute_sql(_ADD_MANY, values).fetchall())
+    added: set[tuple[int, str]] = set(database.execute_sql(_ADD_MANY, values).fetchall())
+    classes = {(row.workspace_id, row.email): row.class_ for row in rows}
+    for one in added & classes.keys():
+        metrics.SUPPRESSIONS.labels(classes[one].value).inc()
+    return added
 
 
 def remove(

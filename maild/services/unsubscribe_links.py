@@ -1,38 +1,28 @@
 """The links by which people leave: what marketing mail carries, and what a link means.
 
-In charge of the token and of the two header fields (RFC 2369, RFC 8058). What a person does with a
-link is `unsubscribes`; the pages are `web/unsubscribe_links`.
+In charge of what their token says and of the two header fields (RFC 2369, RFC 8058). What a person
+does with a link is `unsubscribes` and `preferences`; the pages are `web/unsubscribe_links` and
+`web/preferences`, and one token is good for both.
 
-A token is url-safe base64 of `version (1 byte) | key id (4 bytes) | AES-SIV`, over the message's
-id, the address and the topic. It is a capability: whoever holds it may do what the recipient may,
-and nobody can make one, or read the address in it, without the workspace's key. AES-SIV needs no
-nonce (RFC 5297), so that every attempt of a message carries the same bytes. Nothing else is needed
-to open one: links outlive their message.
+A token (`sealed_tokens`) holds the message's id, the address and the topic. It is a capability:
+whoever holds it may do what the recipient may. Every attempt of a message carries the same bytes,
+and nothing else is needed to open one: links outlive their message.
 """
 
-import base64
-import binascii
-import struct
 import uuid
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidTag
-
 from maild import config
-from maild.errors import NotFound
-from maild.services import link_keys
+from maild.services import link_keys, sealed_tokens
 from maild.services.link_keys import Key
 
 PATH = "/u/"
+PREFERENCES_PATH = "/preferences/"
 ONE_CLICK = ("List-Unsubscribe", "One-Click")
 """What a one-click request says (RFC 8058 3.2)."""
 LINE_MAX_OCTETS = 998  # RFC 5322 2.1.1
-TOKEN_MAX_CHARS = 1_024
 
-_VERSION = 1
-_HEAD = struct.Struct(">BI")
 _PURPOSE = b"maild unsubscribe link"
-_TAG_BYTES = 16  # RFC 5297 2.6
 _ID_BYTES = 16
 _BETWEEN = b"\0"
 """Between address and topic; neither can hold it."""
@@ -87,21 +77,21 @@ def make_url(link: Link) -> str:
     return root + token
 
 
+def make_preferences_url(link: Link) -> str:
+    """The address of the preference centre for the same link; as `make_url`."""
+    root, _, token = make_url(link).rpartition(PATH)
+    return root + PREFERENCES_PATH + token
+
+
 def open_token(token: str) -> Link:
     """What a token means. Raises NotFound for all that is none, after the same work and with the
-    same words: what is wrong with it is nobody's business.
+    same words.
     """
-    raw = _decode(token)
-    version, key_id = _HEAD.unpack_from(raw)
-    key = link_keys.find(key_id) or link_keys.NOBODYS
-    try:
-        plain = key.cipher.decrypt(raw[_HEAD.size :], _bound_to(key, version, key_id))
-    except InvalidTag:
-        raise NotFound("This link does not work.") from None
+    workspace_id, plain = sealed_tokens.unseal(token, purpose=_PURPOSE)
     # What opens was sealed here.
     email, _, topic = plain[_ID_BYTES:].partition(_BETWEEN)
     return Link(
-        key.workspace_id,
+        workspace_id,
         uuid.UUID(bytes=plain[:_ID_BYTES]),
         email.decode(),
         topic.decode() or None,
@@ -112,30 +102,4 @@ def _seal(key: Key, link: Link) -> str:
     plain = link.message_id.bytes + link.email.encode()
     if link.topic is not None:
         plain += _BETWEEN + link.topic.encode()
-    sealed = key.cipher.encrypt(plain, _bound_to(key, _VERSION, key.id))
-    return _encode(_HEAD.pack(_VERSION, key.id) + sealed)
-
-
-def _bound_to(key: Key, version: int, key_id: int) -> list[bytes]:
-    """The associated data: a token is good for this purpose, in this workspace, and whole."""
-    return [_PURPOSE, str(key.workspace_id).encode(), _HEAD.pack(version, key_id)]
-
-
-_NOTHING = _HEAD.pack(0, 0) + bytes(_TAG_BYTES + 64)
-"""Stands in for what is no token at all: it names no key, and opens with none."""
-
-
-def _encode(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()  # RFC 4648 5
-
-
-def _decode(token: str) -> bytes:
-    if len(token) > TOKEN_MAX_CHARS or not token.isascii():
-        return _NOTHING
-    try:
-        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        return _NOTHING
-    # One text for one token: spare bits, or padding of its own, would make others of it.
-    is_whole = _encode(raw) == token and len(raw) >= _HEAD.size + _TAG_BYTES
-    return raw if is_whole else _NOTHING
+    return sealed_tokens.seal(key, purpose=_PURPOSE, plain=plain)

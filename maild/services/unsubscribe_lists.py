@@ -39,7 +39,7 @@ class Filter:
     """What a list shows; None is anything.
 
     `email` is a whole address in normal form, `email_start` the beginning of one; `is_by_link`
-    finds both of the ways of a link. `since` is inclusive, `until` exclusive.
+    finds all of the ways of a link. `since` is inclusive, `until` exclusive.
     """
 
     email: str | None = None

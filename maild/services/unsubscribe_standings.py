@@ -8,9 +8,9 @@ from maild.domain.states import Stream
 from maild.models import Message, Unsubscribe
 from maild.services.unsubscribe_links import Link
 
-ONE_CLICK, PAGE = "one_click", "page"
-"""Sources: the recipient's mail program, and the page behind the link."""
-BY_LINK = (ONE_CLICK, PAGE)
+ONE_CLICK, PAGE, PREFERENCES = "one_click", "page", "preferences"
+"""Sources: the recipient's mail program, the page behind the link, and the preference centre."""
+BY_LINK = (ONE_CLICK, PAGE, PREFERENCES)
 
 
 @dataclass(frozen=True, slots=True)

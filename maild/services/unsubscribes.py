@@ -22,7 +22,7 @@ from maild.domain.states import EventType, Stream
 from maild.domain.suppression import normalise_topic
 from maild.errors import Conflict, FieldError, InvalidFields, NotFound, summarise
 from maild.models import Message, Unsubscribe
-from maild.services import addresses, audit, workspaces
+from maild.services import addresses, audit, campaign_engagement, workspaces
 from maild.services.unsubscribe_links import Link
 from maild.services.unsubscribe_standings import BY_LINK, about, lower_case, same
 
@@ -310,6 +310,7 @@ def _record(
 ) -> Added:
     try:
         with database.atomic():
+            campaign_engagement.note_left(workspace_id, message_id)
             row, is_new = _insert(
                 workspace_id,
                 email=email,

@@ -8,6 +8,7 @@ however often somebody presses "retry".
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import peewee
@@ -18,12 +19,13 @@ from maild.domain.freeze import FreezeKind
 from maild.domain.policy import matching
 from maild.domain.states import EventType, Status, Stream
 from maild.errors import FieldError, InvalidFields, summarise
-from maild.models import Freeze, Message, Suppression, Unsubscribe
+from maild.models import Freeze, Message, MessageBody, Suppression, Unsubscribe
 from maild.services import policies
 from maild.services.transitions import Move
 
 REASON_MAX_CHARS = 500
 TOO_LATE = "has changed meanwhile: somebody else was quicker"
+CONTENT_REMOVED = "its content was removed, for it was too old to be kept"
 RETRIABLE = (Status.FAILED, Status.UNKNOWN)
 
 
@@ -41,6 +43,8 @@ class Found(NamedTuple):
     suppression: str | None
     unsubscribe: int | None
     freeze: str | None
+    content_pruned_at: datetime | None = None
+    """When its content was removed, for it was old."""
 
 
 class WhyNot(NamedTuple):
@@ -105,10 +109,8 @@ def retrying(who: Who) -> Verb:
     def why_not(m: Found) -> WhyNot | None:
         if m.status not in RETRIABLE:
             return WhyNot(f"is {m.status.value}: only failed and unknown messages can be retried")
-        if m.suppression is not None:
-            return WhyNot("the recipient is suppressed", m.suppression)
-        if m.unsubscribe is not None:
-            return WhyNot("the recipient has unsubscribed")
+        if stop := _why_never(m):
+            return stop
         sender, recipient = (text.rpartition("@")[2] for text in (m.from_email, m.to_email))
         if matching(recipient, rules.blocked_recipient_domains):
             return WhyNot(f"mail to {recipient} is blocked")
@@ -230,6 +232,9 @@ def select() -> Any:
         )
         .limit(1)
     )
+    pruned_at = MessageBody.select(MessageBody.pruned_at).where(
+        MessageBody.message == peewee.fn.coalesce(Message.submission_id, Message.id)
+    )
     return Message.select(
         Message.id,
         Message.status,
@@ -240,19 +245,29 @@ def select() -> Any:
         suppression,
         unsubscribe.alias("unsubscribe_id"),  # "id" would be read as a message's
         freeze,
+        pruned_at.alias("content_pruned_at"),
     )
 
 
 def rows(query: Any) -> list[Found]:
     """What a query that `select` began finds."""
     return [
-        Found(r[0], Status(r[1]), Stream(r[2]), r[3], r[4], float(r[5]), r[6], r[7], r[8])
+        Found(r[0], Status(r[1]), Stream(r[2]), r[3], r[4], float(r[5]), r[6], r[7], r[8], r[9])
         for r in query.tuples()
     ]
 
 
 def _move(who: Who, m: Found, new: Status, event: EventType) -> Move:
     return Move(m.id, who.workspace_id, old=m.status, new=new, event=event, data=who.told)
+
+
+def _why_never(m: Found) -> WhyNot | None:
+    """What no policy changes: there is nothing left to send, or the recipient must not get it."""
+    if m.content_pruned_at is not None:
+        return WhyNot(CONTENT_REMOVED, f"{m.content_pruned_at:%Y-%m-%d}")
+    if m.suppression is not None:
+        return WhyNot("the recipient is suppressed", m.suppression)
+    return WhyNot("the recipient has unsubscribed") if m.unsubscribe is not None else None
 
 
 def _too_late_to_stop(m: Found) -> WhyNot:

@@ -8,8 +8,19 @@ from maild.web import (
     access,
     api_keys,
     assets,
+    audiences,
     audit,
     bulk,
+    campaign_actions,
+    campaign_composer,
+    campaign_reports,
+    campaign_settings,
+    campaigns,
+    confirmation_mails,
+    confirmations,
+    contact_attributes,
+    contact_imports,
+    contacts,
     cookies,
     dashboard,
     dead_letters,
@@ -37,21 +48,30 @@ from maild.web import (
     password_resets,
     policies,
     policy_versions,
+    preferences,
     profile,
     provider_checks,
     provider_forms,
     provider_tests,
     providers,
     remedies,
+    restores,
+    retention,
     saved_views,
     security,
+    segment_builder,
+    segments,
     settings,
     sign_in,
     sign_up,
     styleguide,
     suppression_imports,
     suppressions,
+    template_tests,
+    template_versions,
+    templates,
     throttle,
+    topics,
     unsubscribe_links,
     unsubscribes,
     webhook_endpoints,
@@ -82,6 +102,7 @@ GUARDED = (
     domains,
     domain_signing,
     freezes,
+    restores,
     policies,
     policy_versions,
     providers,
@@ -91,7 +112,21 @@ GUARDED = (
     webhook_endpoints,
     suppressions,
     suppression_imports,
+    contact_imports,
+    segments,
+    segment_builder,
     unsubscribes,
+    contacts,
+    audiences,
+    contact_attributes,
+    templates,
+    template_versions,
+    template_tests,
+    campaigns,
+    campaign_composer,
+    campaign_actions,
+    campaign_reports,
+    campaign_settings,
     settings,
     profile,
     security,
@@ -100,11 +135,17 @@ GUARDED = (
     invitations,
     api_keys,
     notifications,
+    retention,
     audit,
     styleguide,
+    topics,
+    confirmation_mails,
 )
-"""What people come to in a browser. The unsubscribe links stand apart: a token lets in, and mail
-programs that post to them know of no form.
+"""What people come to in a browser."""
+
+BY_LINK = (unsubscribe_links, preferences, confirmations)
+"""What links in mail lead to stands apart: a token lets in, and mail programs that post know of no
+form.
 """
 
 
@@ -118,12 +159,16 @@ def register(app: Flask, *, without_csrf: tuple[Blueprint, ...]) -> None:
     assets.register(app)
     filters.register(app)
     freeze_bar.register(app)
-    access.register(app, {noun.blueprint.name for noun in GUARDED})
+    access.register(
+        app,
+        {noun.blueprint.name for noun in GUARDED},
+        by_link={noun.blueprint.name for noun in BY_LINK},
+    )
     throttle.register(app)
     csrf = CSRFProtect(app)
-    for blueprint in (*without_csrf, unsubscribe_links.blueprint):
+    for blueprint in (*without_csrf, *(noun.blueprint for noun in BY_LINK)):
         csrf.exempt(blueprint)
     app.after_request(headers.add)
-    for noun in (*GUARDED, unsubscribe_links):
+    for noun in (*GUARDED, *BY_LINK):
         app.register_blueprint(noun.blueprint)
     access.check_declared(app)

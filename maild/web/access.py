@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from maild import config, db, log
 from maild.domain import client_address
 from maild.domain.actor import Actor
+from maild.domain.client_address import Address
 from maild.domain.role import ADMINS, OPERATORS, READERS, Roles, words
 from maild.errors import Conflict, Forbidden, SignInNeeded, Unavailable
 from maild.services import sessions
@@ -44,6 +45,7 @@ takes as long as it takes: being cut off helps nobody.
 """
 
 _guarded: set[str] = set()
+_by_link: set[str] = set()
 
 
 class User(UserMixin):
@@ -107,9 +109,12 @@ def _find_max_form_bytes() -> int | None:
     return getattr(view, "max_form_bytes", None)
 
 
-def register(app: Flask, blueprints: set[str]) -> None:
-    """Guard these blueprints, and tell templates who is there."""
+def register(app: Flask, blueprints: set[str], *, by_link: set[str]) -> None:
+    """Guard these blueprints, and tell templates who is there. Those that are reached by a link in
+    mail are open under whatever name this machine is called by.
+    """
     _guarded.update(blueprints)
+    _by_link.update(by_link)
     # Its own context processor would ask the database on every page, also where that is away.
     manager = LoginManager(app, add_context_processor=False)
     manager.session_protection = None  # sessions are ours, and end on the server
@@ -209,13 +214,18 @@ def actor() -> Actor:
     return Actor(visitor().email, ip=client_ip(), request_id=g.get("request_id"))
 
 
-def client_ip() -> str | None:
+def caller_address() -> Address | None:
     """From where the request comes."""
-    address = client_address.find(
+    return client_address.find(
         request.remote_addr,
         request.headers.get("X-Forwarded-For"),
         config.current().trusted_proxies,
     )
+
+
+def client_ip() -> str | None:
+    """The same as text."""
+    address = caller_address()
     return None if address is None else str(address)
 
 
@@ -283,7 +293,7 @@ def _refuse_other_names() -> None:
     """The keys of development are known to everybody, and whoever comes may sign up: a page from
     elsewhere, whose name resolves to this machine (DNS rebinding), must get at neither.
     """
-    if _is_private() and not _is_named_locally() and request.blueprint != "unsubscribe_links":
+    if _is_private() and not _is_named_locally() and request.blueprint not in _by_link:
         raise Forbidden(
             "In development maild answers only to the names 127.0.0.1, localhost and [::1]."
             f" Use http://{config.current().addr} instead."

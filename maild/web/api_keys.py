@@ -1,5 +1,6 @@
-"""API keys of the workspace: the list, making one, which is shown this once, and revoking."""
+"""API keys of the workspace: the list, making one, which is shown this once, limiting, revoking."""
 
+import re
 from datetime import timedelta
 
 from flask import Blueprint, redirect, request, url_for
@@ -9,7 +10,7 @@ from wtforms.fields.choices import SelectChoice
 
 from maild import clock, config, db
 from maild.domain.role import ADMINS, SUBMITTERS, Role
-from maild.errors import FieldError, InvalidFields, NotFound
+from maild.errors import Conflict, FieldError, InvalidFields, NotFound
 from maild.models import ApiKey
 from maild.services import api_keys
 from maild.services.api_keys import NewApiKey, State
@@ -43,6 +44,11 @@ class KeyForm(Form):
         ],
     )
     networks = TextAreaField("Only from these addresses")
+    requests_per_minute = StringField("Requests a minute")
+
+
+class LimitForm(Form):
+    requests_per_minute = StringField("Requests a minute")
 
 
 class RevokeForm(Form):
@@ -77,7 +83,31 @@ def create() -> BaseResponse:
         key=key,
         does=roles.DOES[Role(row.role)],
         curl=_curl(row, key),
+        requests_default=api_keys.requests_per_minute_max(),
     )
+
+
+@blueprint.post("/limit")
+@access.allow(ADMINS)
+@db.connection()
+def limit() -> BaseResponse:
+    """Change how many requests a minute a key may make."""
+    form, key_id = LimitForm(), _key_id()
+    try:
+        row = api_keys.limit(
+            access.current_workspace_id(),
+            key_id=key_id,
+            requests_per_minute=_read_requests(text(form.requests_per_minute.data).strip()),
+            by=access.actor(),
+        )
+    except InvalidFields as error:
+        form.show(error)
+        return _page(older_than=key_id + 1, limit_form=form, limited_id=key_id)
+    except Conflict as error:
+        toasts.show(str(error), kind="bad")
+    else:
+        toasts.show(f"The limit of “{row.name}” holds from its next request on.", kind="ok")
+    return redirect(url_for("api_keys.index"), 303)
 
 
 @blueprint.post("/revoke")
@@ -85,9 +115,7 @@ def create() -> BaseResponse:
 @db.connection()
 def revoke() -> BaseResponse:
     """Let a key never work again."""
-    form, key_id = RevokeForm(), request.form.get("key", type=int)
-    if key_id is None:
-        raise NotFound(api_keys.NO_SUCH)
+    form, key_id = RevokeForm(), _key_id()
     try:
         row, was_in_use = api_keys.revoke(
             access.current_workspace_id(),
@@ -106,6 +134,14 @@ def revoke() -> BaseResponse:
     return redirect(url_for("api_keys.index"), 303)
 
 
+def _key_id() -> int:
+    """Of the key that a form is about. Raises NotFound."""
+    key_id = request.form.get("key", type=int)
+    if key_id is None:
+        raise NotFound(api_keys.NO_SUCH)
+    return key_id
+
+
 def _read(form: KeyForm, lines: dict[int, str]) -> NewApiKey:
     """The key that the form asks for. Raises InvalidFields."""
     choice = text(form.expires.data)
@@ -118,7 +154,20 @@ def _read(form: KeyForm, lines: dict[int, str]) -> NewApiKey:
         role=text(form.role.data),
         expires_at=None if days is None else clock.now() + timedelta(days=days),
         allowed_networks=list(lines.values()) or None,
+        requests_per_minute=_read_requests(text(form.requests_per_minute.data).strip()),
     )
+
+
+def _read_requests(typed: str) -> int | None:
+    """The number that was typed, if any. Raises InvalidFields."""
+    if not typed:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}", typed):
+        message = "must be a whole number such as 600"
+        raise InvalidFields(
+            f"requests_per_minute: {message}", errors=[FieldError("requests_per_minute", message)]
+        )
+    return int(typed)
 
 
 def _read_lines(typed: str) -> dict[int, str]:
@@ -161,18 +210,23 @@ def _page(
     *,
     older_than: int | None = None,
     key_form: KeyForm | None = None,
+    limit_form: LimitForm | None = None,
+    limited_id: int | None = None,
     revoke_form: RevokeForm | None = None,
     revoked_id: int | None = None,
 ) -> BaseResponse:
     page = api_keys.list_page(access.current_workspace_id(), limit=PAGE_ROWS, older_than=older_than)
     return render.page(
         "pages/settings_api_keys.html",
-        status=422 if key_form or revoke_form else 200,
+        status=422 if key_form or limit_form or revoke_form else 200,
         keys=[(row, api_keys.state_of(row), Role(row.role)) for row in page.keys],
         older=paging.mark(page.older),
         is_newest=older_than is None,
         key_form=key_form or KeyForm(formdata=None, role=Role.SENDER.value),
         is_key_open=key_form is not None,
+        limit_form=limit_form,
+        limited_id=limited_id,
+        make_limit_form=_limit_form,
         revoke_form=revoke_form,
         blank_form=RevokeForm(formdata=None),
         revoked_id=revoked_id,
@@ -181,4 +235,11 @@ def _page(
         locked_why=verified.find_lock(),
         name_max_chars=api_keys.NAME_MAX_CHARS,
         reason_max_chars=api_keys.REASON_MAX_CHARS,
+        requests_default=api_keys.requests_per_minute_max(),
     )
+
+
+def _limit_form(row: ApiKey) -> LimitForm:
+    """As it stands for a key."""
+    own = row.requests_per_minute
+    return LimitForm(formdata=None, requests_per_minute="" if own is None else str(own))

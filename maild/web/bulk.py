@@ -39,8 +39,13 @@ blueprint = Blueprint("bulk", __name__, url_prefix="/ui/bulk")
 assert job_kinds.ALL  # importing them registered them
 
 
+RELEASE_WORD = "RELEASE"
+"""What is typed before many messages are released that may have been sent already."""
+
+
 class ReasonForm(Form):
     reason = StringField("Reason")
+    word = StringField("Confirm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,9 @@ def preview() -> BaseResponse:
 def start() -> BaseResponse:
     """Start the job, and go to its page."""
     asked, form = _read(), ReasonForm()
+    if _needs_word(asked) and text(form.word.data).strip() != RELEASE_WORD:
+        form.complain("word", f"Type {RELEASE_WORD}, in capitals, if you mean it.")
+        return _page(asked, form)
     service = bulk_messages if asked.noun.word == MESSAGES else bulk_dead_letters
     try:
         job = service.start(
@@ -173,12 +181,14 @@ def read_until(given: str | None) -> datetime:
 
 def _page(asked: Request, form: ReasonForm, *, status: int | None = None) -> BaseResponse:
     """The preview; with what is wrong with the reason, where that is why it is shown again."""
-    is_wrong = bool(form.problem or form.reason.errors)
+    is_wrong = bool(form.problem or form.reason.errors or form.word.errors)
     words = bulk_words.WORDS[asked.action]
     cut = None
     look: Any = None
+    has_restored = False
     try:
         look = _look(asked)
+        has_restored = _has_restored(asked)
     except Unavailable as error:
         cut = error.detail
     return render.page(
@@ -192,7 +202,11 @@ def _page(asked: Request, form: ReasonForm, *, status: int | None = None) -> Bas
         is_messages=asked.noun.word == MESSAGES,
         skipped=[] if look is None else list(look.skipped.items()),
         breakdowns=[] if look is None else _breakdowns(look),
-        cautions=bulk_words.cautions(look) if isinstance(look, bulk_messages.Preview) else [],
+        cautions=[
+            *(bulk_words.cautions(look) if isinstance(look, bulk_messages.Preview) else []),
+            *([bulk_words.RESTORED] if has_restored else []),
+        ],
+        release_word=RELEASE_WORD if has_restored and asked.query is not None else None,
         tried=bulk_words.tried(look) if isinstance(look, bulk_dead_letters.Preview) else None,
         button=look and bulk_words.button(asked.action, look.going_count, has_more=look.has_more),
         form=form,
@@ -201,6 +215,18 @@ def _page(asked: Request, form: ReasonForm, *, status: int | None = None) -> Bas
         outcome_badges=letter_words.OUTCOME,
         provider_name=letter_words.provider,
     )
+
+
+def _has_restored(asked: Request) -> bool:
+    """Whether some of it may have been sent after the backup that was restored."""
+    if asked.noun.word != MESSAGES or asked.action is not bulk_messages.Action.RELEASE:
+        return False
+    return bulk_messages.has_restored(access.current_workspace_id(), asked.selection)
+
+
+def _needs_word(asked: Request) -> bool:
+    """Those that were chosen one by one were looked at one by one."""
+    return asked.query is not None and _has_restored(asked)
 
 
 def _look(asked: Request) -> bulk_messages.Preview | bulk_dead_letters.Preview:

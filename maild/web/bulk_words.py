@@ -97,7 +97,14 @@ _LABELS = {
     "event_type": "event",
     "email": "about",
     "endpoint": "endpoint number",
+    "restore": "held by restore",
 }
+
+
+RESTORED = (
+    "Some of these are held because the database was restored: they may have been sent after the"
+    " backup was taken, and what was sent then arrives twice. Look into the provider's log first."
+)
 
 
 def count(number: int, one: str, many: str) -> str:

@@ -8,8 +8,12 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Union
 
 VARIABLE = "MAILD_API_KEY"
+
+Fields = Mapping[str, Union[str, "Fields"]]
+"""Of a message: texts, and objects of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Call:
 
     url: str
     header: str
-    message: Mapping[str, str]
+    message: Fields
     key: str | None = None
 
 
@@ -96,7 +100,7 @@ def _php(call: Call) -> str:
     if not call.key:
         key = f"'{call.header}: ' . getenv('{VARIABLE}')"
     fields = "\n".join(
-        f"    {_php_text(name)} => {_php_text(value)}," for name, value in call.message.items()
+        f"    {_php_text(name)} => {_php_value(value)}," for name, value in call.message.items()
     )
     return f"""<?php
 $message = [
@@ -124,8 +128,8 @@ import (
 )
 
 func main() {{
-	message, _ := json.Marshal(map[string]string{{
-{_fields(call, "		{}: {},")}
+	message, _ := json.Marshal(map[string]any{{
+{_go_fields(call)}
 	}})
 	request, _ := http.NewRequest("POST", {_text(call.url)}, bytes.NewReader(message))
 	request.Header.Set({_text(call.header)}, {key})
@@ -145,9 +149,27 @@ def _fields(call: Call, line: str) -> str:
     return "\n".join(line.format(_text(k), _text(v)) for k, v in call.message.items())
 
 
-def _text(value: str) -> str:
-    """A literal that Python, JavaScript and Go read alike."""
+def _text(value: str | Fields) -> str:
+    """A literal that Python and JavaScript read alike, and of a text Go as well."""
     return json.dumps(value, ensure_ascii=False)
+
+
+def _go_fields(call: Call) -> str:
+    return "\n".join(f"\t\t{_text(k)}: {_go_value(v)}," for k, v in call.message.items())
+
+
+def _go_value(value: str | Fields) -> str:
+    if isinstance(value, str):
+        return _text(value)
+    inner = ", ".join(f"{_text(k)}: {_go_value(v)}" for k, v in value.items())
+    return f"map[string]any{{{inner}}}"
+
+
+def _php_value(value: str | Fields) -> str:
+    if isinstance(value, str):
+        return _php_text(value)
+    inner = ", ".join(f"{_php_text(k)} => {_php_value(v)}" for k, v in value.items())
+    return f"[{inner}]"
 
 
 def _php_text(value: str) -> str:

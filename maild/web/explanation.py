@@ -250,6 +250,8 @@ def _held(message: Message, case: Case) -> Explanation:
             next_at=message.expires_at,
             until=freeze.expires_at,
         )
+    if not freeze.has_end:
+        return Explanation(meaning, f"Lift freeze {freeze.id} to send it.")
     return Explanation(
         meaning,
         f"Lift freeze {freeze.id} to send it sooner. The freeze ends by itself, and the message"

@@ -79,12 +79,14 @@ def moment(at: datetime, *, now: datetime) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes: `312 B`, `4.7 kB`, `1.2 MB`."""
+    """Bytes: `312 B`, `4.7 kB`, `1.2 MB`, `80.1 GB`."""
     if count < 1000:
         return f"{count} B"
     if count < 1_000_000:
         return f"{count / 1000:.1f} kB"
-    return f"{count / 1_000_000:.1f} MB"
+    if count < 1_000_000_000:
+        return f"{count / 1_000_000:.1f} MB"
+    return f"{count / 1_000_000_000:.1f} GB"
 
 
 def milliseconds(ms: float) -> str:

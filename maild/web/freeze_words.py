@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from maild.domain.freeze import FreezeKind
+from maild.domain.freeze import NEVER, FreezeKind
 from maild.models import Freeze
 from maild.services.freeze_backlogs import Backlog
 from maild.services.freeze_watch import HELD_MAX, Standing
@@ -53,5 +53,7 @@ def ended(freeze: Freeze) -> str:
 
 
 def until(at: datetime, *, now: datetime) -> str:
-    """`14:05 UTC`, in a sentence."""
+    """`14:05 UTC`, or `somebody lifts it`, in a sentence."""
+    if at >= NEVER:
+        return "somebody lifts it"
     return filters.moment(at, now=now)

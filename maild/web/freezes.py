@@ -175,10 +175,13 @@ def lift(freeze_id: int) -> BaseResponse:
         "until": lifted.expires_at.isoformat(),
         "back": back,
     }
+    held = "What it held goes out now."
+    if not lifted.has_end:
+        held += " What the restore holds stays held."
     toasts.show(
-        f"Lifted: {_name(lifted)} may go out again. What was held goes out now.",
+        f"Lifted: {_name(lifted)} may go out again. {held}",
         kind="ok",
-        undo=(url_for("freezes.start"), again),
+        undo=(url_for("freezes.start"), again) if lifted.has_end else None,
     )
     return render.go_to(back)
 

@@ -3,7 +3,7 @@
 from flask import Response, request
 
 from maild import config
-from maild.services import invitations, mailed_links, unsubscribe_links
+from maild.services import confirmation_links, invitations, mailed_links, unsubscribe_links
 
 _CSP = "; ".join(
     (
@@ -32,10 +32,14 @@ PREVIEW_CSP = "; ".join(
     )
 )
 """For somebody else's HTML: it may look like itself, and do nothing, not even load a picture."""
+PICTURES_CSP = PREVIEW_CSP.replace("img-src data:", "img-src data: http: https:")
+"""The same for who has asked for the pictures."""
 
 
 SECRET_PATHS = (
     unsubscribe_links.PATH,
+    unsubscribe_links.PREFERENCES_PATH,
+    confirmation_links.PATH,
     mailed_links.CONFIRM_PATH,
     mailed_links.RESET_PATH,
     invitations.PATH,
@@ -50,13 +54,13 @@ def add(response: Response) -> Response:
     if config.current().public_url.startswith("https://"):
         # RFC 6797. Not for the domains below: they are not maild's.
         response.headers["Strict-Transport-Security"] = f"max-age={_HTTPS_SECONDS}"
-    if request.path.startswith("/v1/"):
+    if request.path.startswith("/v1/") and response.mimetype != "text/html":
         return response
     response.headers.setdefault("Content-Security-Policy", _CSP)
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
-    if not request.path.startswith("/static/"):
+    if not request.path.startswith("/static/") and not response.cache_control.public:
         response.headers["Cache-Control"] = "no-store"  # pages differ from person to person
     if request.path.startswith(SECRET_PATHS):
         # They go to no other site, and into no index.

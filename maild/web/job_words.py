@@ -28,6 +28,7 @@ class Target(StrEnum):
     MESSAGE = "message"
     SUPPRESSION = "suppression"
     REPORT = "report"
+    CONTACT = "contact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,23 @@ KINDS: dict[str, KindWords] = {
         undo="Remove what it has added",
         undo_text="The suppressions that this import has added are removed, and no others.",
         roles=ADMINS,
+    ),
+    "contacts.check_import": KindWords(
+        "Look at a file of contacts", "would be imported", target=Target.CONTACT
+    ),
+    "contacts.import": KindWords(
+        "Import contacts",
+        "imported or changed",
+        target=Target.CONTACT,
+        undo="Take the import back",
+        undo_text="Contacts that it has made are deleted, those that it has changed are as they"
+        " were, and who has joined the list leaves it. What somebody has changed since stays.",
+    ),
+    "contacts.import.undo": KindWords(
+        "Take an import of contacts back", "taken back", target=Target.CONTACT
+    ),
+    "contacts.delete_attribute": KindWords(
+        "Delete an attribute of contacts", "contacts had a value", target=Target.CONTACT
     ),
     "suppressions.import.undo": KindWords(
         "Take an import back", "removed", target=Target.SUPPRESSION, roles=ADMINS

@@ -1,5 +1,6 @@
 """The log's filter bar: from the query string to a Filter, or to what is wrong with each field."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ MORE_FIELDS = (
 )
 """Fields that the bar keeps under "More filters"."""
 
-FIELDS = ("q", "status", "stream", "range", *MORE_FIELDS)
+FIELDS = ("q", "status", "stream", "range", *MORE_FIELDS, "restore")
 
 RANGES = {
     "15m": ("Last 15 minutes", timedelta(minutes=15)),
@@ -55,8 +56,11 @@ _LABELS = {
     "smtp_account": "SMTP account",
     "since": "Since",
     "until": "Until",
+    "restore": "Restore",
 }
 _TEXT_MAX_CHARS = 320
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
+_SERIAL_MAX = 2**31 - 1
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 E = TypeVar("E", Status, Stream)
@@ -131,6 +135,7 @@ def read(args: "MultiDict[str, str]", *, now: datetime) -> FilterForm:
         error_class=reader.text("error_class"),
         since=max(starts, default=None),
         until=until,
+        restore_id=reader.number("restore"),
     )
     return FilterForm(values, filter_, reader.errors)
 
@@ -147,6 +152,15 @@ class _Reader:
         for _, complaint in submission.check_line(name, text, max_chars=_TEXT_MAX_CHARS):
             self.errors[name] = complaint
         return text or None
+
+    def number(self, name: str) -> int | None:
+        text = self._values[name]
+        if not text:
+            return None
+        if not _NUMBER.fullmatch(text) or int(text) > _SERIAL_MAX:
+            self.errors[name] = "must be a number"
+            return None
+        return int(text)
 
     def word(self, name: str, words: type[E]) -> E | None:
         text = self._values[name]

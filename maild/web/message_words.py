@@ -130,8 +130,11 @@ def offers(
     freeze: Freeze | None,
     is_resent: bool,
     suppression: Suppression | None,
+    has_content: bool = True,
 ) -> list[Offer]:
-    """What can be done to it now. `freeze` is what holds it, if it is in force."""
+    """What can be done to it now. `freeze` is what holds it, if it is in force. Without content
+    nothing is sent once more.
+    """
     status = message.status
     found = []
     if status is Status.FAILED:
@@ -148,6 +151,8 @@ def offers(
         found.append(_RESEND)
     if suppression is None:
         found.append(_SUPPRESS)
+    if not has_content:
+        found = [one for one in found if one.act not in (Act.RETRY, Act.RESEND)]
     return found
 
 

@@ -111,7 +111,11 @@ def page(message: Message, *, trouble: Trouble | None = None, status: int = 200)
         explanation=explanation.explain(message, case),
         why=why.tell(message, records, grounds, now=now),
         offers=message_words.offers(
-            message, freeze=freeze, is_resent=is_resent, suppression=suppression
+            message,
+            freeze=freeze,
+            is_resent=is_resent,
+            suppression=suppression,
+            has_content=messages.find_pruned_at(message) is None,
         ),
         freeze=freeze,
         suppression=suppression,

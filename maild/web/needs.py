@@ -40,10 +40,11 @@ def list_all(
     classes: Mapping[int, Set[str | None]],
     *,
     is_worker_alive: bool,
+    has_restore: bool,
 ) -> list[Need]:
     """The worst first. `incidents` are the worst of those that are not resolved: what they tell is
     not told twice. `classes`: of their errors, by their ids. Freezes stand above every page, and
-    whether a worker is alive among the checks.
+    whether a worker is alive among the checks. `has_restore`: nobody is done with one.
     """
     kinds = {incident.kind for incident in incidents}
     is_stopped = course.account_id is None
@@ -54,6 +55,7 @@ def list_all(
     has_unknown = glance.unknown_count and IncidentKind.UNKNOWN_OUTCOMES not in kinds
     has_letters = glance.dead_letter_count and IncidentKind.DEAD_LETTERS not in kinds
     found = [
+        _restore() if has_restore else None,
         *_incidents(incidents, glance.incident_count),
         _conservation(glance.missing_count) if has_lost else None,
         _course(course) if course.tone != "ok" and (is_stopped or not is_of_provider) else None,
@@ -75,6 +77,18 @@ def _is_told(
         and incident.smtp_account in {None, cause.account}
         and cause.error_class in classes.get(incident.id, ())
         for incident in incidents
+    )
+
+
+def _restore() -> Need:
+    return Need(
+        "The database was restored from a backup",
+        "What waited in it is held, and what happened since the backup is missing. Its page says"
+        " what to bring back, and lets you decide about each kind of message.",
+        url_for("restores.index"),
+        "What to do",
+        tone="bad",
+        icon="alert",
     )
 
 

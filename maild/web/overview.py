@@ -27,6 +27,7 @@ from maild.services import (
     message_log,
     providers,
     report_watch,
+    restores,
     workers,
 )
 from maild.services.account_health import AccountHealth, Word
@@ -114,6 +115,7 @@ class _Facts:
     last_seen: datetime | None
     latest: list[Message]
     trouble: Trouble
+    has_restore: bool
 
 
 @blueprint.get("")
@@ -142,6 +144,7 @@ def index() -> Response:
             facts.incidents,
             facts.classes,
             is_worker_alive=is_worker_alive,
+            has_restore=facts.has_restore,
         )
         if facts
         else [],
@@ -206,6 +209,7 @@ def _read(span: Span) -> _Facts:
         last_seen=None if alive else workers.find_last_seen(),
         latest=message_log.list_page(workspace_id, limit=LATEST).messages,
         trouble=report_watch.find_trouble(workspace_id),
+        has_restore=restores.find_open(workspace_id) is not None,
     )
 
 
@@ -277,9 +281,10 @@ def _balance(check: ConservationCheck | None) -> Balance:
         return Balance(f"{abs(check.difference):,} {lost}", f"of {accepted}", "bad", at)
     if (clock.now() - at).total_seconds() > CONSERVATION_STALE_SECONDS:
         return Balance("not counted", f"{accepted}, all there when it was counted last", "warn", at)
-    return Balance(
-        "whole", f"{accepted}, all there", "ok" if check.accepted_count else "neutral", at
-    )
+    note = f"{accepted}, all there"
+    if check.pruned_count:
+        note += f" but {check.pruned_count:,} that were old"
+    return Balance("whole", note, "ok" if check.accepted_count else "neutral", at)
 
 
 def _mark(span: Span, checks: list[Check], facts: _Facts | None) -> str:

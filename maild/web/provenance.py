@@ -31,11 +31,12 @@ UNSUBSCRIBE_SOURCES = {
     BY_LINK: "the link in a mail",
     unsubscribe_standings.ONE_CLICK: "the link: one click in a mail program",
     unsubscribe_standings.PAGE: "the link: its page",
+    unsubscribe_standings.PREFERENCES: "the link: the preference centre",
     feedback.SOURCE: "a provider's report",
     unsubscribes.CONSOLE: "a person, here",
     unsubscribes.API: "the API",
 }
-"""The same; the first is both of the two that follow it."""
+"""The same; the first is all of the three that follow it."""
 
 CLASSES: dict[SuppressionClass, Badge] = {
     SuppressionClass.HARD_BOUNCE: Badge("hard bounce", "return", "bad"),
@@ -93,6 +94,8 @@ def of_unsubscribe(row: Unsubscribe) -> Provenance:
         return Provenance("One click in their mail program")
     if row.source == unsubscribe_standings.PAGE:
         return Provenance("On the page behind the link")
+    if row.source == unsubscribe_standings.PREFERENCES:
+        return Provenance("In the preference centre")
     if row.source == feedback.SOURCE:
         provider, text = _report(row.reason or "")
         return Provenance(f"Reported by {provider}", text)

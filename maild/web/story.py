@@ -146,11 +146,13 @@ _TELLERS: dict[EventType, Callable[[dict[str, Any]], str | None]] = {
 _SOURCES = {
     "one_click": "one click in their mail program",
     "page": "the page behind the link",
+    "preferences": "the preference centre",
     "api": "the API",
     "provider_event": "a report of the provider",
 }
 
 _DETAILS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "template": ("Template", lambda told: f"{told['name']}, version {told['version']}"),
     "text": ("Reason", str),
     "reason": ("Reason", str),
     "error_class": ("Class", lambda text: str(text).replace("_", " ")),

@@ -5,12 +5,12 @@ lets through a few more. Only POST counts, and of a form that is checked only wh
 """
 
 import hashlib
-import ipaddress
 
 from flask import Flask, Response, request, session
 from flask_limiter import Limiter
 
 from maild import clock, config
+from maild.domain import client_address
 from maild.errors import InvalidFields
 from maild.services import people
 from maild.web import access
@@ -20,14 +20,8 @@ _TIMEOUT_SECONDS = 1
 
 
 def _caller() -> str:
-    """The address; of IPv6 the network of one household (RFC 6177 2), which has it all."""
-    ip = access.client_ip()
-    if ip is None:
-        return "unknown"
-    address = ipaddress.ip_address(ip)
-    if address.version == 4:
-        return ip
-    return str(ipaddress.ip_network((address, 64), strict=False))
+    address = access.caller_address()
+    return "unknown" if address is None else client_address.household(address)
 
 
 def account_hash() -> str:
@@ -114,6 +108,10 @@ trials_of_visitor = limiter.shared_limit(
     "120 per minute", scope="trials", key_func=_visitor, methods=_POST
 )
 """Tries of a policy over past mail, which a page asks for while somebody types."""
+previews_of_visitor = limiter.shared_limit(
+    "180 per minute", scope="previews", key_func=_visitor, methods=_POST
+)
+"""Mail that is composed, whose preview follows what somebody types."""
 sign_ups = limiter.limit("20 per hour", methods=_POST)
 _MAILS_TO_ACCOUNT = "5 per hour", "mails to account"
 mails_to_account = limiter.shared_limit(

@@ -13,7 +13,7 @@ from maild.domain.policy import Check, Checked, Route, Verdict
 from maild.domain.states import Status
 from maild.models import Freeze, Message
 from maild.services.decisions import Grounds, Record
-from maild.web import filters, words
+from maild.web import filters, freeze_words, words
 from maild.web.badges import VERDICT, Badge
 
 _OLD = (
@@ -209,7 +209,7 @@ def _until(row: Freeze | None, evidence: dict[str, Any], now: datetime) -> str |
     if row is not None and row.lifted_at is not None:
         return f"ended {filters.moment(row.lifted_at, now=now)}"
     at = row.expires_at if row is not None else _time(evidence.get("until"))
-    return f"until {filters.moment(at, now=now)}" if at else None
+    return f"until {freeze_words.until(at, now=now)}" if at else None
 
 
 def _limit(name: str, checked: Checked, setting: _Setting, badge: Badge) -> Line:
