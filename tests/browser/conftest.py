@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from maild import clock, config, db
@@ -24,6 +24,8 @@ from tests.services.conftest import wait_until
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 WIDE = {"width": 1440, "height": 900}
+
+expect.set_options(timeout=15_000)  # ms; five seconds are too few where two files run on busy cores
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,15 @@ from maild.domain.role import Role
 from maild.models import Person
 from maild.services import invitations
 
+# What turns for ever, as a spinner does, is not waited for.
+AT_REST = """
+    () => Promise.allSettled(
+        document.getAnimations()
+            .filter((one) => Number.isFinite(one.effect.getComputedTiming().endTime))
+            .map((one) => one.finished)
+    )
+"""
+
 
 @dataclass(frozen=True)
 class Sight:
@@ -71,7 +80,11 @@ def posted(path, status, *, by=None, **fields):
 
 
 def find_violations(tab, where="html", rules=None):
-    """What axe has to say of a part of the page, by all of its rules or by these."""
+    """What axe has to say of a part of the page, by all of its rules or by these.
+
+    It looks when what moves or fades in has arrived: a colour on its way has no contrast to judge.
+    """
+    tab.evaluate(AT_REST)
     if not tab.evaluate("'axe' in window"):
         tab.evaluate(AXE_SCRIPT)
     options = {"resultTypes": ["violations"], "preload": False}

@@ -44,6 +44,7 @@ def start(tab, *, reason="The server was down."):
     expect(tab).to_have_url(re.compile(r"/ui/jobs/\d+$"))
 
 
+@pytest.mark.proves("explain-bulk")
 def test_all_that_match_are_retried_followed_and_taken_back(tab, steps, lease):
     put(25)
     put(3, Status.SENT)

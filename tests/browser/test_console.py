@@ -61,6 +61,7 @@ def test_it_searches_from_every_page(tab, settled):
     expect(tab.get_by_role("link", name="Parcel")).to_be_visible()
 
 
+@pytest.mark.proves("console-keyboard")
 def test_it_is_driven_by_keys(tab, settled):
     newest_last = [settled(subject=f"Message {number}") for number in range(3)]
     tab.goto("/ui/logs")
@@ -144,6 +145,7 @@ def test_it_tells_the_story_as_it_happens(tab, settled, fail_message):
     expect(tab.locator(".state")).to_contain_text("550 5.1.1")
 
 
+@pytest.mark.proves("console-no-script")
 def test_it_works_without_scripts(open_context, settled, fail_message):
     for number in range(55):
         settled(subject=f"Message {number}")

@@ -30,6 +30,7 @@ def worker(database):
     thread.join()
 
 
+@pytest.mark.proves("explain-domains")
 def test_from_nothing_to_ready(open_context, admin, worker, dns_server, use_settings):
     use_settings(dns_resolvers=(dns_server.addr,), dns_timeout_seconds=1)
     dns_zones.publish(dns_server, NAME)

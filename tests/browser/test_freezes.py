@@ -35,6 +35,7 @@ def status_of(message):
     return Message.get_by_id(message.id).status
 
 
+@pytest.mark.proves("decide-freeze")
 def test_two_clicks_freeze_all_mail_and_a_lift_lets_it_go(tab, accept, inbox, work):
     tab.goto("/ui/logs?range=24h")
     tab.locator("#freeze-open").click()
@@ -106,6 +107,7 @@ def test_the_form_asks_for_what_a_choice_needs_and_shows_what_it_would_hold(tab,
     assert not Freeze.select().exists()
 
 
+@pytest.mark.proves("console-keeps")
 def test_what_is_wrong_comes_back_with_what_was_typed(tab, complaints):
     tab.goto("/ui/logs")
     tab.locator("#freeze-open").click()

@@ -111,6 +111,7 @@ def test_rows_stay_where_they_are_while_somebody_chooses(tab, settled):
     expect(tab.locator("tr.message")).to_have_count(2)
 
 
+@pytest.mark.proves("explain-log")
 def test_under_load_nothing_is_skipped_or_comes_twice_and_the_table_stays_small(
     open_context, database
 ):

@@ -1,5 +1,6 @@
-"""Every page: accessible in light and dark, never wider than the screen, and quiet in the browser's
-log. Each is looked at as somebody sees it: by kind of visitor, with rows that are hard to show.
+"""Every page: accessible in light and dark, never wider than the screen, quiet in the browser's
+log, and there without JavaScript. Each is looked at as somebody sees it: by kind of visitor, with
+rows that are hard to show. A short run sees each sight once; the rest is `long`.
 """
 
 import contextlib
@@ -10,6 +11,20 @@ from playwright.sync_api import expect
 from werkzeug.exceptions import NotFound
 
 from tests.browser.guide import find_violations, look, unfold
+from tests.browser.tour_audience import (  # noqa: F401 - fixtures
+    first_registrar,
+    onlooker,
+    registrar,
+)
+from tests.browser.tour_campaigns import (  # noqa: F401 - fixtures
+    campaigner,
+    first_campaigner,
+    spectator,
+)
+from tests.browser.tour_contact_imports import (  # noqa: F401 - fixtures
+    first_importer,
+    importer,
+)
 from tests.browser.tour_domains import landlord  # noqa: F401 - a fixture
 from tests.browser.tour_incidents import dispatcher  # noqa: F401 - a fixture
 from tests.browser.tour_notifications import town_crier  # noqa: F401 - a fixture
@@ -19,7 +34,21 @@ from tests.browser.tour_onboarding import (  # noqa: F401 - fixtures
     starter,
 )
 from tests.browser.tour_policy import lawgiver  # noqa: F401 - a fixture
+from tests.browser.tour_preferences import (  # noqa: F401 - fixtures
+    librarian,
+    patron,
+    recipient,
+)
+from tests.browser.tour_reference import integrator  # noqa: F401 - a fixture
+from tests.browser.tour_restore import survivor  # noqa: F401 - a fixture
+from tests.browser.tour_retention import archivist  # noqa: F401 - a fixture
+from tests.browser.tour_segments import (  # noqa: F401 - fixtures
+    bystander,
+    first_surveyor,
+    surveyor,
+)
 from tests.browser.tour_signing import signer  # noqa: F401 - a fixture
+from tests.browser.tour_templates import blank_page, scribe  # noqa: F401 - fixtures
 from tests.browser.tours import (  # noqa: F401 - fixtures
     beginner,
     clerk,
@@ -37,7 +66,8 @@ from tests.browser.tours import (  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.browser
 
-WIDTHS = (360, 720, 1000, 1440)  # the last is the width in which the next one is looked at
+OUTER_WIDTHS = (360, 1440)  # the last is the width in which the next one is looked at
+INNER_WIDTHS = (720, 1000, 1440)
 NO_PAGES = {
     "logs.tail": "a fragment",
     "dead_letters.payload": "a file",
@@ -48,13 +78,21 @@ NO_PAGES = {
     "messages.bundle": "a file",
     "messages.preview": "the frame of a message's HTML",
     "messages.text": "plain text",
+    "metrics.metrics": "text for Prometheus",
     "static": "files",
     "htmx": "a file",
     "settings.index": "leads on to the profile",
     "suppression_imports.rejected": "a file",
+    "contact_imports.rejected": "a file",
     "webhook_endpoints.of_active": "leads on to those of an account",
     "styleguide.index": "looked at in test_shell.py",
     "styleguide.drawer": "a part of it",
+    "templates.start_frame": "the frame of a mail's HTML",
+    "templates.draft_frame": "the frame of a mail's HTML",
+    "template_versions.frame": "the frame of a mail's HTML",
+    "templates.suggest": "a fragment",
+    "segments.counts": "a fragment",
+    "campaigns.frame": "the frame of a mail's HTML",
 }
 """What takes GET, and is nothing that a person looks at; beside the API, which is JSON."""
 COLOURS = ["color-contrast", "link-in-text-block"]
@@ -67,6 +105,7 @@ TOURS = (
     "town_crier",
     "stranger",
     "refused",
+    "integrator",
     "newcomer",
     "beginner",
     "reader",
@@ -75,14 +114,38 @@ TOURS = (
     "postmaster",
     "warden",
     "list_keeper",
+    "first_registrar",
+    "registrar",
+    "onlooker",
+    "first_surveyor",
+    "surveyor",
+    "bystander",
+    "first_importer",
+    "importer",
+    "first_campaigner",
+    "campaigner",
+    "spectator",
     "foreman",
     "starter",
     "newborn",
     "settler",
     "signer",
     "landlord",
+    "blank_page",
+    "scribe",
+    "librarian",
+    "patron",
+    "recipient",
+    "survivor",
+    "archivist",  # who is alone: the other workspace goes
     "lawgiver",  # whose policy stops the mail of those before
 )
+
+
+SHORT_RUN = {"beginner", "campaigner"}
+"""The tours that are taken in a short run; in a long run all of them are."""
+TOUR_OF_AXE = "beginner"
+"""The one that axe takes in a short run."""
 
 
 @pytest.fixture
@@ -90,8 +153,28 @@ def guided(request):
     return request.getfixturevalue(request.param)
 
 
-@pytest.mark.parametrize("guided", TOURS, indirect=True)
-def test_it_is_accessible_and_never_wider_than_the_screen(open_context, guided, complaints):
+@pytest.mark.proves("console-accessible")
+@pytest.mark.parametrize(
+    "guided",
+    [pytest.param(name, marks=[] if name in SHORT_RUN else [pytest.mark.long]) for name in TOURS],
+    indirect=True,
+)
+def test_it_answers_quietly_and_is_never_wider_than_the_screen(open_context, guided, complaints):
+    tab = open_context(person=guided.person).new_page()
+    for sight in guided.sights:
+        look(tab, sight)
+        unfold(tab)
+        check_width(tab, sight, OUTER_WIDTHS)
+    forgive_what_was_meant(complaints, guided)
+
+
+@pytest.mark.proves("console-accessible")
+@pytest.mark.parametrize(
+    "guided",
+    [pytest.param(name, marks=[pytest.mark.long] if name != TOUR_OF_AXE else []) for name in TOURS],
+    indirect=True,
+)
+def test_it_is_accessible_in_light_and_dark(open_context, guided, complaints):
     tab = open_context(person=guided.person).new_page()
     known = set()
     for sight in guided.sights:
@@ -106,13 +189,36 @@ def test_it_is_accessible_and_never_wider_than_the_screen(open_context, guided, 
             tab.emulate_media(color_scheme="dark")
             assert find_violations(tab, rules=COLOURS) is None, sight
             tab.emulate_media(color_scheme="light")
-        for width in WIDTHS:
-            tab.set_viewport_size({"width": width, "height": 740})
-            root = "document.documentElement"
-            overflow = tab.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
-            assert overflow <= 0, (sight, width)
+        check_width(tab, sight, INNER_WIDTHS)
+    forgive_what_was_meant(complaints, guided)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("guided", TOURS, indirect=True)
+def test_it_is_there_without_javascript(open_context, guided, complaints):
+    """What has an address of its own. That forms work is tried over HTTP, where no script runs."""
+    tab = open_context(person=guided.person, java_script_enabled=False).new_page()
+    for sight in guided.sights:
+        if sight.act is None:
+            look(tab, sight)
+            assert tab.locator("h1").count() == 1, sight
+            assert tab.locator("h1").inner_text().strip(), sight
+            check_width(tab, sight, OUTER_WIDTHS)
+    forgive_what_was_meant(complaints, guided)
+
+
+def check_width(tab, sight, widths):
+    """Fails where the page is wider than a window of one of these widths."""
+    root = "document.documentElement"
+    for width in widths:
+        tab.set_viewport_size({"width": width, "height": 740})
+        assert tab.evaluate(f"{root}.scrollWidth - {root}.clientWidth") <= 0, (sight, width)
+
+
+def forgive_what_was_meant(complaints, guided):
+    """Drop what the browser says of answers that were meant to be errors."""
     statuses = {sight.status for sight in guided.sights} - {200}
-    meant = [f"status of {status}" for status in statuses]  # the browser complains of those, too
+    meant = [f"status of {status}" for status in statuses]
     complaints[:] = [text for text in complaints if not any(one in text for one in meant)]
 
 
@@ -144,6 +250,7 @@ def test_what_opens_from_the_bars_has_no_violation(open_context):
     assert find_violations(tab) is None
 
 
+@pytest.mark.proves("console-accessible")
 def test_no_page_is_left_out(app, request):
     """Add a page that fails here to one of the tours, as whoever sees most of it."""
     adapter = app.url_map.bind("127.0.0.1")

@@ -131,6 +131,7 @@ def test_a_change_that_stops_mail_is_seen_before_it_is_saved_and_rolled_back_in_
     assert rules().blocked_recipient_domains == ("example.org",)
 
 
+@pytest.mark.proves("console-conflict")
 @pytest.mark.parametrize("has_scripts", [True, False])
 def test_two_admins_who_save_at_once_are_put_together(open_context, forgive, has_scripts):
     tab = open_context(java_script_enabled=has_scripts).new_page()

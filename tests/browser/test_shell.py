@@ -122,6 +122,7 @@ def test_it_shows_a_password_that_is_typed(tab):
     expect(tab.locator("#password")).to_have_attribute("type", "password")
 
 
+@pytest.mark.proves("console-keyboard")
 def test_two_keys_go_to_a_page(tab):
     tab.goto(GUIDE)
     for key, path in (
@@ -139,6 +140,7 @@ def test_two_keys_go_to_a_page(tab):
     expect(tab).to_have_url(re.compile("/ui$"))
 
 
+@pytest.mark.proves("console-no-script")
 def test_everything_can_be_reached_without_scripts(open_context):
     context = open_context(java_script_enabled=False, viewport={"width": 360, "height": 740})
     tab = context.new_page()
@@ -156,7 +158,9 @@ def test_everything_can_be_reached_without_scripts(open_context):
     expect(tab.locator(".way-in").get_by_role("link", name="Log in")).to_be_visible()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 360)])
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("light", 1440), pytest.param("dark", 360, marks=pytest.mark.long)]
+)
 def test_every_component_is_accessible_and_has_room(open_context, scheme, width):
     tab = open_context(color_scheme=scheme, viewport={"width": width, "height": 740}).new_page()
     tab.goto(GUIDE)
@@ -170,7 +174,7 @@ def test_every_component_is_accessible_and_has_room(open_context, scheme, width)
         assert tab.evaluate(f"{root}.scrollWidth - {root}.clientWidth") <= 0, is_unfolded
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_a_dialog_a_menu_and_the_drawer_are_accessible(open_context, scheme):
     tab = open_context(color_scheme=scheme, reduced_motion="reduce").new_page()
     tab.goto(GUIDE)

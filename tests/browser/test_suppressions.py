@@ -121,6 +121,7 @@ def test_a_complaint_asks_twice(tab, forgive):
     expect(tab.locator("#toasts .toast")).to_contain_text("is removed")
 
 
+@pytest.mark.proves("bad-csv")
 def test_a_file_is_looked_at_mended_and_imported(tab, work):
     upload(tab)
     outlook = tab.locator("#outlook")

@@ -57,6 +57,7 @@ def words(element):
     return " ".join(element.get_text(" ").split())
 
 
+@pytest.mark.proves("explain-bulk")
 def test_it_shows_what_it_will_touch_and_what_will_happen(look):
     put(12, error_class="hard_bounce")
     put(2, Status.UNKNOWN)

@@ -104,3 +104,15 @@ def test_a_text_is_the_same_one_in_every_language():
     odd = "a'b\"c\\d\n" + str(uuid.UUID(int=0))
     assert json.loads(code_samples._text(odd)) == odd
     assert code_samples._php_text("a'b\\c") == "'a\\'b\\\\c'"
+
+
+@pytest.mark.parametrize("language", KEYS)
+def test_fields_may_have_fields_of_their_own(language):
+    message = {**MESSAGE, "data": {"order": {"number": "o'7"}}}
+    code = sample(language, url="https://mail.example.com", header="X-Key", message=message).code
+    expected = {
+        "php": "'data' => ['order' => ['number' => 'o\\'7']]",
+        "go": '"data": map[string]any{"order": map[string]any{"number": "o\'7"}}',
+        "curl": '"number": "o\'"\'"\'7"',
+    }.get(language, '"data": {"order": {"number": "o\'7"}}')
+    assert expected in code

@@ -3,6 +3,7 @@
 import pytest
 
 
+@pytest.mark.proves("security-csp")
 @pytest.mark.parametrize("path", ["/", "/ui", "/ui/logs", "/nothing", "/static/css/base.css"])
 def test_it_sends_a_strict_policy(client, path):
     with client.get(path) as response:

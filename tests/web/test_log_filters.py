@@ -113,7 +113,7 @@ def test_it_sends_every_error_slot_to_htmx_so_that_a_mended_one_goes_empty(parti
     slots = {slot["id"]: slot.text for slot in soup.select(".field-error[hx-swap-oob]")}
     assert slots["status-error"]
     assert slots["to_email-error"] == ""
-    assert len(slots) == 12
+    assert len(slots) == 13
 
 
 def test_it_keeps_the_filter_in_the_bar(page, three):

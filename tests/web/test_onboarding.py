@@ -56,6 +56,7 @@ def states(soup):
     }
 
 
+@pytest.mark.proves("explain-first-steps")
 def test_it_leads_to_the_first_step_that_is_left(client, post):
     assert client.get(PATH).location == path_of("provider")
     assert post(client, path_of("provider", "/skip")).location == path_of("domain")

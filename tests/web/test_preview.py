@@ -1,5 +1,7 @@
 """GET /ui/messages/<id>/preview: the sender's HTML, able to do nothing."""
 
+import pytest
+
 HTML = "<style>p{color:red}</style><p onclick='x()'>Hello</p><script>alert(1)</script>"
 
 
@@ -10,6 +12,7 @@ def test_it_gives_the_html_as_it_is(client, accept):
     assert response.content_type == "text/html; charset=utf-8"
 
 
+@pytest.mark.proves("security-csp")
 def test_it_lets_the_html_do_nothing(client, accept):
     response = client.get(f"/ui/messages/{accept(body_html=HTML).id}/preview")
     policy = response.headers["Content-Security-Policy"].split("; ")

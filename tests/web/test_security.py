@@ -166,6 +166,7 @@ def thief(app, client):
     return other
 
 
+@pytest.mark.proves("security-sessions")
 def test_a_copied_cookie_is_out_after_a_change_of_the_password(client, thief, post):
     post(client, f"{SECURITY}/password", current=PASSWORD, new=NEW)
     assert client.get("/ui").status_code == 200

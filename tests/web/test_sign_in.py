@@ -50,6 +50,7 @@ def test_it_goes_on_to_where_one_wanted_to_go(log_in, anonymous):
     assert log_in(next="/ui/logs?status=failed").location == "/ui/logs?status=failed"
 
 
+@pytest.mark.proves("security-redirect")
 @pytest.mark.parametrize(
     "elsewhere",
     [
@@ -74,6 +75,7 @@ def test_it_knows_an_address_in_every_spelling(log_in, spelling):
     assert log_in(email=spelling).status_code == 303
 
 
+@pytest.mark.proves("security-passwords")
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -104,6 +106,7 @@ def test_it_keeps_the_address_that_was_typed_and_never_the_password(log_in):
     assert "my secret" not in response.text
 
 
+@pytest.mark.proves("security-sessions")
 def test_it_makes_a_new_session_and_ends_the_one_before(anonymous, log_in):
     log_in()
     before = anonymous.get_cookie("maild").value, Session.get().id
@@ -122,6 +125,7 @@ def test_it_takes_over_nothing_from_before_the_log_in(app, anonymous, post, admi
         assert "planted" not in session
 
 
+@pytest.mark.proves("security-sessions")
 def test_it_gives_a_cookie_that_scripts_and_other_sites_do_not_get(log_in):
     cookie = log_in().headers["Set-Cookie"]
     assert "HttpOnly" in cookie
@@ -198,6 +202,7 @@ def test_it_refuses_a_code_that_is_none(log_in, secret, wrong):
     assert Session.select().count() == 0
 
 
+@pytest.mark.proves("security-second-factor")
 def test_it_takes_no_code_twice(anonymous, log_in, secret, post):
     log_in()
     used = code(secret)
@@ -207,6 +212,7 @@ def test_it_takes_no_code_twice(anonymous, log_in, secret, post):
     assert log_in("/login/code", code=used).status_code == 422
 
 
+@pytest.mark.proves("security-second-factor")
 def test_it_takes_a_recovery_code_once(anonymous, log_in, admin_a, secret, post):
     codes = second_factors.renew_codes(admin_a.id, password=PASSWORD, by=SYSTEM)
     log_in()

@@ -120,7 +120,21 @@ _JOB_ID = {"job_id": SERIAL}
 _CHOSEN = {"noun": "messages", "action": "retry", "selection": "ids", "id": list(IDS.values())}
 _MATCHING = {"noun": "messages", "selection": "matching", "query": f"to_email={EMAIL}"}
 _LETTERS = {"noun": "dead_letters", "selection": "ids", "id": SERIAL}
+_TEMPLATE, _TEMPLATE_VERSION = {"template_id": SERIAL}, {"template_id": SERIAL, "version": 1}
+_TYPED = {
+    "name": "x", "subject": "x", "format": "text", "source_text": "x", "version": "1",
+    "sample": "{}",
+}  # fmt: skip
 _SUPPRESSION_ID, _UNSUBSCRIBE_ID = {"suppression_id": SERIAL}, {"unsubscribe_id": SERIAL}
+_RULE = {"mode:g": "any", "field:g.0": "email", "op:g.0": "contains", "value:g.0": ZEBRA}
+_CONTACT, _AUDIENCE = {"contact_id": SERIAL}, {"audience_id": SERIAL}
+_ATTRIBUTE = {"attribute_id": SERIAL}
+_CAMPAIGN = {"campaign_id": SERIAL}
+_CAMPAIGN_TYPED = {
+    "name": "x", "audience_kind": "list", "audience_id": SERIAL, "segment_id": SERIAL,
+    "template_id": SERIAL, "from_email": EMAIL, "begins": "now", "time_zone": "UTC", "version": "1",
+    "contact": EMAIL,
+}  # fmt: skip
 
 FOREIGN = {
     "GET /dashboard": queries(),
@@ -163,6 +177,17 @@ FOREIGN = {
     "POST /ui/logs/export": forms(
         {"query": f"q={ZEBRA}"}, {"query": f"to_email={EMAIL}"}, {"query": ""}
     ),
+    "GET /ui/audience/topics": queries(),
+    "POST /ui/audience/topics": forms({"name": ZEBRA}, {"name": "news", "topic_id": SERIAL}),
+    "POST /ui/audience/topics/<int:topic_id>/delete": [{"ids": {"topic_id": SERIAL}, "form": {}}],
+    "GET /ui/audience/confirmation": queries(),
+    "POST /ui/audience/confirmation": forms(
+        {"from_email": EMAIL, "subject": "x", "body_text": "{{ link }}", "version": "1"},
+        {"from_email": "x", "preview": "1"},
+    ),
+    "POST /ui/audience/contacts/<int:contact_id>/ask": [
+        {"ids": {"contact_id": SERIAL}, "form": {}}
+    ],
     "GET /ui/logs/views": queries({"q": ZEBRA}),
     "POST /ui/logs/views": forms({"name": ZEBRA, "query": "status=failed", "replace": "y"}),
     "POST /ui/logs/views/<int:view_id>/rename": [{"ids": _VIEW_ID, "form": {"name": "x"}}],
@@ -234,6 +259,53 @@ FOREIGN = {
     ),
     "POST /ui/bulk/start": forms(_CHOSEN, {**_MATCHING, "action": "hold"},
                                  {**_LETTERS, "action": "dismiss"}),
+    "GET /ui/restore": queries(),
+    "POST /ui/restore/<int:restore_id>/settle": [{"ids": {"restore_id": SERIAL}, "form": {}}],
+    "GET /ui/campaigns": queries({"older_than": SERIAL_MARK}, {"status": "draft"}),
+    "GET /ui/campaigns/frame": queries(
+        {"template": SERIAL, "version": "1"}, {"template": SERIAL, "version": "1", "email": EMAIL}
+    ),
+    "GET /ui/campaigns/new": queries(),
+    "POST /ui/campaigns/new": forms(
+        _CAMPAIGN_TYPED, {**_CAMPAIGN_TYPED, "act": "look"},
+        {**_CAMPAIGN_TYPED, "act": "look", "audience_kind": "segment"},
+        {**_CAMPAIGN_TYPED, "act": "look", "audience_kind": "everyone"},
+        {**_CAMPAIGN_TYPED, "act": "look", "audience_kind": "everyone", "template_id": ""},
+    ),
+    "GET /ui/campaigns/settings": queries(),
+    "POST /ui/campaigns/settings": forms({"version": "9", "needs_second_person": "yes"}),
+    "GET /ui/campaigns/<int:campaign_id>": [
+        {"ids": _CAMPAIGN}, {"ids": _CAMPAIGN, "query": {"seen": "x"}}
+    ],
+    "GET /ui/campaigns/<int:campaign_id>/edit": [{"ids": _CAMPAIGN}],
+    "POST /ui/campaigns/<int:campaign_id>/edit": [
+        {"ids": _CAMPAIGN, "form": {**_CAMPAIGN_TYPED, "act": act}} for act in ("save", "look")
+    ],
+    "GET /ui/campaigns/<int:campaign_id>/recipients": [
+        {"ids": _CAMPAIGN}, {"ids": _CAMPAIGN, "query": {"status": "queued"}}
+    ],
+    **{
+        f"GET /ui/campaigns/<int:campaign_id>/{name}": [{"ids": _CAMPAIGN}]
+        for name in ("send", "report", "test")
+    },
+    **{
+        f"POST /ui/campaigns/<int:campaign_id>/{verb}": [{"ids": _CAMPAIGN, "form": form}]
+        for verb, form in {
+            "test": {"to": EMAIL},
+            "submit": {"version": "1"},
+            "schedule": {"version": "1", "begins": "now"},
+            "approve": {"version": "1"},
+            "send-back": {"version": "1"},
+            "unschedule": {"version": "1"},
+            "pause": {},
+            "resume": {},
+            "cancel": {},
+            "winner": {"winner": "a"},
+            "copy": {},
+            "delete": {"version": "1"},
+            "recipients/export": {},
+        }.items()
+    },
     "GET /ui/freezes": queries({"state": "ended"}, {"older_than": SERIAL_MARK}),
     "GET /ui/freezes/new": queries({"what": f"smtp_account:{ZEBRA}"}),
     "GET /ui/freezes/preview": queries(
@@ -263,6 +335,10 @@ FOREIGN = {
         {"ids": _KEY, "form": {"insist": "y"}}
     ],
     "POST /ui/domains/<int:domain_id>/signing/<int:key_id>/retire": [{"ids": _KEY, "form": {}}],
+    "GET /ui/settings/retention": queries(),
+    "POST /ui/settings/retention": forms(
+        {"bodies_days": "7", "version": "0"}, {"bodies_days": "7", "version": "1", "seen": "1"}
+    ),
     "GET /ui/policy": queries(),
     "POST /ui/policy": forms(_POLICY, {**_POLICY, "version": "1"}, {}),
     "POST /ui/policy/preview": forms(
@@ -336,6 +412,114 @@ FOREIGN = {
     "POST /ui/suppressions/import/<int:file_id>": [{"ids": {"file_id": SERIAL}, "form": {}}],
     "POST /ui/suppressions/import/<int:file_id>/start": [{"ids": {"file_id": SERIAL}, "form": {}}],
     "GET /ui/suppressions/import/<int:file_id>/rejected.csv": [{"ids": {"file_id": SERIAL}}],
+    "GET /ui/audience/segments": queries({"older_than": SERIAL_MARK}),
+    "GET /ui/audience/segments/counts": queries({"older_than": SERIAL_MARK}),
+    "GET /ui/audience/segments/new": queries(),
+    "POST /ui/audience/segments/new": forms(
+        {**_RULE, "act": "look"},
+        {**_RULE, "act": "save", "name": ""},
+        {**_RULE, "field:g.0": "list", "op:g.0": "in", "value:g.0": SERIAL, "act": "save"},
+        {**_RULE, "field:g.0": "attributes.zebra", "act": "look"},
+    ),
+    "GET /ui/audience/segments/<int:segment_id>": [{"ids": {"segment_id": SERIAL}}],
+    "GET /ui/audience/segments/<int:segment_id>/edit": [{"ids": {"segment_id": SERIAL}}],
+    "POST /ui/audience/segments/<int:segment_id>/edit": [
+        {"ids": {"segment_id": SERIAL}, "form": {**_RULE, "act": "save", "name": "b"}}
+    ],
+    "POST /ui/audience/segments/<int:segment_id>/delete": [
+        {"ids": {"segment_id": SERIAL}, "form": {}}
+    ],
+    "POST /ui/audience/segments/<int:segment_id>/restore": [
+        {"ids": {"segment_id": SERIAL}, "form": {}}
+    ],
+    "GET /ui/audience/imports": queries(),
+    "POST /ui/audience/imports": forms({}),
+    "GET /ui/audience/imports/<int:file_id>": [
+        {"ids": {"file_id": SERIAL}}, {"ids": {"file_id": SERIAL}, "query": {"seen": "x"}}
+    ],
+    "POST /ui/audience/imports/<int:file_id>": [{"ids": {"file_id": SERIAL}, "form": {}}],
+    "POST /ui/audience/imports/<int:file_id>/read": [
+        {"ids": {"file_id": SERIAL}, "form": {"encoding": "cp1252", "delimiter": "tab"}}
+    ],
+    "POST /ui/audience/imports/<int:file_id>/start": [
+        {"ids": {"file_id": SERIAL}, "form": {"check_job_id": str(SERIAL)}}
+    ],
+    "POST /ui/audience/imports/<int:file_id>/undo": [
+        {"ids": {"file_id": SERIAL}, "form": {"reason": "x"}}
+    ],
+    "GET /ui/audience/imports/<int:file_id>/rejected.csv": [{"ids": {"file_id": SERIAL}}],
+    "GET /ui/templates": queries(
+        {"name": ZEBRA}, {"archived": "1"}, {"older_than": SERIAL_MARK}
+    ),
+    "GET /ui/templates/new": queries({"draft": "1"}, {"start": "letter"}),
+    "POST /ui/templates/new": forms({**_TYPED, "subject": ""}),
+    "POST /ui/templates/new/preview": forms(_TYPED, {**_TYPED, "contact": EMAIL}),
+    "POST /ui/templates/new/drop": forms({}),
+    "GET /ui/templates/starts/<key>/frame": [{"ids": {"key": "newsletter"}}],
+    "GET /ui/templates/contacts": queries({"contact": EMAIL}, {"contact": "a"}),
+    "GET /ui/templates/drafts/<int:draft_id>/frame": [{"ids": {"draft_id": SERIAL}}],
+    "GET /ui/templates/<int:template_id>": [{"ids": _TEMPLATE}],
+    "POST /ui/templates/<int:template_id>": [{"ids": _TEMPLATE, "form": _TYPED}],
+    **{
+        f"POST /ui/templates/<int:template_id>/{verb}": [{"ids": _TEMPLATE, "form": form}]
+        for verb, form in (
+            ("preview", _TYPED), ("drop", {}), ("rename", {"name": "x"}), ("archive", {}),
+            ("unarchive", {}),
+            ("test", {"from_email": "a@x.example", "to": EMAIL, "stream": "marketing"}),
+        )
+    },
+    "GET /ui/templates/<int:template_id>/api": [{"ids": _TEMPLATE}],
+    "GET /ui/templates/<int:template_id>/test": [
+        {"ids": _TEMPLATE}, {"ids": _TEMPLATE, "query": {"sent": IDS["sent"]}}
+    ],
+    "GET /ui/templates/<int:template_id>/versions": [{"ids": _TEMPLATE}],
+    "GET /ui/templates/<int:template_id>/versions/<int:version>": [
+        {"ids": _TEMPLATE_VERSION}, {"ids": _TEMPLATE_VERSION, "query": {"contact": EMAIL}}
+    ],
+    "GET /ui/templates/<int:template_id>/versions/<int:version>/frame": [
+        {"ids": _TEMPLATE_VERSION}
+    ],
+    "GET /ui/templates/<int:template_id>/versions/<int:version>/restore": [
+        {"ids": _TEMPLATE_VERSION}
+    ],
+    "POST /ui/templates/<int:template_id>/versions/<int:version>/restore": [
+        {"ids": _TEMPLATE_VERSION, "form": {"latest": "1"}}
+    ],
+    "GET /ui/audience": queries(
+        {"address": EMAIL}, {"domain": f"{ZEBRA}.example"}, {"topic": ZEBRA}, {"audience": SERIAL},
+        {"standing": "suppressed"}, {"older_than": SERIAL_MARK},
+    ),
+    "POST /ui/audience/contacts/export": forms({}, {"address": EMAIL}, {"audience": SERIAL}),
+    "GET /ui/audience/contacts/new": queries({"address": EMAIL}),
+    "POST /ui/audience/contacts/new": forms(
+        {"email": EMAIL}, {"email": OTHER_EMAIL, f"attribute.{ZEBRA}": "x"}
+    ),
+    "GET /ui/audience/contacts/<int:contact_id>": [{"ids": _CONTACT}],
+    "GET /ui/audience/contacts/<int:contact_id>/edit": [{"ids": _CONTACT}],
+    "POST /ui/audience/contacts/<int:contact_id>/edit": [
+        {"ids": _CONTACT, "form": {"name": "x", "version": "1"}}
+    ],
+    "POST /ui/audience/contacts/<int:contact_id>/delete": [{"ids": _CONTACT, "form": {}}],
+    "POST /ui/audience/contacts/selected": forms(
+        *({"id": SERIAL, "audience_id": SERIAL, "action": action}
+          for action in ("add", "remove", "delete", "erase"))
+    ),
+    "GET /ui/audience/lists": queries(),
+    "POST /ui/audience/lists": forms({"name": ZEBRA}),
+    "GET /ui/audience/lists/<int:audience_id>": [
+        {"ids": _AUDIENCE}, {"ids": _AUDIENCE, "query": {"address": EMAIL}}
+    ],
+    "POST /ui/audience/lists/<int:audience_id>": [{"ids": _AUDIENCE, "form": {"name": "x"}}],
+    "POST /ui/audience/lists/<int:audience_id>/delete": [{"ids": _AUDIENCE, "form": {}}],
+    "POST /ui/audience/lists/<int:audience_id>/restore": [{"ids": _AUDIENCE, "form": {}}],
+    "GET /ui/audience/lists/<int:audience_id>/add": [{"ids": _AUDIENCE}],
+    "POST /ui/audience/lists/<int:audience_id>/add": [
+        {"ids": _AUDIENCE, "form": {"emails": EMAIL}}
+    ],
+    "GET /ui/audience/attributes": queries(),
+    "POST /ui/audience/attributes": forms({"name": ZEBRA, "kind": "number"}),
+    "GET /ui/audience/attributes/<int:attribute_id>/delete": [{"ids": _ATTRIBUTE}],
+    "POST /ui/audience/attributes/<int:attribute_id>/delete": [{"ids": _ATTRIBUTE, "form": {}}],
     "GET /ui/unsubscribes": queries(
         {"address": EMAIL}, {"domain": f"{ZEBRA}.example"}, {"topic": ZEBRA},
         {"older_than": SERIAL_MARK},
@@ -368,6 +552,7 @@ FOREIGN = {
     "POST /ui/settings/invitations/restore": forms({"invitation": SERIAL}),
     "GET /ui/settings/api-keys": queries({"older_than": SERIAL_MARK}),
     "POST /ui/settings/api-keys": forms({"name": ZEBRA, "role": "admin", "expires": "never"}),
+    "POST /ui/settings/api-keys/limit": forms({"key": SERIAL, "requests_per_minute": "60"}),
     "POST /ui/settings/api-keys/revoke": forms({"key": SERIAL}),
     "GET /ui/settings/notifications": queries({"older_than": SERIAL_MARK}),
     "POST /ui/settings/notifications": forms(
@@ -452,6 +637,7 @@ def world(make_person, sign_in):
     return make
 
 
+@pytest.mark.proves("I20")
 def test_every_route_is_asked_about_another_workspaces_things(app):
     assert set(FOREIGN) | PERSONAL_ONLY == set(list_routes(app))
     assert not set(FOREIGN) & PERSONAL_ONLY
@@ -462,6 +648,7 @@ def test_nothing_is_open_to_everybody_by_mistake(app):
     assert {key for key, need in found.items() if need == "public"} == PUBLIC
 
 
+@pytest.mark.proves("I20")
 @pytest.mark.parametrize("key", FOREIGN)
 def test_nothing_of_another_workspace_is_seen_or_changed(world, key):
     answers = {}
@@ -497,6 +684,8 @@ def test_a_form_that_names_another_workspace_changes_nothing(world, key):
     assert rows_of_a() == before
 
 
+@pytest.mark.proves("security-roles")
+@pytest.mark.long
 @pytest.mark.parametrize("role", ["admin", "operator", "viewer"])
 def test_each_role_does_what_it_may_and_no_more(app, make_person, sign_in, role):
     for number, (key, need) in enumerate(list_routes(app).items()):
@@ -519,6 +708,7 @@ def test_who_is_not_signed_in_does_nothing(anonymous, key):
         assert response.status_code == 401
 
 
+@pytest.mark.proves("security-csrf")
 @pytest.mark.parametrize(
     "key", [k for k in [*FOREIGN, *sorted(PERSONAL_ONLY)] if k.startswith("POST")]
 )

@@ -28,6 +28,7 @@ def log_in(anonymous, post):
     return send
 
 
+@pytest.mark.proves("security-passwords")
 def test_an_account_is_closed_after_ten_wrong_passwords_from_anywhere(log_in, admin_a):
     for number in range(10):
         assert log_in(ip=f"198.51.100.{number}").status_code == 422
@@ -44,6 +45,7 @@ def test_another_account_stays_open(log_in, admin_a, admin_b):
     assert log_in(email="bob@b.example", password=PASSWORD).status_code == 303
 
 
+@pytest.mark.proves("security-passwords")
 def test_an_address_is_closed_after_fifty_wrong_passwords_for_anybody(log_in, admin_a):
     for number in range(50):
         assert log_in(email=f"nobody{number}@a.example").status_code == 422

@@ -9,7 +9,7 @@ import pytest
 from maild.domain.actor import Actor
 from maild.domain.states import Stream
 from maild.models import AuditEntry, Event, Message, Unsubscribe
-from maild.services import unsubscribe_links, unsubscribes
+from maild.services import failed_tries, unsubscribe_links, unsubscribes
 from maild.services.unsubscribe_links import Link
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 
@@ -105,6 +105,7 @@ def test_it_escapes_what_others_wrote(page, path_of, message):
     assert "<script>alert(1)</script>" in soup.select_one("main").get_text()
 
 
+@pytest.mark.proves("feedback-one-click")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -231,6 +232,7 @@ def one_click(client, path, **kwargs):
     return response
 
 
+@pytest.mark.proves("deliver-unsubscribe-headers")
 def test_one_click_stops_the_topic(client, path):
     """RFC 8058 8.1: the request as the RFC shows it."""
     response = client.post(
@@ -277,6 +279,7 @@ def test_one_click_is_taken_from_any_client(client, path, data, kind):
     assert len(in_force()) == 1
 
 
+@pytest.mark.proves("feedback-one-click")
 def test_one_click_needs_nobody_and_nothing(client, path, use_settings):
     """RFC 8058 3.2: no cookies, no authorization; from anywhere, and none are given back."""
     use_settings(env="production", public_url="https://mail.example.com")
@@ -297,6 +300,7 @@ def test_one_click_needs_nobody_and_nothing(client, path, use_settings):
     assert len(in_force()) == 1
 
 
+@pytest.mark.proves("feedback-one-click")
 def test_one_click_often_is_once(client, path):
     first = one_click(client, path)
     for _ in range(3):
@@ -442,3 +446,15 @@ def test_it_asks_to_come_again_while_the_database_is_away(client, path, postgres
     assert int(response.headers["Retry-After"]) > 0
     assert response.headers["Cache-Control"] == "no-store"
     assert client.open("/u/nonsense", method=method).status_code == 503
+
+
+def test_who_follows_links_that_are_none_is_told_to_wait(client, path, monkeypatch):
+    monkeypatch.setattr(failed_tries, "PER_MINUTE", 3)
+    client.environ_base["REMOTE_ADDR"] = "198.51.100.31"
+    for _ in range(4):
+        last = client.post("/u/nonsense", data=ONE_CLICK)
+    assert last.status_code == 429
+    assert 1 <= int(last.headers["Retry-After"]) <= 20
+    # Mail programs come from few addresses: a link that is one is never refused.
+    assert client.post(path, data=ONE_CLICK).status_code == 200
+    assert len(in_force()) == 1

@@ -75,6 +75,7 @@ def lines(element):
     return [text(line) for line in element.select_one(".checks-made").select("li")]
 
 
+@pytest.mark.proves("decide-explained")
 @pytest.mark.parametrize("check", list(Check))
 def test_every_check_has_words_for_every_verdict(check):
     said = {verdict: told(check, verdict)[0] for verdict in Verdict}
