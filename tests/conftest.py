@@ -37,6 +37,7 @@ from maild.services import (
     domain_checks,
     link_keys,
     messages,
+    metric_scrapes,
     migrations,
     passwords,
     policies,
@@ -61,7 +62,7 @@ ADMIN_KEY = "test-admin-key-0123456789abcdef"
 OPERATOR_KEY = "test-operator-key-0123456789abc"
 WORKSPACE_A, WORKSPACE_B = 1, 2
 PASSWORD = "a quiet river at dawn"
-LONG = {"crash", "browser"}
+SLOW = {"crash", "browser", "long"}
 """Marks of tests that take seconds."""
 # In one round trip, without a query builder: every test pays for it. What belongs to a workspace
 # goes with it; the rest is named here.
@@ -80,10 +81,10 @@ EMPTY = f"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, so that none of them is left over for the end, when the other workers
+    """The slow ones first, so that none of them is left over for the end, when the other workers
     have nothing to do. Otherwise the order stays random.
     """
-    items.sort(key=lambda item: not LONG & {mark.name for mark in item.iter_markers()})
+    items.sort(key=lambda item: not SLOW & {mark.name for mark in item.iter_markers()})
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -163,6 +164,8 @@ def use_settings(settings: Settings) -> Callable[..., Settings]:
 @pytest.fixture
 def database(settings: Settings) -> Iterator[None]:
     """An open connection to an empty database with the workspaces A (1) and B (2)."""
+    # A command that was run in this process has made the pool as small as it needs.
+    db.database._max_connections = settings.postgres_pool_size
     with db.connection():
         db.database.execute_sql(EMPTY)
         link_keys.forget()
@@ -170,6 +173,7 @@ def database(settings: Settings) -> Iterator[None]:
         domain_checks.forget_calls()
         policies.forget()
         acceptance.forget()
+        metric_scrapes.forget()
         yield
 
 
@@ -379,7 +383,14 @@ def lease(database: None) -> Lease:
 @pytest.fixture
 def deliver(lease: Lease) -> Callable[[], int]:
     """Send everything that is due, and record it; returns how many messages were tried."""
-    return lambda: sending.deliver_due(lease, recorder.current())
+
+    def send() -> int:
+        workers.renew(
+            lease
+        )  # a test that starts processes first can take longer than a lease lasts
+        return sending.deliver_due(lease, recorder.current())
+
+    return send
 
 
 @pytest.fixture

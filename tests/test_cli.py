@@ -22,7 +22,7 @@ def maild(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
 def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
-        env=child_environment(MAILD_HOME="/nonexistent", **environment),
+        env=child_environment(**{"MAILD_HOME": "/nonexistent", **environment}),
         capture_output=True,
         text=True,
         timeout=60,
@@ -42,7 +42,7 @@ def stack(session_settings: Settings) -> dict[str, str]:
 def test_help_lists_the_commands() -> None:
     done = maild("--help")
     assert done.returncode == 0
-    shown = "run migrate send intake doctor worker scheduler keys trail people"
+    shown = "run migrate send intake doctor preflight worker scheduler keys trail people"
     for command in shown.split():
         assert f"  {command}  " in done.stdout
 
@@ -103,12 +103,14 @@ def test_send_says_when_nobody_answers() -> None:
     assert "0 of 1" in done.stderr
 
 
+@pytest.mark.proves("bad-arguments")
 def test_send_refuses_a_count_of_none() -> None:
     done = maild("send", "--to", "ann@example.org", "--count", "0")
     assert done.returncode == 2
     assert "--count" in done.stderr
 
 
+@pytest.mark.proves("run-doctor")
 def test_doctor_says_what_is_wrong_and_how_to_mend_it(stack: dict[str, str]) -> None:
     dead_smtp, dead_redis = free_ports(2)
     done = maild(

@@ -6,6 +6,8 @@ from maild.domain import bundle_zip
 from tests.domain.test_bundle_check import made
 from tests.test_cli import maild
 
+pytestmark = pytest.mark.long  # each starts processes
+
 
 @pytest.fixture
 def document():

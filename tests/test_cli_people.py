@@ -25,6 +25,8 @@ from maild.services.workspaces import MAILDS_OWN_ID
 from tests.conftest import PASSWORD, WORKSPACE_A, WORKSPACE_B
 from tests.test_cli import maild
 
+pytestmark = pytest.mark.long  # each starts processes
+
 EMAIL = "ann@example.org"
 Run = Callable[..., CompletedProcess[str]]
 MakePerson = Callable[..., Person]

@@ -5,9 +5,12 @@ import pytest
 from maild.config import Settings
 from maild.db import database as db
 from maild.domain.actor import SYSTEM
-from maild.services import audit
+from maild.services import audit, retention_pruner
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
+from tests.services.test_audit_cuts import write
 from tests.test_cli import maild
+
+pytestmark = pytest.mark.long  # each starts processes
 
 
 @pytest.fixture
@@ -62,6 +65,7 @@ def test_it_compares_with_a_head_that_was_kept(verify) -> None:
     assert "not the one whose hash was kept" in done.stderr
 
 
+@pytest.mark.proves("bad-arguments")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -76,3 +80,12 @@ def test_it_says_what_it_was_asked_wrongly(verify, arguments, words) -> None:
     assert done.returncode in {1, 2}
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_says_up_to_where_a_log_was_cut_and_proves_the_rest(verify) -> None:
+    heads = write(500, 450, 1, workspace_id=0)
+    retention_pruner.prune(seconds=5, rest=lambda seconds: None)
+    done = verify("--workspace", "0", "--kept", str(heads[0]))
+    assert done.returncode == 0, done.stderr
+    assert f"entries 1 to {heads[1].seq} were old, and cut off" in done.stdout
+    assert "the head that you kept is of one of those" in done.stdout

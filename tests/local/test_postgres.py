@@ -18,6 +18,8 @@ from maild.errors import ConfigError
 from maild.local import home as homes
 from maild.local import postgres
 
+pytestmark = pytest.mark.long  # each starts processes
+
 is_root = os.geteuid() == 0
 
 

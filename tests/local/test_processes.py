@@ -79,6 +79,7 @@ def pid_of(process, name: str) -> int:
     return int(read_until(process, rf"^(?:{name}) +\| pid (\d+)")[1])
 
 
+@pytest.mark.proves("run-supervised")
 def test_a_killed_child_is_started_again_and_says_so(supervisor):
     process = supervisor("supervisor.start(child('worker-1', SLEEP))")
     first = pid_of(process, "worker-1")
@@ -137,6 +138,7 @@ def test_a_child_that_does_not_listen_is_killed(supervisor):
     assert not is_alive(pid)
 
 
+@pytest.mark.proves("run-supervised")
 def test_a_killed_supervisor_leaves_no_child(supervisor, eventually):
     process = supervisor("supervisor.start(child('a', SLEEP), child('b', SLEEP))")
     pids = [pid_of(process, "a|b"), pid_of(process, "a|b")]

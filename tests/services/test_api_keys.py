@@ -133,6 +133,7 @@ def test_making_and_revoking_are_audited_without_the_key() -> None:
         "role": "sender",
         "expires_at": expires_at.isoformat(),
         "allowed_networks": ["192.0.2.1/32"],
+        "requests_per_minute": None,
     }
     assert (revoked.action, revoked.reason) == ("api_key.revoked", "leaked")
     for entry in (created, revoked):

@@ -249,6 +249,7 @@ def test_an_unknown_workspace_has_no_log() -> None:
             read(99)
 
 
+@pytest.mark.proves("explain-audit")
 @pytest.mark.parametrize(
     "statement",
     [
@@ -290,6 +291,7 @@ COPY = (
 )
 
 
+@pytest.mark.proves("explain-audit")
 @pytest.mark.parametrize(
     ("statement", "sentence"),
     [

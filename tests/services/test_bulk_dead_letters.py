@@ -185,3 +185,11 @@ def test_it_needs_a_reason_and_something_chosen() -> None:
     with pytest.raises(ValueError, match="needs an end"):
         look(Action.DISMISS, Selection(filter_=Filter()))
     assert not Job.select().exists()
+
+
+def test_a_selection_is_of_ids_or_of_a_filter() -> None:
+    for selection in (Selection(), Selection(ids=("1",), filter_=matching().filter_)):
+        with pytest.raises(ValueError, match="either ids or a filter"):
+            look(Action.DISMISS, selection)
+    with pytest.raises(InvalidFields, match="choose 1 to"):
+        look(Action.DISMISS, Selection(ids=()))

@@ -35,6 +35,7 @@ from tests.services.helpers import (
 )
 
 
+@pytest.mark.proves("I2")
 def test_a_claim_counts_the_attempt_before_anything_is_dialled(
     accept: Accept, lease: Lease
 ) -> None:
@@ -184,6 +185,7 @@ def test_attachments_are_loaded_for_many_in_their_order(accept: Accept, lease: L
     assert claims.load_attachments([]) == {}
 
 
+@pytest.mark.proves("accept-schedule")
 def test_what_is_past_its_lifetime_expires_instead(accept: Accept, lease: Lease) -> None:
     late, good = accept(), accept()
     Message.update(expires_at=ago(seconds=1)).where(Message.id == late.id).execute()

@@ -131,6 +131,8 @@ def claim_values(lease: Lease) -> dict[str, object]:
         "account_name": "default",
         "inline": claims.INLINE_BYTES,
         "blocked": ["blocked.example"],
+        "paused": claims.PAUSED,
+        "held_for": claims.HELD_WHILE_PAUSED,
     }
 
 
@@ -226,6 +228,7 @@ def test_one_message_behind_a_campaign_waits_for_a_slice_at_most(
     assert Message.select().where(Message.status == Status.QUEUED).count() >= 5_000 - SLICE
 
 
+@pytest.mark.proves("deliver-fair")
 def test_one_message_that_comes_in_later_waits_for_a_slice_at_most(
     accept: Accept, lease: Lease
 ) -> None:
@@ -238,6 +241,7 @@ def test_one_message_that_comes_in_later_waits_for_a_slice_at_most(
     assert single.id in following
 
 
+@pytest.mark.proves("deliver-fair")
 def test_a_password_reset_goes_before_anothers_campaign(accept: Accept, lease: Lease) -> None:
     fill(1_000, stream="marketing")
     reset = accept(workspace_id=WORKSPACE_B)

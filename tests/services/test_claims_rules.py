@@ -75,6 +75,7 @@ def assert_untouched(message: Message) -> None:
 # What stops a message, one by one
 
 
+@pytest.mark.proves("I6")
 @pytest.mark.parametrize("case", SUPPRESSIONS, ids=name_of)
 def test_suppressions(case: Case, accept: Accept, lease: Lease) -> None:
     message = case.message(accept)
@@ -95,6 +96,7 @@ def test_suppressions(case: Case, accept: Accept, lease: Lease) -> None:
     }
 
 
+@pytest.mark.proves("decide-again")
 @pytest.mark.parametrize("case", UNSUBSCRIBES, ids=name_of)
 def test_unsubscribes(case: Case, accept: Accept, lease: Lease) -> None:
     message = case.message(accept)
@@ -114,6 +116,7 @@ def test_unsubscribes(case: Case, accept: Accept, lease: Lease) -> None:
     }
 
 
+@pytest.mark.proves("decide-again")
 @pytest.mark.parametrize("case", FREEZES, ids=name_of)
 def test_freezes(case: Case, accept: Accept, lease: Lease) -> None:
     message = case.message(accept)
@@ -152,6 +155,7 @@ def test_of_two_freezes_the_first_is_told(accept: Accept, lease: Lease) -> None:
 # The policy, which may have changed since
 
 
+@pytest.mark.proves("decide-again")
 def test_a_recipient_domain_that_was_blocked_since_fails(accept: Accept, lease: Lease) -> None:
     save(on_limit="defer")
     message = accept()

@@ -38,6 +38,7 @@ def test_before_the_first_check_nothing_is_known() -> None:
     assert "not checked yet" in check.detail
 
 
+@pytest.mark.proves("I19")
 def test_every_state_counts(accept: Accept) -> None:
     messages = [accept() for _ in range(5)]
     accept(workspace_id=WORKSPACE_B)
@@ -61,6 +62,7 @@ def test_a_workspace_without_messages_is_in_balance() -> None:
     assert {balance.difference for balance in check_all().values()} == {0}
 
 
+@pytest.mark.proves("I19")
 def test_a_lost_message_is_told_once_and_so_is_its_return(accept: Accept) -> None:
     accept()
     lost = accept()

@@ -11,6 +11,7 @@ from maild.models import AuditEntry, Event, ProviderEvent
 from maild.services import dead_letters, payload_events, provider_events, report_loop
 from maild.services.dead_letters import OutcomeStatus, Source, dismiss, replay
 from maild.transports.webhooks import generic
+from maild.transports.webhooks.base import UnreadablePayload
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.helpers import Accept, at_once, end, take_one
 from tests.services.reporting import about, make_due_again, report, send_all, status_of, suppressed
@@ -40,6 +41,7 @@ def one(event: ProviderEvent) -> ProviderEvent:
     return ProviderEvent.get_by_id(event.id)
 
 
+@pytest.mark.proves("feedback-dead-letters")
 def test_what_cannot_be_read_is_kept_whole_with_the_error(database):
     [event] = report(UNKNOWN)
     assert event.status is ReportStatus.DEAD_LETTER
@@ -48,6 +50,7 @@ def test_what_cannot_be_read_is_kept_whole_with_the_error(database):
     assert json.loads(entry.raw) == UNKNOWN
 
 
+@pytest.mark.proves("bad-webhooks")
 def test_a_payload_that_makes_the_parser_fail_is_kept_too(database, monkeypatch):
     monkeypatch.setattr(generic, "parse_body", lambda body: 1 / 0)
     [event] = report({"type": "delivered", "email": "ann@example.org"})
@@ -55,6 +58,7 @@ def test_a_payload_that_makes_the_parser_fail_is_kept_too(database, monkeypatch)
     assert "ZeroDivisionError" in event.last_error
 
 
+@pytest.mark.proves("feedback-dead-letters")
 def test_once_the_parser_is_mended_a_replay_applies_it(accept: Accept, lease, mended):
     message = accept()
     send_all(lease)
@@ -106,6 +110,7 @@ def test_a_second_replay_has_nothing_to_do(database, mended):
     assert "replayed" in outcome.error
 
 
+@pytest.mark.proves("I11")
 def test_two_replays_at_once_are_one(accept: Accept, lease, mended):
     message = accept()
     send_all(lease)
@@ -393,3 +398,34 @@ def test_what_was_never_dismissed_is_not_restored(database, mended):
     assert one(replayed).status is ReportStatus.REPLAYED
     assert one(foreign).status is ReportStatus.IGNORED
     assert AuditEntry.select().count() == before
+
+
+@pytest.mark.parametrize(
+    ("today", "why"),
+    [
+        ([], "Today's reading finds no event in it."),
+        (UnreadablePayload("it is torn"), "it is torn"),
+        (KeyError("x"), "KeyError"),
+    ],
+)
+def test_what_todays_code_reads_no_better_stays_dead(database, monkeypatch, today, why):
+    [event] = report(UNKNOWN)
+
+    def read(body):
+        if isinstance(today, Exception):
+            raise today
+        return "generic", today
+
+    monkeypatch.setattr(generic, "parse_body", read)
+    [outcome] = again(event).outcomes
+    assert outcome.status is not OutcomeStatus.REPLAYED
+    assert why in outcome.error
+    assert one(event).status is ReportStatus.DEAD_LETTER
+
+
+def test_a_payload_of_too_many_events_is_one_dead_letter(database, monkeypatch):
+    monkeypatch.setattr(payload_events, "EVENTS_MAX", 1)
+    monkeypatch.setattr(generic, "parse_body", lambda body: ("generic", [None, None]))
+    [event] = report(UNKNOWN)
+    assert event.status is ReportStatus.DEAD_LETTER
+    assert "it holds 2 events; 1 are the most" in event.last_error

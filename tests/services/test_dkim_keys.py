@@ -335,3 +335,28 @@ def test_a_list_goes_on_after_its_last_key() -> None:
     rest = dkim_keys.list_page(WORKSPACE_A, limit=2, before=page.older)
     assert [k.id for k in page.keys + rest.keys] == [k.id for k in reversed(keys)]
     assert rest.older is None
+
+
+def test_a_key_has_an_algorithm() -> None:
+    with pytest.raises(InvalidFields, match="at least one"):
+        dkim_keys.prepare(WORKSPACE_A, "example.com", algorithms=(), by=ANN)
+
+
+def test_a_key_that_signs_is_not_switched_on_twice() -> None:
+    key = activate(prepare())
+    before = actions()
+    assert activate(key).activated_at == key.activated_at
+    assert actions() == before
+
+
+def test_a_key_that_cannot_be_opened_is_told_to_the_log_now_and_then(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    key = activate(prepare())
+    DkimKey.update(private_key_encrypted=b"noise").where(DkimKey.id == key.id).execute()
+    for _ in range(3):
+        dkim_signers._known.clear()
+        dkim_signers.load(WORKSPACE_A)
+    assert [r.msg["event"] for r in caplog.records if isinstance(r.msg, dict)].count(
+        "dkim_key.unopened"
+    ) == 1

@@ -1,20 +1,21 @@
 """Sending domains against a real DNS server: what is found, what drifts, what is only silent."""
 
+import dataclasses
 import threading
 from datetime import timedelta
 
 import pytest
 
-from maild import clock
+from maild import clock, config
 from maild.domain import dkim
 from maild.domain.actor import SYSTEM, Actor
 from maild.domain.dkim import Algorithm
 from maild.domain.dns_finding import CheckName
 from maild.domain.domain_report import Subject
 from maild.domain.incident import IncidentKind, IncidentStatus, Severity
-from maild.errors import Conflict, InvalidFields, NotFound, RateLimited
+from maild.errors import Conflict, InvalidFields, NotFound, RateLimited, Unavailable
 from maild.models import AuditEntry, Domain, Incident, IncidentSignal
-from maild.services import dkim_keys, domain_check_loop, domain_checks, domains
+from maild.services import dkim_keys, domain_check_loop, domain_checks, domain_rules, domains
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.dns_zones import KEY, publish
 
@@ -332,3 +333,94 @@ def test_nobody_floods_the_dns():
         domain_checks.count_call(WORKSPACE_A)
     assert 1 <= caught.value.retry_after_seconds <= 60
     domain_checks.count_call(WORKSPACE_B)
+
+
+def test_the_same_selector_again_changes_nothing_but_has_it_checked(zone):
+    row = add()
+    same = domains.select_key(WORKSPACE_A, row.id, dkim_selector="s1", by=ADMIN)
+    assert same.good == row.good
+    assert same.due_at <= clock.now()
+    assert [entry.action for entry in AuditEntry.select()] == ["domain.added"]
+
+
+def test_a_workspace_has_so_many_domains_at_most(monkeypatch):
+    monkeypatch.setattr(domains, "DOMAINS_MAX", 1)
+    domains.add(WORKSPACE_A, "a.example", by=ADMIN)
+    with pytest.raises(Conflict, match="1 domains already"):
+        domains.add(WORKSPACE_A, "b.example", by=ADMIN)
+    assert domains.add(WORKSPACE_B, "b.example", by=ADMIN)
+
+
+def test_calls_of_a_minute_ago_are_forgotten(monkeypatch):
+    now = 1_000.0
+    monkeypatch.setattr(domain_checks.time, "monotonic", lambda: now)
+    for _ in range(domain_checks.PER_MINUTE_MAX):
+        domain_checks.count_call(WORKSPACE_A)
+        now += 1.0
+    domain_checks.count_call(WORKSPACE_B)
+    now = 1_060.5
+    domain_checks.count_call(WORKSPACE_A)  # the first of them was a minute ago
+    now = 1_000.0 + domain_checks.PER_MINUTE_MAX
+    with pytest.raises(RateLimited):
+        domain_checks.count_call(WORKSPACE_A)
+    now += 3_600.0
+    domain_checks.count_call(WORKSPACE_A)
+    assert list(domain_checks._recent) == [WORKSPACE_A]
+
+
+def test_while_too_many_are_checked_whoever_waits_is_sent_away(monkeypatch):
+    monkeypatch.setattr(domain_checks, "_turns", threading.Semaphore(0))
+    subject = domain_checks.prepare(WORKSPACE_A, NAME, dkim_selector=None)
+    with pytest.raises(Unavailable, match="at the moment"):
+        domain_checks.inspect(WORKSPACE_A, subject)
+
+
+def test_a_check_of_a_domain_that_is_not_there_is_not_begun():
+    row = domains.add(WORKSPACE_A, NAME, by=ADMIN)
+    domains.remove(WORKSPACE_A, row.id, by=ADMIN)
+    with pytest.raises(NotFound):
+        domain_checks.take(WORKSPACE_A, NAME)
+
+
+def test_the_active_account_is_the_way_and_none_stands_before_it(account):
+    account("spare")
+    names = lambda: [route.name for route in domain_checks._routes(WORKSPACE_A)]  # noqa: E731
+    assert names() == ["default", "spare"]
+    account("main", active=True)
+    assert names() == ["main", "spare"]
+
+
+def test_a_mistake_of_our_own_is_heard_and_loses_no_domain(monkeypatch):
+    row = domains.add(WORKSPACE_A, NAME, by=ADMIN)
+
+    async def stumble(one):
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(domain_checks, "carry_out", stumble)
+        with pytest.raises(ZeroDivisionError):
+            domain_check_loop.drain()
+    assert domains.get(WORKSPACE_A, row.id).checked_at is None
+    assert domain_check_loop.drain(lambda: True) == 0, "whoever is to stop begins nothing"
+
+
+@pytest.mark.parametrize(
+    ("security", "is_active", "said"),
+    [
+        ("none", False, "“default” may send in the clear"),
+        ("auto", False, "“default” may send in the clear"),
+        ("starttls", False, "insists on it"),
+        ("none", True, "“main” may send in the clear"),
+    ],
+)
+def test_mail_in_the_clear_is_named_by_the_account_that_carries_it(
+    account, use_settings, security, is_active, said
+):
+    use_settings(smtp=dataclasses.replace(config.current().smtp, security=security))
+    if is_active:
+        account("main", active=True)
+    row = domains.add(WORKSPACE_A, NAME, by=ADMIN)
+    rules = domain_rules.list_rules(row)
+    [told] = [rule.text for rule in rules if rule.title.startswith("TLS")]
+    assert said in told
+    assert ("“default”" in told) is (security in {"none", "auto"} and not is_active)

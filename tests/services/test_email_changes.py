@@ -2,12 +2,14 @@
 
 import pytest
 
+from maild.domain.campaign import CampaignStatus
 from maild.domain.states import Status
 from maild.errors import BlockedRecipientDomain, InvalidFields, NotFound
 from maild.models import MailedLink, Message, Person
 from maild.services import email_changes, mailed_links, people, people_mail, sessions, suppressions
 from maild.services.workspaces import MAILDS_OWN_ID
 from tests.conftest import PASSWORD, Inbox
+from tests.services.campaigning import again, make_campaign
 from tests.services.peopling import (
     BY,
     NEW_PASSWORD,
@@ -54,6 +56,13 @@ def test_the_link_goes_to_the_new_address_and_word_of_it_to_the_old(ann):
     mailed_links.confirm(link_in(mailed()[NEW]), by=BY)
     assert reload(ann).email == NEW
     assert actions() == [("person.email_changed", NEW)]
+
+
+def test_what_the_person_wrote_and_submitted_stays_theirs(ann):
+    mine = make_campaign(status=CampaignStatus.IN_REVIEW, created_by=OLD, submitted_by=OLD)
+    ask(ann)
+    mailed_links.confirm(link_in(mailed()[NEW]), by=BY)
+    assert (again(mine).created_by, again(mine).submitted_by) == (NEW, NEW)
 
 
 @pytest.mark.parametrize("password", ["", "not it", PASSWORD + " ", "x" * 10_240], ids=short)

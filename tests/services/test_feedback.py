@@ -37,6 +37,7 @@ from tests.services.reporting import (
 DEAD = {"bounce_type": "hard", "reason": "550 5.1.1 No such user"}
 
 
+@pytest.mark.proves("feedback-end")
 @pytest.mark.parametrize(
     ("kind", "status"),
     [
@@ -80,6 +81,7 @@ def test_a_bounce_says_why(sent):
     assert (found.last_error, found.error_class) == ("552 5.2.2 Mailbox full", "mailbox_full")
 
 
+@pytest.mark.proves("feedback-end")
 def test_a_late_bounce_beats_delivered_and_a_complaint_beats_both(sent):
     message = sent()
     report(about(message, "delivered"))
@@ -118,6 +120,7 @@ def test_reports_in_order_in_one_batch_are_moves_one_after_the_other(sent):
     ]  # fmt: skip
 
 
+@pytest.mark.proves("I4")
 @pytest.mark.parametrize(
     ("kind", "status"), [("delivered", "delivered"), ("sent", "sent"), ("bounce", "bounced")]
 )
@@ -184,6 +187,7 @@ def test_a_report_does_not_wait_for_ever(accept, lease):
 # --- The address ---
 
 
+@pytest.mark.proves("feedback-suppress")
 @pytest.mark.parametrize(
     ("kind", "fields", "class_"),
     [
@@ -203,6 +207,7 @@ def test_what_suppresses_an_address(sent, kind, fields, class_):
     assert event.effects["suppression"] == "added"
 
 
+@pytest.mark.proves("feedback-suppress")
 @pytest.mark.parametrize(
     ("kind", "fields"),
     [
@@ -253,6 +258,7 @@ def test_a_persons_words_stay(database):
     assert (row.reason, row.class_.value) == ("asked by phone", "manual")
 
 
+@pytest.mark.proves("I7")
 def test_nothing_that_a_provider_says_lets_an_address_be_mailed_again(sent):
     message = sent()
     report(about(message, "complained"))
@@ -292,6 +298,7 @@ def test_an_unsubscribe_without_a_message_is_of_everything(database):
 # --- Once, whatever happens ---
 
 
+@pytest.mark.proves("I9")
 def test_the_same_event_again_has_no_effect(sent):
     message = sent()
     first = report(about(message, "soft_bounce"))

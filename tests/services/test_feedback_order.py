@@ -2,6 +2,7 @@
 
 from itertools import permutations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ KINDS = ("sent", "deferred", "delivered", "hard_bounce", "complained", "unsubscr
 ORDERS = list(permutations(KINDS))
 
 
+@pytest.mark.proves("I10")
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -48,6 +50,7 @@ def test_every_order_ends_in_the_same_state(accept: Accept, order, repeated, bat
     )
 
 
+@pytest.mark.proves("I10")
 @settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -136,6 +136,7 @@ def test_a_message_is_refused_or_has_the_fields_that_it_should(
     assert_adds_nothing(raw, header_names(content))
 
 
+@pytest.mark.proves("security-injection")
 @pytest.mark.parametrize("bad", ["\r", "\n", "\0", "\r\n", "\r\n ", "\n\t"])
 @pytest.mark.parametrize("where", ["{}{}x", "{}x{}", "{}"])
 def test_a_line_break_anywhere_is_refused_and_never_mended(bad: str, where: str) -> None:

@@ -3,6 +3,8 @@
 import uuid
 from collections.abc import Callable
 
+import pytest
+
 from maild.db import database as pool
 from maild.domain.actor import Actor
 from maild.domain.incident import IncidentKind, IncidentStatus, Severity
@@ -57,6 +59,7 @@ def test_a_few_troubles_page_nobody(accept: Accept, lease: Lease) -> None:
     assert IncidentSignal.select().count() == 2
 
 
+@pytest.mark.proves("explain-incident")
 def test_what_some_servers_say_is_one_incident_with_its_figures(
     accept: Accept, lease: Lease
 ) -> None:
@@ -133,6 +136,7 @@ def test_many_reasons_of_one_class_are_not_many_incidents(accept: Accept, lease:
 # One account, one incident
 
 
+@pytest.mark.proves("explain-incident")
 def test_all_that_ails_an_account_is_one_incident(accept: Accept, lease: Lease) -> None:
     account_id = make_account()
     make_account("standby", is_active=False)

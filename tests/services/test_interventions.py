@@ -1,5 +1,6 @@
 """What a person does by hand: guarded, told on the timeline, and never past a suppression."""
 
+import dataclasses
 import threading
 import uuid
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from maild.domain.states import EventType, Status, Stream
 from maild.domain.suppression import SuppressionClass
 from maild.errors import InvalidFields, NotFound
 from maild.models import AuditEntry, Event, Freeze, Message, Suppression
-from maild.services import interventions, suppressions
+from maild.services import interventions, policies, suppressions, verbs
 from maild.services.interventions import OutcomeStatus, Result, Source
 from maild.services.message_log import Filter
 from maild.services.messages import DELIVER
@@ -433,3 +434,18 @@ def test_each_kind_is_audited_with_its_messages(make: Make) -> None:
     assert {e.actor for e in entries} == {"me"}
     assert entries[0].after == {"count": 1, "message_ids": ids}
     assert [e.reason for e in entries] == ["to look at it", None, None]
+
+
+def test_a_sender_that_the_policy_does_not_allow_any_more_stays_unsent(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = make(Status.FAILED)
+    rules = dataclasses.replace(policies.get(WORKSPACE_A), allowed_from_domains=("other.example",))
+    with monkeypatch.context() as patch:
+        patch.setattr(verbs.policies, "get", lambda _: rules)
+        [(outcome, error)] = errors(retry(message))
+    assert (outcome, error) == (
+        OutcomeStatus.SKIPPED,
+        "the policy does not allow mail from example.com",
+    )
+    assert errors(retry(message)) == [(OutcomeStatus.RETRIED, None)]

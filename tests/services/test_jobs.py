@@ -496,14 +496,14 @@ def test_what_ended_long_ago_is_forgotten_bit_by_bit(
     jobs.cancel(WORKSPACE_A, running.id, by=ME)
     job_steps.drain()
     jobs.resume(WORKSPACE_A, running.id, by=ME)
-    long_ago = datetime.now(UTC) - timedelta(days=jobs.KEPT_DAYS + 1)
+    long_ago = datetime.now(UTC) - timedelta(days=91)
     Job.update(created_at=long_ago).execute()
     Job.update(finished_at=long_ago).where(Job.id == old.id).execute()
     undoing = jobs.undo(WORKSPACE_A, old.id, reason="A mistake.", by=ME)
     monkeypatch.setattr(jobs, "PRUNED_ITEMS", 20)
-    jobs.prune()
+    jobs.prune(WORKSPACE_A, datetime.now(UTC) - timedelta(days=90))
     assert len(counted(old)) == 15, "the rest next time"
-    jobs.prune()
+    jobs.prune(WORKSPACE_A, datetime.now(UTC) - timedelta(days=90))
     left = {job.id for job in Job.select()}
     assert left == {new.id, running.id, undoing.id}
     assert again(undoing).undo_of_id is None

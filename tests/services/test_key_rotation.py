@@ -279,6 +279,7 @@ def test_the_audit_log_of_each_workspace_tells_how_many(use_settings: UseSetting
     assert entry.after == {"smtp_accounts": 2, "link_keys": 1}
 
 
+@pytest.mark.proves("I23")
 @pytest.mark.parametrize("is_rotated", [False, True])
 def test_a_ciphertext_opens_in_its_own_place_only(
     use_settings: UseSettings, is_rotated: bool
@@ -303,6 +304,7 @@ def test_a_ciphertext_opens_in_its_own_place_only(
             secrets.decrypt(blob, place=place(target))
 
 
+@pytest.mark.proves("security-encryption")
 def test_workers_that_read_meanwhile_never_fail(
     use_settings: UseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,6 +342,7 @@ def test_workers_that_read_meanwhile_never_fail(
     assert reads["done"]
 
 
+@pytest.mark.proves("security-encryption")
 def test_every_encrypted_column_is_rotated() -> None:
     columns = {
         (model._meta.table_name, column)
@@ -405,7 +408,9 @@ def test_the_command_names_what_does_not_open(settings: Settings) -> None:
         assert b64encode(KEY_1).decode() not in shown
 
 
+@pytest.mark.proves("I23")
 @pytest.mark.crash
+@pytest.mark.long
 def test_killed_ten_times_it_leaves_every_secret_with_one_key(
     settings: Settings, use_settings: UseSettings
 ) -> None:

@@ -41,6 +41,8 @@ from tests.services.stopping import (
     unsubscribe,
 )
 
+WAIT_SECONDS = 30.0
+
 
 @pytest.mark.parametrize("case", SUPPRESSIONS, ids=name_of)
 def test_suppressions(case: Case, accept: Accept, lease: Lease) -> None:
@@ -202,25 +204,28 @@ def test_what_was_begun_while_the_check_looked_is_not_taken_back(
             start_freeze(WORKSPACE_A, reason="a test")
             found = look(claimed)  # type: ignore[arg-type]
             looked.set()
-            go_on.wait()
+            go_on.wait(WAIT_SECONDS)
         return found
 
     monkeypatch.setattr(last_check, "find_forbidden", look_slowly)
-    # What waits is looked at again after two seconds, and may go out for two more; the connection
-    # is free after three.
-    monkeypatch.setattr(paths, "CHECK_SECONDS", 4.0)
-    first = accept(to_email="slow+3@example.org")
+    # What waits is looked at again after three seconds, and may go out for three more; the
+    # connection is free after four.
+    monkeypatch.setattr(paths, "CHECK_SECONDS", 6.0)
+    first = accept(to_email="slow+4@example.org")
     others = [accept(subject=str(number)) for number in range(3)]
     engine = threading.Thread(target=sending.work, args=(lease, Recorder()))
     engine.start()
-    looked.wait()
-    wait_until(lambda: reload(others[-1]).status is Status.SENT)
-    assert reload(first).status is Status.SENT
-    go_on.set()
-    wait_until(lambda: not lease.held)
-    lease.stopping.set()
-    sending.wake()
-    engine.join()
+    try:
+        assert looked.wait(WAIT_SECONDS)
+        wait_until(lambda: reload(others[-1]).status is Status.SENT)
+        assert reload(first).status is Status.SENT
+        go_on.set()
+        wait_until(lambda: not lease.held)
+    finally:
+        go_on.set()
+        lease.stopping.set()
+        sending.wake()
+        engine.join()
 
     assert len(inbox.messages()) == 4, "each once"
     assert {reload(m).status for m in others} == {Status.SENT}

@@ -1,5 +1,6 @@
 """Notifications by mail: by a way that is not the one that fails."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from maild.errors import InvalidFields
 from maild.models import Breaker, Member, Message, Notification, SmtpAccount
 from maild.services import (
     freezes,
+    incidents,
     interventions,
     notification_channels,
     notification_loop,
@@ -23,7 +25,7 @@ from tests.services.conftest import wait_until
 from tests.services.helpers import working
 from tests.services.noticing import ANN, add_channel, open_incident
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.proves("explain-told")]
 
 EMAIL = "ann@a.example"
 
@@ -172,3 +174,95 @@ def test_only_members_are_mailed(make_person, channel):
     assert row.status is NotificationStatus.FAILED
     assert "member any more" in row.outcome
     assert Message.select().count() == 0
+
+
+def set_status(status, **fields):
+    """Bring the mail there, by moves that the database allows."""
+    ended = {"next_attempt_at": None, "worker_id": None}
+    if status not in {Status.SUPPRESSED, Status.EXPIRED}:
+        Message.update(
+            status=Status.SENDING, worker_id=uuid.uuid4(), next_attempt_at=None
+        ).execute()
+        Message.update(status=Status.SENT, **ended).execute()
+    if status is not Status.SENT:
+        Message.update(status=status, **ended, **fields).execute()
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "told"),
+    [
+        (Status.DELIVERED, {}, "The mail is delivered."),
+        (Status.COMPLAINED, {}, "called it spam"),
+        (Status.BOUNCED, {"last_error": "550 no"}, "The mail came back: 550 no"),
+        (Status.SUPPRESSED, {}, "nothing is mailed to it."),
+        (Status.EXPIRED, {}, "could not be sent in time."),
+    ],
+)
+def test_what_became_of_the_mail_is_told(account, status, fields, told):
+    account("spare")
+    tell(smtp_account="default")
+    set_status(status, **fields)
+    make_due()
+    notification_loop.drain()
+    row = Notification.get()
+    is_well = status in {Status.DELIVERED, Status.COMPLAINED}
+    assert row.status is (NotificationStatus.SENT if is_well else NotificationStatus.FAILED)
+    assert told in row.outcome
+
+
+def test_a_mail_that_waits_says_for_what(account):
+    account("spare")
+    tell(smtp_account="default")
+    Message.update(last_error="451 try later").execute()
+    make_due()
+    notification_loop.drain()
+    row = Notification.get()
+    assert row.status is NotificationStatus.WAITING
+    assert row.outcome == "The mail waits for another attempt: 451 try later"
+
+
+def test_a_mail_that_is_gone_is_no_success(account):
+    account("spare")
+    tell(smtp_account="default")
+    Message.delete().execute()
+    make_due()
+    notification_loop.drain()
+    row = Notification.get()
+    assert (row.status, row.outcome) == (
+        NotificationStatus.FAILED,
+        "The mail is not there any more.",
+    )
+
+
+def test_that_it_is_over_is_told_by_the_account_that_works_again(account):
+    account("main", active=True)
+    incident = open_incident(kind=IncidentKind.DELIVERY, smtp_account="main")
+    notification_loop.drain()
+    assert Message.get().pinned_account == "default", "not by the one that it is about"
+    set_status(Status.SENT)
+    make_due()
+    notification_loop.drain()
+    Message.delete().execute()
+    incidents.resolve(WORKSPACE_A, incident.id, cause="It was theirs.", by=ANN)
+    notification_loop.drain()
+    message = Message.get()
+    assert message.pinned_account == "main"
+    assert message.subject == "[Default] Resolved: Gmail refuses mail"
+
+
+def test_without_a_way_it_is_given_up_after_a_while():
+    row = tell(smtp_account="default")
+    late = clock.now() - notification_mail.WAIT_MAX - timedelta(minutes=1)
+    Notification.update(created_at=late).execute()
+    make_due()
+    notification_loop.drain()
+    row = Notification.get()
+    assert row.status is NotificationStatus.FAILED
+    assert "no SMTP account" in row.outcome
+
+
+def test_a_test_by_mail_without_a_way_fails_at_once(channel):
+    open_breaker(0)
+    notification_channels.test(WORKSPACE_A, channel.id, by=ANN)
+    notification_loop.drain()
+    assert Notification.get().status is NotificationStatus.FAILED

@@ -13,6 +13,7 @@ import pytest
 from maild import clock
 from maild.domain.incident import EntryKind, Severity
 from maild.domain.notification import NotificationStatus, Occasion
+from maild.errors import NotFound, Unavailable
 from maild.models import IncidentEntry, Notification, NotificationChannel
 from maild.services import (
     incident_changes,
@@ -46,6 +47,7 @@ def entries(incident):
     return [one.data for one in found.order_by(IncidentEntry.id)]
 
 
+@pytest.mark.proves("explain-told")
 def test_a_webhook_is_told_signed_and_the_timeline_has_it(hook):
     _, secret = add_channel(hook.url)
     incident = open_incident(smtp_account="main", recipient_domain="google")
@@ -320,6 +322,7 @@ def test_redirects_are_not_followed(hook):
     assert "redirect" in rows()[0].outcome
 
 
+@pytest.mark.proves("security-ssrf")
 @pytest.mark.parametrize("target", ["http://127.0.0.1:1/x", "http://169.254.169.254/latest"])
 def test_an_address_that_is_not_permitted_is_refused_before_and_at_the_dial(
     hook, use_settings, target
@@ -422,5 +425,56 @@ def test_old_ones_are_forgotten(hook):
     Notification.update(settled_at=clock.now() - timedelta(days=91)).where(
         Notification.status == SENT
     ).execute()
-    notifications.prune()
+    horizon = clock.now() - timedelta(days=90)
+    assert notifications.prune(WORKSPACE_A, horizon, limit=10) == 1
     assert [row.status for row in rows()] == [WAITING]
+
+
+def test_one_of_a_channel_that_was_switched_off_meanwhile_is_not_sent(hook):
+    channel, _ = add_channel(hook.url)
+    open_incident()
+    notification_channels.switch_off(channel, reason="Too loud.", by=ANN)
+    notification_loop.drain()
+    [row] = rows()
+    assert (row.status, hook.requests) == (FAILED, [])
+    assert "off" in row.outcome
+    assert notification_channels.get(WORKSPACE_A, channel.id).failing_since is None
+
+
+def test_slack_is_told_how_many_one_stands_for(hook, monkeypatch):
+    monkeypatch.setattr(notification_delivery, "HOUR_MAX", 1)
+    add_channel(hook.url, kind="slack")
+    for number in range(3):
+        open_incident(f"Trouble {number}")
+    notification_loop.drain()
+    Notification.update(settled_at=clock.now() - timedelta(hours=2)).where(
+        Notification.status == SENT
+    ).execute()
+    make_due()
+    notification_loop.drain()
+    first, last = (json.loads(body)["text"] for _, _, body in hook.requests)
+    assert "at the same time" not in first
+    assert "And 1 other notification came at the same time." in last
+
+
+def test_what_waits_is_left_waiting_when_the_database_goes_away(hook, monkeypatch):
+    add_channel(hook.url)
+    open_incident()
+
+    def be_away(row):
+        raise Unavailable("The database does not answer.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(notification_delivery, "prepare", be_away)
+        with pytest.raises(Unavailable):
+            notification_loop.drain()
+    assert [row.status for row in rows()] == [WAITING]
+
+
+def test_a_foreign_one_is_not_there(hook):
+    channel, _ = add_channel(hook.url)
+    row = notification_channels.test(WORKSPACE_A, channel.id, by=ANN)
+    assert notifications.get(WORKSPACE_A, row.id).channel_id == channel.id
+    for workspace_id, number in ((WORKSPACE_B, row.id), (WORKSPACE_A, row.id + 1)):
+        with pytest.raises(NotFound):
+            notifications.get(workspace_id, number)

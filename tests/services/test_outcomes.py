@@ -129,6 +129,7 @@ def test_one_attempt_is_called_one(use_settings: UseSettings) -> None:
     assert last_error.startswith("Gave up after 1 attempt. ")
 
 
+@pytest.mark.proves("deliver-excused")
 @pytest.mark.parametrize(
     "outcome",
     [
@@ -189,6 +190,7 @@ def test_a_fault_names_the_account_and_whose_it_is(settings: Settings) -> None:
     assert shared.workspace_id is None, "the environment's account is the instance's"
 
 
+@pytest.mark.proves("deliver-ladder")
 @pytest.mark.parametrize(
     ("text", "low", "high"),
     [
@@ -236,6 +238,7 @@ def set_rule(use_settings: UseSettings, stream: Stream, rule: str) -> None:
     use_settings(**{stream.value: dataclasses.replace(rules, unknown_outcome=rule)})
 
 
+@pytest.mark.proves("I4")
 @pytest.mark.parametrize("stream", list(Stream))
 @pytest.mark.parametrize(
     ("rule", "status", "event"),

@@ -12,6 +12,9 @@ from maild.services import passwords
 from maild.services.passwords import MAX_CHARS, MIN_CHARS
 from tests.services.peopling import short
 
+pytestmark = pytest.mark.proves("security-passwords")
+
+
 GOOD = "a quiet river at dawn"
 ABOUT = ("annabel.smithson@bakery.example", "Annabel Smithson")
 

@@ -1,11 +1,15 @@
 """Periodic jobs: once in a slot, however many ask."""
 
+import pytest
+
 from maild import scheduler
 from maild.db import database as db
 from maild.domain.states import EventType
 from maild.models import AcceptedTally, Event, PeriodicJob
 from maild.services import periodic_jobs
 from tests.services.helpers import Accept, ago, at_once
+
+pytestmark = pytest.mark.proves("I24")
 
 
 def test_one_of_many_who_ask_at_once_does_it(database: None) -> None:

@@ -169,6 +169,8 @@ def assert_figures(figures, naive):
     assert figures.total == naive.outcomes.total()
 
 
+@pytest.mark.long
+@pytest.mark.proves("decide-preview")
 def test_every_figure_of_100_000_messages_is_that_of_the_real_decision():
     fill_past(100_000, hours=25.2)
     in_force = save(rate_limit_workspace_per_hour=3_000, rate_limit_domain_per_hour=900)

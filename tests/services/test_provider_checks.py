@@ -350,3 +350,21 @@ def test_the_loop_takes_what_comes_until_it_is_stopped(save, smtpd):
     check_loop.loop.wake()
     loop.join(30)
     assert not loop.is_alive()
+
+
+def test_whoever_is_to_stop_drops_what_is_under_way_for_another(save, monkeypatch):
+    row = save()
+    provider_checks.start(WORKSPACE_A, row.id, by=ANN)
+    ends, stops = [], iter([False, True])
+
+    async def never(one):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ends.append(one.id)
+
+    monkeypatch.setattr(provider_checks, "carry_out", never)
+    monkeypatch.setattr(check_loop, "LOOK_SECONDS", 0.01)
+    assert check_loop.drain(lambda: next(stops)) == 1
+    assert len(ends) == 1
+    assert provider_checks.find_latest(WORKSPACE_A, row.id).finished_at is None

@@ -80,6 +80,7 @@ def route(workspace_id: int = WORKSPACE_A) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.proves("I17")
 def test_mail_goes_through_the_standby_while_the_first_choice_cannot_be_reached(
     accept: Accept, lease: Lease, inbox: Inbox, account: MakeAccount
 ) -> None:
@@ -101,6 +102,7 @@ def test_mail_goes_through_the_standby_while_the_first_choice_cannot_be_reached(
     assert event.data["faults"] >= 5
 
 
+@pytest.mark.proves("deliver-failover")
 def test_it_goes_back_by_itself_after_a_trickle_has_passed(
     accept: Accept, lease: Lease, inbox: Inbox, account: MakeAccount
 ) -> None:
@@ -160,6 +162,7 @@ def test_one_worker_at_a_time_is_the_canary(database: None, account: MakeAccount
     assert Breaker.get_by_id(primary.id).state is State.CLOSED
 
 
+@pytest.mark.proves("deliver-recipients-no-breaker")
 def test_a_hundred_bad_recipients_open_nothing(
     accept: Accept, lease: Lease, inbox: Inbox, account: MakeAccount
 ) -> None:

@@ -178,6 +178,7 @@ class Outage:
         return self._connect(*args, **kwargs)
 
 
+@pytest.mark.proves("I16")
 def test_it_keeps_outcomes_until_the_database_is_back(
     results: Results, lease: Lease, writer: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,8 @@ from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.helpers import Accept, ago, fill
 from tests.services.reporting import send_all
 
+pytestmark = pytest.mark.proves("feedback-silence")
+
 
 @pytest.fixture
 def endpoint(database) -> WebhookEndpoint:

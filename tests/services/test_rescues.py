@@ -82,6 +82,7 @@ def test_what_was_offered_goes_back_and_counts(accept: Accept, lease: Lease) -> 
     assert [c.attempt_no for c in take(workers.enter())] == [2]
 
 
+@pytest.mark.proves("I5")
 def test_a_message_that_kills_its_workers_ends_in_failed(
     accept: Accept, database: None, use_settings: UseSettings
 ) -> None:

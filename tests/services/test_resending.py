@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from maild import clock
+from maild.db import Database
 from maild.domain.actor import Actor
 from maild.domain.freeze import FreezeKind
 from maild.domain.mime import Attachment
@@ -124,7 +126,7 @@ def test_all_that_it_says_is_copied(make: Make) -> None:
 
 def test_no_part_of_a_message_is_forgotten() -> None:
     """Who adds a field to a submission decides whether a copy has it."""
-    left_out = {"scheduled_at", "expires_at", "cc", "bcc"}
+    left_out = {"scheduled_at", "expires_at", "cc", "bcc", "template", "recipient_id"}
     copied = {*WHOLE, "from_email", "to_email", "topic", "smtp_account"}
     assert {field.name for field in dataclasses.fields(NewMessage)} <= copied | left_out
 
@@ -265,6 +267,26 @@ def test_one_without_content_is_skipped(make: Make) -> None:
     )
 
 
+def test_one_whose_content_goes_meanwhile_is_not_sent_without_its_files(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = make(Status.SENT, attachments=(Attachment("a.pdf", "application/pdf", b"%PDF"),))
+    execute = Database.execute_sql
+
+    def prune_after(self: Database, sql: str, params: object = None) -> object:
+        """Between the reading of the one and of the other, the content was removed."""
+        cursor = execute(self, sql, params)
+        if '"message_bodies"' in sql or '"message_attachments"' in sql:
+            monkeypatch.undo()
+            MessageAttachment.delete().execute()
+            MessageBody.update(body_text=None, body_html=None, pruned_at=clock.now()).execute()
+        return cursor
+
+    monkeypatch.setattr(Database, "execute_sql", prune_after)
+    [outcome] = resend(old)
+    assert outcome.status is OutcomeStatus.SKIPPED
+
+
 def test_it_tells_of_each_once_in_the_order_of_the_request(make: Make) -> None:
     mine, other = make(Status.FAILED), make(Status.FAILED, workspace_id=WORKSPACE_B)
     texts = ["nonsense", str(mine.id), str(other.id), str(uuid.uuid4()), str(mine.id), "nonsense"]
@@ -326,3 +348,11 @@ def test_a_copy_goes_out(make: Make, inbox: Inbox, deliver: Callable[[], int]) -
     assert (mail["Subject"], mail["Message-ID"]) == ("Grüße", new.message_id_header)
     assert [part.get_filename() for part in mail.iter_attachments()] == ["a.pdf"]
     assert messages.get(WORKSPACE_A, new.id).status is Status.SENT
+
+
+def test_ids_that_are_none_are_not_found_one_by_one() -> None:
+    outcomes = resending.resend(WORKSPACE_A, ["x", "", "x"], by=PERSON)
+    assert [(one.message_id, one.status) for one in outcomes] == [
+        ("x", OutcomeStatus.FAILED),
+        ("", OutcomeStatus.FAILED),
+    ]

@@ -244,3 +244,16 @@ def test_an_account_that_is_pointed_elsewhere_is_the_sandbox_no_more():
     assert sandboxes.find(WORKSPACE_A).id == row.id
     save("sandbox", port=2526, username="sandbox", password="x")
     assert sandboxes.find(WORKSPACE_A) is None
+
+
+def test_one_that_carries_no_mail_leaves_it_where_it_is():
+    sandboxes.add(WORKSPACE_A, by=SYSTEM)
+    smtp_accounts.activate(WORKSPACE_A, name="default", by=SYSTEM)
+    save("main", priority=20)
+    save("spare", priority=10)
+    smtp_accounts.activate(WORKSPACE_A, name="main", by=SYSTEM)
+    assert sandboxes.remove(WORKSPACE_A, by=SYSTEM) == "main"
+    assert {row.name: row.is_active for row in SmtpAccount.select()} == {
+        "main": True,
+        "spare": False,
+    }

@@ -134,3 +134,13 @@ def test_another_workspaces_view_is_not_there():
     with pytest.raises(NotFound):
         saved_views.rename(2, view.id, name="Mine", by=ANN)
     assert names() == ["Failures"]
+
+
+def test_what_is_there_or_is_the_same_is_left_alone_and_not_audited():
+    view = save("Failures")
+    assert saved_views.restore(1, view.id, by=ANN).removed_at is None
+    same, _ = saved_views.save(1, name="Failures", query="status=failed", replace=True, by=OLAF)
+    assert same.id == view.id
+    assert AuditEntry.select().count() == 1
+    with pytest.raises(NotFound):
+        saved_views.restore(1, view.id + 1, by=ANN)

@@ -11,7 +11,7 @@ import time_machine
 from maild.domain.actor import SYSTEM, Actor
 from maild.errors import Conflict, DecryptionError, InvalidFields, NotFound
 from maild.models import Person, RecoveryCode
-from maild.services import key_rotation, mailed_links, second_factors, secrets
+from maild.services import key_rotation, mailed_links, passwords, second_factors, secrets
 from maild.services.second_factors import RECOVERY_CODES, SETUP_MINUTES
 from tests.conftest import PASSWORD
 from tests.services.helpers import at_once
@@ -439,3 +439,19 @@ def test_a_rotation_replaces_no_secret_that_was_made_meanwhile(ann, use_settings
 def test_the_database_refuses_one_that_is_on_without_a_secret(ann):
     with pytest.raises(Exception, match="people_second_factor"), Person._meta.database.atomic():
         Person.update(totp_enabled_at=NOON).execute()
+
+
+def test_a_password_that_was_changed_just_then_is_the_last_word(ann, codes, monkeypatch):
+    """Between the check of the password and the change that it allows."""
+    other = passwords.make_hash("another quiet river")
+    check = passwords.is_right
+
+    def check_slowly(*args):
+        is_right = check(*args)
+        Person.update(password_hash=other).where(Person.id == ann.id).execute()
+        return is_right
+
+    monkeypatch.setattr(passwords, "is_right", check_slowly)
+    with pytest.raises(InvalidFields, match="changed a moment ago"):
+        second_factors.disable(ann.id, password=PASSWORD, by=BY)
+    assert reload(ann).totp_enabled_at is not None

@@ -22,6 +22,7 @@ def test_the_same_text_never_looks_the_same() -> None:
     assert len(blobs) == 50
 
 
+@pytest.mark.proves("I23")
 @pytest.mark.parametrize("place", ["2/smtp_accounts/7/password", "1/smtp_accounts/8/password", ""])
 def test_it_does_not_open_in_another_place(place: str) -> None:
     blob = secrets.encrypt("hunter2", key=KEY, place=PLACE)
@@ -49,6 +50,7 @@ def test_it_encrypts_with_the_current_key_and_opens_with_every_held_one(use_sett
     assert secrets.held_keys() == (config.current().encryption_key,)
 
 
+@pytest.mark.proves("security-encryption")
 def test_it_notices_every_changed_byte() -> None:
     blob = secrets.encrypt("hunter2", key=KEY, place=PLACE)
     for position in range(len(blob)):

@@ -118,6 +118,7 @@ def test_it_records_the_attempt_and_the_event(
     assert event_types(message) == [EventType.ACCEPTED, EventType.SENT]
 
 
+@pytest.mark.proves("deliver-ladder")
 def test_it_defers_a_transient_refusal_by_the_ladder(
     accept: Accept, deliver: Deliver, inbox: Inbox, use_settings: UseSettings
 ) -> None:
@@ -191,6 +192,7 @@ def test_it_goes_on_with_the_batch_after_a_refusal_and_after_a_dropped_connectio
     assert again == {"drop-before-dot", "busy-421", "tempfail"}
 
 
+@pytest.mark.proves("I4")
 def test_it_calls_an_outcome_unknown_when_contact_is_lost_after_the_final_dot(
     accept: Accept, deliver: Deliver, inbox: Inbox
 ) -> None:
@@ -206,6 +208,7 @@ def test_it_calls_an_outcome_unknown_when_contact_is_lost_after_the_final_dot(
     assert len(inbox.messages()) == 1
 
 
+@pytest.mark.proves("accept-schedule")
 def test_it_waits_for_the_scheduled_time(accept: Accept, deliver: Deliver, inbox: Inbox) -> None:
     at = datetime.now(UTC) + timedelta(hours=1)
     message = accept(scheduled_at=at)
@@ -237,6 +240,7 @@ def test_it_loads_large_messages_in_pieces(
     assert len(inbox.messages()) == 5
 
 
+@pytest.mark.proves("deliver-excused")
 def test_a_server_that_cannot_be_reached_costs_no_message_an_attempt(
     accept: Accept, deliver: Deliver, unreachable: int
 ) -> None:
@@ -284,6 +288,7 @@ def test_it_sends_transactional_mail_before_marketing(
     assert order == ["transactional"] * 3 + ["marketing"] * 3
 
 
+@pytest.mark.proves("I3")
 def test_it_sends_each_message_once_when_many_workers_deliver(accept: Accept, inbox: Inbox) -> None:
     for number in range(150):
         accept(subject=f"{number}")
@@ -345,6 +350,7 @@ def test_it_sends_nothing_after_its_lease_has_run_out(
     assert inbox.messages() == []
 
 
+@pytest.mark.proves("I6")
 def test_what_is_suppressed_while_it_waits_is_not_sent(
     accept: Accept, lease: Lease, inbox: Inbox, use_settings: UseSettings
 ) -> None:
@@ -433,6 +439,7 @@ def test_many_connections_carry_many_messages(
     assert Attempt.select().where(Attempt.attempt_no == 1).count() == 450
 
 
+@pytest.mark.proves("I18")
 def test_a_limit_per_second_is_kept(
     accept: Accept, lease: Lease, inbox: Inbox, use_settings: UseSettings
 ) -> None:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import pytest
+
 from maild import config
 from maild.config import Settings
 from maild.domain.states import AttemptStatus, EventType, Status
@@ -18,6 +20,7 @@ from tests.services.helpers import Accept, reload
 UseSettings = Callable[..., Settings]
 
 
+@pytest.mark.proves("I15")
 def test_a_worker_that_loses_its_lease_in_a_dialogue_sends_no_final_dot(
     accept: Accept, lease: Lease, use_settings: UseSettings
 ) -> None:

@@ -4,11 +4,15 @@ import email
 import email.policy
 from collections.abc import Callable
 
+import pytest
+
 from maild.domain.states import Status, Stream
 from maild.models import LinkKey, Message
 from maild.services import link_keys, unsubscribe_links
 from tests.conftest import WORKSPACE_A, WORKSPACE_B, Inbox
 from tests.services.helpers import Accept, reload
+
+pytestmark = pytest.mark.proves("deliver-unsubscribe-headers")
 
 
 def parsed(inbox: Inbox, subject: str) -> email.message.EmailMessage:

@@ -27,6 +27,9 @@ from tests.dkim_checks import signatures, verdicts
 from tests.services.conftest import MakeAccount
 from tests.services.helpers import A_URGENT, Accept, reload
 
+pytestmark = pytest.mark.proves("deliver-dkim")
+
+
 Deliver = Callable[[], int]
 BOTH = (Algorithm.RSA, Algorithm.ED25519)
 

@@ -2,6 +2,7 @@
 health.
 """
 
+import dataclasses
 import uuid
 from datetime import timedelta
 
@@ -277,3 +278,37 @@ def test_a_workspace_has_so_many_accounts_at_most(monkeypatch: pytest.MonkeyPatc
         smtp_accounts.save(WORKSPACE_A, new(name="c"), by=SYSTEM)
     smtp_accounts.save(WORKSPACE_A, new(name="b", port=2525), by=SYSTEM)
     smtp_accounts.save(WORKSPACE_B, new(name="c"), by=SYSTEM)
+
+
+def test_a_reason_to_resume_is_one_line() -> None:
+    smtp_accounts.save(WORKSPACE_A, new(), by=SYSTEM)
+    smtp_accounts.pause(WORKSPACE_A, name="postal", reason="too slow", by=SYSTEM)
+    with pytest.raises(InvalidFields):
+        smtp_accounts.resume(WORKSPACE_A, name="postal", reason="a\nb", by=SYSTEM)
+    assert smtp_accounts.find(WORKSPACE_A, name="postal").pause_reason == "too slow"
+    resumed = smtp_accounts.resume(WORKSPACE_A, name="postal", reason="mended", by=SYSTEM)
+    assert resumed.paused_at is None
+
+
+def test_the_health_of_another_workspaces_account_is_not_there() -> None:
+    foreign = smtp_accounts.save(WORKSPACE_B, new(), by=SYSTEM)
+    with pytest.raises(NotFound):
+        account_health.get(WORKSPACE_A, foreign.id)
+    assert account_health.get(WORKSPACE_B, foreign.id).account.name == "postal"
+
+
+def test_the_environments_account_is_checked_by_a_dial(inbox, use_settings) -> None:
+    smtp = config.current().smtp
+    there = dataclasses.replace(
+        smtp, host=inbox.smtp.host, port=inbox.smtp.port, security="none", username=None
+    )
+    use_settings(smtp=there)
+    check = account_health.check_default()
+    assert (check.name, check.is_ok) == ("smtp", True)
+    assert f"{inbox.smtp.host}:{inbox.smtp.port}" in check.detail
+
+
+def test_an_environments_account_that_is_away_says_at_which_step(unreachable: int) -> None:
+    check = account_health.check_default()
+    assert not check.is_ok
+    assert "refused" in check.detail.lower()

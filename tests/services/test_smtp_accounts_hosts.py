@@ -21,7 +21,7 @@ from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A, Inbox
 from tests.services.conftest import MakeAccount
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.proves("security-ssrf")]
 
 UseSettings = Callable[..., object]
 

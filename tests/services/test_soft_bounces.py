@@ -10,6 +10,9 @@ from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.helpers import Accept, ago, end, is_suppressed, says, take_one
 from tests.services.reporting import about, report, send_all, suppressed
 
+pytestmark = pytest.mark.proves("feedback-suppress")
+
+
 FULL = "552 5.2.2 Mailbox full"
 
 

@@ -7,6 +7,7 @@ any more.
 
 import uuid
 
+import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -279,6 +280,7 @@ def all_ids() -> list[str]:
     return [str(row.id) for row in rows]
 
 
+@pytest.mark.proves("I7")
 def test_only_a_person_lets_an_address_be_mailed_again(database: None) -> None:
     run_state_machine_as_test(
         Machine,

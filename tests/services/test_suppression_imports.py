@@ -60,6 +60,7 @@ c@example.org,,,,2020-01-01T00:00:00Z
 """
 
 
+@pytest.mark.proves("I13")
 def test_every_line_is_accounted_for() -> None:
     add("here@example.org", by=PERSON)
     result = run(MIXED)
@@ -89,6 +90,7 @@ def test_a_dry_run_tells_the_same_and_changes_nothing() -> None:
     assert counts(foreseen) == (9, 2, 1, 1, 1, 5)
 
 
+@pytest.mark.proves("I13")
 def test_the_same_file_again_imports_nothing() -> None:
     run(MIXED)
     before = kept()
@@ -96,6 +98,7 @@ def test_the_same_file_again_imports_nothing() -> None:
     assert kept() == before
 
 
+@pytest.mark.proves("I7", "I13")
 def test_it_weakens_nothing() -> None:
     for_good, passing = add("ann@example.org"), add("bob@example.org", expires_at=later(days=9))
     end = later(days=1).isoformat()
@@ -166,6 +169,7 @@ def test_no_reason_keeps_an_address_from_being_suppressed(reason: str) -> None:
     assert "\n" not in row["reason"]
 
 
+@pytest.mark.proves("bad-csv")
 @pytest.mark.parametrize(
     ("text", "options", "field"),
     [

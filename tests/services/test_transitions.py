@@ -38,6 +38,7 @@ def put_into(message: Message, status: Status, lease: Lease) -> None:
         db.execute_sql("ALTER TABLE messages ENABLE TRIGGER messages_refuse_illegal_move")
 
 
+@pytest.mark.proves("deliver-states")
 @pytest.mark.parametrize("old", list(Status))
 def test_the_database_allows_exactly_the_moves_of_the_states(
     old: Status, accept: Accept, lease: Lease
@@ -72,6 +73,7 @@ def test_it_moves_and_tells_in_one_transaction(accept: Accept) -> None:
     assert timeline.list_events(message)[-1].data == {"by": "a test"}
 
 
+@pytest.mark.proves("deliver-states")
 def test_who_comes_second_changes_nothing(accept: Accept) -> None:
     message = accept()
     move = Move(message.id, 1, Status.QUEUED, Status.CANCELLED, EventType.FAILED)

@@ -407,3 +407,11 @@ def test_it_knows_where_a_person_stands(link, add, added, standing):
         found.is_undoable,
         found.has_important,
     )
+
+
+def test_they_are_found_by_topic_however_it_is_written(add):
+    add("ann@example.org", topic="News")
+    add("bob@example.org", topic="Offers")
+    add("eve@example.org")
+    page = unsubscribe_lists.list_page(WORKSPACE_A, filter_=Filter(topic=" NEWS "))
+    assert [row.email for row in page.unsubscribes] == ["ann@example.org"]

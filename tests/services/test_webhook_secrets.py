@@ -324,3 +324,12 @@ def test_the_valid_ones_of_many_endpoints_are_found_at_once(endpoint: WebhookEnd
         other.id: [second.id, first.id],
         bare.id: [],
     }
+
+
+def test_one_that_is_lost_opens_nothing_and_can_be_replaced(endpoint: WebhookEndpoint) -> None:
+    add(endpoint, "lost")
+    WebhookSecret.update(value_encrypted=None).execute()
+    with pytest.raises(DecryptionError, match="is not there"):
+        keys(endpoint)
+    add(endpoint, "lost", old_valid_seconds=0)
+    assert keys(endpoint).signing == ("lost",)

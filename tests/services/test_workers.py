@@ -33,6 +33,7 @@ def test_renewing_keeps_its_messages_its_own(accept: Accept, lease: Lease) -> No
     assert rescues.rescue() == 0
 
 
+@pytest.mark.proves("I22")
 def test_a_lease_that_ended_is_not_renewed_but_taken_anew(lease: Lease) -> None:
     old_id = lease.worker_id
     workers.set_has_marks(old_id, True)

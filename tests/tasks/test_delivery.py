@@ -81,6 +81,7 @@ def test_a_hint_wakes_the_engine(
     assert Message.select().where(Message.status == Status.SENT).count() == 5
 
 
+@pytest.mark.proves("I14")
 def test_repeated_hints_send_nothing_twice(
     accept: Callable[..., Message], engine: Callable[[], Watched], inbox: Inbox
 ) -> None:

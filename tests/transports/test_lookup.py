@@ -99,6 +99,7 @@ def test_a_name_of_this_machine_may_be_dialled_where_that_is_allowed(play, conne
     assert connect(port, host="localhost", guard=LOOPBACK).connection.is_usable
 
 
+@pytest.mark.proves("security-ssrf")
 def test_it_dials_what_it_checked_though_the_name_answers_otherwise_later(answers, dials, connect):
     questions = answers(["8.8.8.8"], ["127.0.0.1"])
     with pytest.raises(ConnectFailed) as caught:

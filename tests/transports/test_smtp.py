@@ -47,6 +47,7 @@ def test_it_sends_the_null_reverse_path(smtpd, connect):
     assert server.envelopes[0].mail_from == "<>"
 
 
+@pytest.mark.proves("deliver-rfc")
 @pytest.mark.parametrize(
     "body",
     [
@@ -130,6 +131,7 @@ def test_it_does_not_send_what_the_server_cannot_take(smtpd, connect):
     assert client.send().accepted
 
 
+@pytest.mark.proves("security-injection")
 @pytest.mark.parametrize(
     "address", ["a b@c.example", "a\r\nRCPT TO:<x@y>", "a>@b", "<a@b", "a\0@b", "\ud800@b", "\x7f"]
 )

@@ -42,6 +42,7 @@ def refuse(peer, stage: Stage, reply: str, extensions) -> None:
 COMMANDS = [Stage.MAIL_FROM, Stage.RCPT_TO, Stage.DATA, Stage.FINAL_DOT]
 
 
+@pytest.mark.proves("deliver-rfc")
 def test_it_says_exactly_this(play, connect, extensions):
     bodies, commands = [], []
 

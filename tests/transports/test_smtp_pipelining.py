@@ -20,6 +20,7 @@ def pair(client):
     return client.offer(name="1"), client.offer(name="2")
 
 
+@pytest.mark.proves("deliver-rfc")
 def test_a_group_leaves_before_any_reply(play, connect):
     def script(peer):
         peer.greet("PIPELINING")

@@ -42,6 +42,7 @@ def test_it_insists_on_starttls(smtpd, connect):
     assert (caught.value.stage, caught.value.error_class) == (Stage.TLS, ErrorClass.TLS)
 
 
+@pytest.mark.proves("deliver-tls")
 @pytest.mark.parametrize("security", ["auto", "starttls", "tls"])
 def test_it_trusts_no_unknown_certificate(smtpd, connect, certificates, security):
     options = {"ssl": certificates.server} if security == "tls" else {
@@ -69,6 +70,7 @@ def test_it_reports_a_server_that_speaks_no_tls(play, connect):
     assert (caught.value.stage, caught.value.error_class) == (Stage.TLS, ErrorClass.TLS)
 
 
+@pytest.mark.proves("deliver-tls")
 def test_it_refuses_plaintext_injected_after_starttls(play, connect, certificates):
     def script(peer):
         peer.greet("STARTTLS")
@@ -93,6 +95,7 @@ def test_it_forgets_what_was_offered_before_tls(play, connect, certificates):
     assert client.connection.capabilities == Capabilities(size_limit=2000)
 
 
+@pytest.mark.proves("deliver-tls")
 @pytest.mark.parametrize(
     ("reply", "error_class"),
     [("454 4.7.0 Not now", ErrorClass.TLS), ("421 Closing", ErrorClass.CONNECTION)],
