@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from bench import console as pages
-from bench import http_blast, reports
+from bench import contact_import, http_blast, rendering, reports, segments
 from bench.blast import blast
 from bench.fill import SHORT_TEXT, fill
 from bench.http_blast import Load
@@ -205,6 +205,40 @@ def console(stack: Stack, count: int) -> Figures:
         yield Figure(f"{outcome.group}: {outcome.name}, p95", outcome.p95, "ms", "<= 50")
 
 
+def contacts(stack: Stack, count: int) -> Figures:
+    """A file of so many contacts: sent, looked at, and imported by one worker; then the same file
+    again, of which all is known.
+    """
+    done = contact_import.measure(stack, count)
+    yield Figure("import", done.rate, "rows/s", ">= 20,000")
+    yield Figure("import of the same again", done.again_rate, "rows/s")
+    yield Figure("look", done.look_rate, "rows/s")
+    yield Figure(f"upload of {done.megabytes:.0f} MB", done.upload_seconds, "s")
+    yield Figure("web's memory, before the upload", done.web.start, "MB")
+    yield Figure("web's memory, peak", done.web.peak, "MB")
+    yield Figure("worker's memory, before", done.worker.start, "MB")
+    yield Figure("worker's memory, peak", done.worker.peak, "MB", "flat")
+
+
+def templates(stack: Stack, count: int) -> Figures:
+    """A letter and a newsletter, compiled, and filled in for so many recipients."""
+    for name, source in (("letter", rendering.LETTER), ("newsletter", rendering.NEWSLETTER)):
+        done = rendering.measure(source, count)
+        yield Figure(
+            f"{name} of {done.chars / 1000:.0f} KB, filled in", done.render_us, "us", "<= 150"
+        )
+        yield Figure(f"{name}, compiled", done.compile_ms, "ms")
+
+
+def segment_rules(stack: Stack, count: int) -> Figures:
+    """Rules of several kinds over so many contacts: how many, how many of those can be mailed, and
+    the newest ten, over /v1.
+    """
+    with stack.web():
+        for name, milliseconds in segments.measure(stack, count):
+            yield Figure(name, milliseconds, "ms", "<= 200")
+
+
 def _add_endpoint(stack: Stack) -> str:
     """Add an endpoint for Postmark; returns the path of its address."""
     login = {"username": reports.USER, "password": reports.PASSWORD}
@@ -240,9 +274,14 @@ SECTIONS: dict[str, Section] = {
     "far": Section(far, 10_000),
     "preview": Section(preview, 100_000),
     "reports": Section(report, 10_000),
+    "contacts": Section(contacts, 50_000),
+    "templates": Section(templates, 10_000),
+    "segments": Section(segment_rules, 200_000),
     "drain-long": Section(drain, 200_000, is_long=True),
     "accept-million": Section(accept, MILLION, is_long=True),
     "memory": Section(memory, 200_000, is_long=True),
+    "contacts-long": Section(contacts, 200_000, is_long=True),
+    "contacts-million": Section(contacts, MILLION, is_long=True),
     "console": Section(console, 5 * MILLION, is_long=True),
 }
 

@@ -78,6 +78,21 @@ OTHERS = {
     "freezes": "/ui/freezes",
     "freezes-ended": "/ui/freezes?state=ended",
     "freeze-new": "/ui/freezes/new",
+    "contacts": "/ui/audience",
+    "contact-new": "/ui/audience/contacts/new",
+    "attributes": "/ui/audience/attributes",
+    "lists": "/ui/audience/lists",
+    "contact-imports": "/ui/audience/imports",
+    "segments": "/ui/audience/segments",
+    "segment-new": "/ui/audience/segments/new",
+    "topics": "/ui/audience/topics",
+    "templates": "/ui/templates",
+    "template-new": "/ui/templates/new",
+    "campaigns": "/ui/campaigns",
+    "campaign-new": "/ui/campaigns/new",
+    "campaign-settings": "/ui/campaigns/settings",
+    "retention": "/ui/settings/retention",
+    "restore": "/ui/restore",
     "audit-nothing": "/ui/settings/audit?action=member.removed",
     "audit-checked": "/ui/settings/audit/check",
     "new-workspace": "/workspaces/new",
@@ -196,6 +211,7 @@ def take_all(browser: Browser, found: Found, album: Album) -> None:
                 site.take(tab, MAIL | SETTINGS | OTHERS)
                 _take_messages(site, tab)
                 _take_provider(site, tab)
+                _take_campaigns(site, tab)
                 _take_open(site, tab)
             else:
                 site.take(tab, {"dashboard": "/dashboard", **SETTINGS}, suffix=f"-{role}")
@@ -313,6 +329,24 @@ def _take_provider(site: Site, tab: Page) -> None:
     if endpoint.count():
         endpoint.click()
         site.album.take(tab, "webhook-endpoint")
+
+
+def _take_campaigns(site: Site, tab: Page) -> None:
+    """What belongs to the first contact, segment, template and campaign of their lists."""
+    for name, path, others in (
+        ("contact", "/ui/audience", ("edit",)),
+        ("segment", "/ui/audience/segments", ("edit",)),
+        ("template", "/ui/templates", ("versions", "test", "api")),
+        ("campaign", "/ui/campaigns", ("edit", "send", "test")),
+        ("campaign-begun", "/ui/campaigns?status=sending", ("report", "recipients")),
+        ("campaign-over", "/ui/campaigns?status=finished", ("report", "recipients")),
+    ):
+        tab.goto(path)
+        link = tab.locator("tbody th a").first
+        if link.count():
+            own = link.get_attribute("href") or ""
+            pages = {f"{name}-{other}": f"{own}/{other}" for other in others}
+            site.take(tab, {name: own, **pages})
 
 
 def _take_open(site: Site, tab: Page) -> None:

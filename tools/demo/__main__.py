@@ -16,8 +16,8 @@ from maild.db import database
 from maild.domain.states import EventType
 from maild.errors import MaildError
 from maild.services import processes
+from tools.demo import audience, past, plan, providers, reports, stack
 from tools.demo import cast as casts
-from tools.demo import past, plan, providers, reports, stack
 from tools.demo.cast import Cast
 from tools.demo.deeds import Desk
 from tools.demo.plan import Plan, Stage
@@ -86,6 +86,8 @@ class Demo:
         else:
             self._say("not spread: the run before was only just now")
         self._report(endpoints)
+        if self._cast.is_new:
+            self._gather_readers()
         self._http.close()
         return self._cast
 
@@ -155,6 +157,13 @@ class Demo:
             past.move_reports(self._cast.workspace_id, times, since=since)
         self._say("reported and applied")
 
+    def _gather_readers(self) -> None:
+        count = audience.FEW_READERS if self._is_hurried else audience.READERS
+        readers = audience.Readers(self._http, self._cast)
+        readers.gather(self._rng, count)
+        readers.write()
+        self._say(f"{count} contacts, and a campaign to them that is going out")
+
     def _say(self, text: str) -> None:
         print(f"{time.monotonic() - self._clock_began_at:5.1f} s  {text}", flush=True)
 
@@ -208,6 +217,7 @@ Look at
     refused some of it as long as it did not know the sender; that can all be sent again at once
   - what was reported: bounces, complaints, two dead letters, a duplicate
   - the freeze of a domain, suppressions, unsubscribes, two versions of the policy
+  - the audience, its segment, the template, and the campaign that is going out
   - the second workspace of {casts.ADMIN}, and the mail itself in the inbox
 
 Run it again for the time since. To begin anew, stop maild and remove its folder.
