@@ -76,6 +76,7 @@ def test_a_removal_is_asked_for_and_undone_with_the_keyboard_alone(open_context,
         assert tab.evaluate("document.activeElement.matches('dialog:modal *, body')")
     tab.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
+    expect(row_of(tab, "olaf@").locator("details[open]")).to_have_count(0)
     expect(button).to_be_focused()
     tab.keyboard.press("Enter")
     dialog.get_by_role("button", name="Remove").focus()
