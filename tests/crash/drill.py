@@ -18,6 +18,8 @@ DOMAINS = ("example.org", "example.net", "example.com", "mail.example")
 FLOW_SECONDS = 0.1
 """How often two messages come: enough for every window, and no more than the machine can do."""
 
+BREAKER_OPENED = "provider.breaker_opened"
+
 
 class Drill:
     """A workspace with two accounts, each with a provider of its own."""
@@ -56,6 +58,14 @@ class Drill:
     def flow_until(self, kind: str, count: int) -> None:
         """Submit mail until so many events of a kind are told."""
         self.flow(lambda: self.count(kind) >= count, f"{kind} is told {count} times")
+
+    def opened(self) -> list[str]:
+        """Why the breaker opened, each time."""
+        return [data["error_class"] for kind, data in self.events() if kind == BREAKER_OPENED]
+
+    def flow_until_opened(self, error_class: str) -> None:
+        """Submit mail until the breaker has opened for this reason."""
+        self.flow(lambda: self.opened()[-1:] == [error_class], f"it opened for {error_class}")
 
     def flow(self, condition: Callable[[], Any], what: str) -> None:
         """Submit mail until the condition holds."""

@@ -257,7 +257,9 @@ def test_a_provider_that_takes_few_connections_is_not_blamed(
         with working(lease):
             wait_until(lambda: {reload(m).status for m in made} == {Status.SENT})
     assert told(primary) == []
-    assert Breaker.get_or_none(Breaker.account_id == primary.id) is None
+    # Where the first two take their time, a third is dialled before they stand, and counted.
+    breaker = Breaker.get_or_none(Breaker.account_id == primary.id)
+    assert breaker is None or breaker.state is State.CLOSED
 
 
 def test_what_the_instances_account_says_of_one_workspace_is_not_told_to_another(
