@@ -106,6 +106,7 @@ def test_chosen_ones_are_held_and_the_job_is_stopped(tab, steps, lease):
     assert held == {"user1@example.org", "user3@example.org"}
 
 
+@pytest.mark.long
 def test_it_works_without_scripts(open_context, steps):
     workers.enter()
     put(3)

@@ -134,6 +134,7 @@ def test_all_about_an_address_is_found_by_typing_it(tab, send_report, complaints
     complaints.clear()  # the browser tells of the 422 as well
 
 
+@pytest.mark.long
 def test_it_works_without_scripts(open_context, send_report, mended):
     event = send_report(UNKNOWN)
     mended()

@@ -149,6 +149,7 @@ def test_a_viewer_reads_why_the_control_is_out_of_reach(open_context, make_perso
     expect(tab.locator("main")).to_contain_text("All mail")
 
 
+@pytest.mark.long
 def test_it_works_without_scripts(open_context):
     tab = open_context(java_script_enabled=False).new_page()
     tab.goto("/ui/logs")

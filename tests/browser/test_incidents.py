@@ -69,6 +69,7 @@ def test_it_looks_again_but_not_while_somebody_types(tab, forgive):
     expect(tab.locator(".timeline")).to_contain_text("And this comes by itself.")
 
 
+@pytest.mark.long
 def test_it_works_without_scripts(open_context):
     workers.enter()
     incident = make_incident(put(5))

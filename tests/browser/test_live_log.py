@@ -111,6 +111,7 @@ def test_rows_stay_where_they_are_while_somebody_chooses(tab, settled):
     expect(tab.locator("tr.message")).to_have_count(2)
 
 
+@pytest.mark.long
 @pytest.mark.proves("explain-log")
 def test_under_load_nothing_is_skipped_or_comes_twice_and_the_table_stays_small(
     open_context, database
@@ -148,6 +149,7 @@ def test_it_rests_in_a_hidden_tab(tab):
         assert polls == []
 
 
+@pytest.mark.long
 def test_it_keeps_500_rows_and_pages_on_below_the_last(tab, settled):
     for number in range(20):
         settled(subject=f"Old {number}")

@@ -189,6 +189,7 @@ def test_a_file_of_what_matches_is_downloaded(tab, failed):
     assert "carl@example.net" in lines[1]
 
 
+@pytest.mark.long
 def test_it_works_without_scripts(open_context, failed):
     tab = open_context(java_script_enabled=False).new_page()
     tab.goto("/ui/logs?status=failed")

@@ -35,6 +35,7 @@ def test_it_follows_what_happens_and_leads_to_the_log(tab, settled, fail_message
     expect(tab.get_by_role("link", name="Broken")).to_be_visible()
 
 
+@pytest.mark.long
 def test_it_works_without_scripts(open_context, settled):
     settled(subject="Parcel")
     tab = open_context(java_script_enabled=False).new_page()

@@ -162,6 +162,7 @@ def test_a_session_that_is_ended_elsewhere_goes_to_the_log_in_by_itself(open_con
     expect(tab).to_have_url(re.compile(r"/login\?next=.*logs"))
 
 
+@pytest.mark.long
 def test_it_all_works_without_scripts(open_context, mailed_path):
     tab = open_context(person=None, java_script_enabled=False).new_page()
     tab.goto("/signup")

@@ -195,6 +195,7 @@ def test_the_list_tells_by_itself_what_has_changed(tab):
     expect(tab.locator(".provider-card", has_text="main")).to_contain_text("the bill")
 
 
+@pytest.mark.long
 def test_it_works_without_scripts(open_context, server, checking):
     tab = open_context(java_script_enabled=False).new_page()
     tab.goto("/ui/providers/new")

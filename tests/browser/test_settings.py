@@ -164,6 +164,7 @@ def test_the_audit_log_is_filtered_and_checked(open_context, olaf):
     assert tab.evaluate("window.isSamePage")
 
 
+@pytest.mark.long
 @pytest.mark.proves("console-no-script")
 def test_it_all_works_without_scripts(open_context, olaf, mailed_path):
     tab = open_context(java_script_enabled=False).new_page()

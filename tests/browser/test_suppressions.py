@@ -167,6 +167,7 @@ def test_a_file_is_dropped_on_its_field(tab):
     expect(tab.get_by_role("heading", level=1)).to_have_text("dropped.csv")
 
 
+@pytest.mark.long
 def test_without_scripts_a_file_is_imported_as_well(open_context, work, forgive):
     tab = open_context(java_script_enabled=False).new_page()
     upload(tab)

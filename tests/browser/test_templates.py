@@ -243,6 +243,7 @@ def test_two_who_save_at_once_lose_nothing(open_context, forgive, has_scripts):
     forgive(409)
 
 
+@pytest.mark.long
 def test_without_javascript_it_is_previewed_by_a_button(open_context):
     row = save()
     tab = open_context(java_script_enabled=False).new_page()

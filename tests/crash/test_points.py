@@ -50,6 +50,7 @@ def test_redis_is_flushed_under_a_living_worker(rig: Rig) -> None:
     points.check(rig, staged)
 
 
+@pytest.mark.long
 @pytest.mark.proves("I16")
 def test_postgres_stops_after_the_250(rig: Rig) -> None:
     """I16: the outcome is kept, and written when it is back."""
