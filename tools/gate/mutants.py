@@ -75,6 +75,8 @@ def settings() -> str:
         "pytest_add_cli_args_test_selection": [f"tests/domain/test_{name}.py" for name in SUBJECTS],
         # One fault after the other in forks of one process: nothing is to be run beside it.
         "pytest_add_cli_args": ["-q", "-p", "no:randomly", "-p", "no:xdist", "-W", "ignore"],
+        # Many faults of the limits never end: five times what their tests take is enough.
+        "timeout_multiplier": 5.0,
         "also_copy": ["maild", "migrations", "templates", "static", "app.py"],
     }
     return "\n".join(
