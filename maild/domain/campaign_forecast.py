@@ -9,9 +9,16 @@ DAYS_MAX = 3_650
 _DAY_HOURS = 24
 
 
-def how_long(count: int, *, per_hour: int | None, ramp: Sequence[int] | None) -> timedelta | None:
+def how_long(
+    count: int,
+    *,
+    per_hour: int | None,
+    ramp: Sequence[int] | None,
+    test_wait: timedelta = timedelta(),
+) -> timedelta | None:
     """How long so many messages take at most so many an hour, and at most so many on each of the
-    first days. Zero where nothing slows them down; None where it is more than DAYS_MAX.
+    first days, where most of them wait for so long until a test is decided. Zero where nothing
+    slows them down; None where it is more than DAYS_MAX.
     """
     if count <= 0:
         return timedelta()
@@ -26,7 +33,7 @@ def how_long(count: int, *, per_hour: int | None, ramp: Sequence[int] | None) ->
             return None
     hours = 0.0 if per_hour is None else left / per_hour
     total = days * _DAY_HOURS + hours
-    return None if total > DAYS_MAX * _DAY_HOURS else timedelta(hours=total)
+    return None if total > DAYS_MAX * _DAY_HOURS else timedelta(hours=total) + test_wait
 
 
 def in_words(time: timedelta | None) -> str:

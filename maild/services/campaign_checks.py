@@ -105,9 +105,12 @@ def check(campaign: Campaign) -> Report:
     takes = None
     if reach is not None:
         takes = campaign_forecast.how_long(
-            reach.can_be_mailed, per_hour=per_hour, ramp=campaign.ramp
+            reach.can_be_mailed,
+            per_hour=per_hour,
+            ramp=campaign.ramp,
+            test_wait=timedelta(minutes=campaign.test_minutes or 0),
         )
-        findings += _of_time(reach.can_be_mailed, per_hour, campaign.ramp, takes)
+        findings += _of_time(campaign, reach.can_be_mailed, per_hour, takes)
     return Report(
         findings=tuple(sorted(_once_each(findings), key=lambda one: _RANK[one.severity])),
         audience_name=campaign_reach.name_of(campaign),
@@ -373,16 +376,17 @@ def _of_lacking(lacking: Sequence[Lacking], *, is_exact: bool) -> Iterator[Findi
 
 
 def _of_time(
-    count: int, per_hour: int | None, ramp: Sequence[int] | None, takes: timedelta | None
+    campaign: Campaign, count: int, per_hour: int | None, takes: timedelta | None
 ) -> Iterator[Finding]:
     if takes is not None and takes < WORTH_TELLING:
         return
     pace = f"At {per_hour:,} an hour" if per_hour is not None else "At its pace"
-    with_ramp = ", and fewer on its first days" if ramp and per_hour is not None else ""
+    with_ramp = ", and fewer on its first days" if campaign.ramp and per_hour is not None else ""
+    with_test = ", with the wait for its test" if campaign.test_minutes else ""
     contacts = "the one message takes" if count == 1 else f"the {count:,} messages take"
     yield _hint(
         "takes_time",
-        f"{pace}{with_ramp}, {contacts} {campaign_forecast.in_words(takes)}.",
+        f"{pace}{with_ramp}{with_test}, {contacts} {campaign_forecast.in_words(takes)}.",
         "Change its pace, or the limits of the policy, if that is not what you want.",
     )
 

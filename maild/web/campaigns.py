@@ -243,13 +243,21 @@ def _left(row: Campaign, figures: Figures) -> str | None:
     """How long it still takes, in words; None where nobody knows."""
     if row.status is not CampaignStatus.SENDING or not figures.waiting_count:
         return None
+    test_wait = timedelta()
+    if row.test_minutes and row.winner is None:
+        decide_at = row.decide_at or clock.now() + timedelta(minutes=row.test_minutes)
+        test_wait = max(decide_at - clock.now(), timedelta())
     if row.per_hour is not None or row.ramp:
         used: dict[str, Any] = row.pace or {}
         ramp: list[int] = row.ramp or []
         ramp = ramp[used.get("day", 0) :]
-        takes = campaign_forecast.how_long(figures.waiting_count, per_hour=row.per_hour, ramp=ramp)
+        takes = campaign_forecast.how_long(
+            figures.waiting_count, per_hour=row.per_hour, ramp=ramp, test_wait=test_wait
+        )
         if takes:
             return campaign_forecast.in_words(takes)
+    if test_wait:  # what comes after it is as fast as the providers are
+        return campaign_forecast.in_words(test_wait)
     since = row.prepared_at or row.started_at
     elapsed = (clock.now() - since).total_seconds() if since else 0.0
     if elapsed < 5 or not row.handed_count:

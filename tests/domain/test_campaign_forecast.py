@@ -28,6 +28,16 @@ def test_how_long_it_takes(count, per_hour, ramp, hours):
     assert found == timedelta(hours=hours)
 
 
+@pytest.mark.parametrize(
+    ("count", "per_hour", "hours"), [(0, 500, 0), (100, None, 4), (1_000, 500, 6)]
+)
+def test_the_wait_for_a_test_comes_on_top(count, per_hour, hours):
+    found = campaign_forecast.how_long(
+        count, per_hour=per_hour, ramp=None, test_wait=timedelta(hours=4)
+    )
+    assert found == timedelta(hours=hours)
+
+
 def test_nobody_waits_for_years():
     assert campaign_forecast.how_long(1_000_000_000, per_hour=1, ramp=None) is None
     assert campaign_forecast.how_long(1_000_000_000, per_hour=None, ramp=[1] * 90) is not None

@@ -235,6 +235,11 @@ def test_the_policys_limits_are_told_in_hours():
     assert {"blocked_domains", "domain_limit", "takes_time", "short_lifetime"} <= set(found)
     told = message_of(campaign, "takes_time")
     assert told == "At 10 an hour, the 30 messages take about 3 hours."
+    test = {"subject_b": "Or so", "test_percent": 50, "test_minutes": 240, "test_metric": "opens"}
+    tested = draft(template=campaign.template_id, per_hour=500, **test)
+    assert campaign_checks.check(tested).takes == timedelta(hours=7)
+    told = message_of(tested, "takes_time")
+    assert told == "At 10 an hour, with the wait for its test, the 30 messages take about 7 hours."
 
 
 def test_an_account_that_cannot_be_used_stops_it(account):

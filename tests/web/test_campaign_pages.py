@@ -2,6 +2,8 @@
 
 # ruff: noqa: F811 - fixtures are imported
 
+from datetime import timedelta
+
 import pytest
 
 from maild import clock
@@ -231,6 +233,15 @@ def test_a_test_that_is_paused_is_not_decided_by_the_clock(client, begun):
         Campaign.id == begun.id
     ).execute()
     assert "once the campaign goes on and the time of the test is up" in client.get(url(begun)).text
+
+
+def test_the_wait_for_a_test_is_part_of_what_is_left(client, begun):
+    assert "About 60 minutes are left." in squeeze(soup_of(client.get(url(begun))).main)
+    decide_at = clock.now() + timedelta(minutes=20)
+    Campaign.update(decide_at=decide_at, per_hour=60).where(Campaign.id == begun.id).execute()
+    minutes = 20 + campaign_ledger.figures(again(begun)).waiting_count
+    told = squeeze(soup_of(client.get(url(begun))).main)
+    assert f"About {minutes} minutes are left." in told
 
 
 def test_a_subject_is_chosen(client, post, begun):

@@ -386,7 +386,8 @@ class CampaignChecks(BaseModel):
     )
     per_hour: int | None = Field(description="The slower of its pace and the policy's.")
     takes_seconds: int | None = Field(
-        description="How long it takes at that pace; 0 where nothing slows it down."
+        description="How long it takes at that pace, the wait for a test of two subjects"
+        " included; 0 where nothing slows it down."
     )
 
 
