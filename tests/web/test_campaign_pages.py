@@ -223,6 +223,15 @@ def test_pause_resume_and_cancel(client, post, partial, sending, with_htmx):
     assert again(sending).status is CampaignStatus.CANCELLED
 
 
+def test_no_button_is_taken_for_the_one_that_cancels(client, sending):
+    page = soup_of(client.get(url(sending)))
+    said = {
+        name: [squeeze(one) for one in page.select(f"#{name} .actions button")]
+        for name in ("cancel", "pause")
+    }
+    assert said == {"cancel": ["Cancel the campaign", "Keep it"], "pause": ["Pause it", "Cancel"]}
+
+
 def test_a_reason_of_two_lines_pauses_nothing(client, post, sending):
     follow(post(client, url(sending, "/pause"), reason="a\r\nb"))
     assert again(sending).status is CampaignStatus.SENDING
