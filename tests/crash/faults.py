@@ -33,6 +33,7 @@ class Killer:
 
     def strike(self) -> str:
         """Do one fault; returns its kind. All kinds come before one comes again."""
+        self.rig.revive()
         fewest = min(self.counts[kind] for kind in FAULTS)
         rare = [kind for kind in FAULTS if self.counts[kind] == fewest]
         common = [kind for kind, (weight, _) in FAULTS.items() for _ in range(weight)]
