@@ -57,6 +57,27 @@ def test_only_what_is_asked_for_is_run(monkeypatch, gate_folder):
         gate.main(["--only", "nothing"])
 
 
+def test_what_has_passed_on_this_commit_is_not_run_again(monkeypatch, gate_folder, tmp_path):
+    counts = tmp_path / "counted"
+    program = f"open({str(counts)!r}, 'a').write('x')"
+    counted = Stage("one", "a thing", (sys.executable, "-c", program), 1)
+    use(monkeypatch, counted, FAILS)
+    assert gate.main([]) == 1
+    mended = Stage("two", "another", PASSES.command, 1)
+    use(monkeypatch, counted, mended)
+    assert gate.main(["--resume"]) == 0
+    assert counts.read_text() == "x"
+    assert "2 of 2 stages passed" in (gate_folder / "report.md").read_text()
+    monkeypatch.setattr(gate, "look_at_tree", lambda: ("decaf", True))
+    assert gate.main(["--resume"]) == 0
+    assert counts.read_text() == "xx", "of another commit it says nothing"
+    assert gate.main([]) == 0
+    assert counts.read_text() == "xxx"
+    monkeypatch.setattr(gate, "look_at_tree", lambda: ("decaf", False))
+    assert gate.main(["--resume", "--allow-changes"]) == 0
+    assert counts.read_text() == "xxxx", "nor of a tree that has changes"
+
+
 def test_what_is_not_committed_is_no_release(monkeypatch, gate_folder):
     use(monkeypatch, PASSES)
     monkeypatch.setattr(gate, "look_at_tree", lambda: ("c0ffee", False))

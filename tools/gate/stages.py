@@ -46,7 +46,7 @@ def list_stages(*, folder: Path, workers: int, kills: int, examples: int) -> tup
             "tests",
             "every test, those of the browser in all widths and colours among them",
             (f"{Path(PYTHON).parent / 'pytest'}", "-q", "-n", f"{workers}", *coverage),
-            90,
+            120,
         ),
         Stage(
             "coverage",
@@ -58,7 +58,7 @@ def list_stages(*, folder: Path, workers: int, kills: int, examples: int) -> tup
             "mutants",
             "the tests notice faults put into the policy, the states, the ladder and the limits",
             (PYTHON, "-m", "tools.gate.mutants", f"{folder / 'mutants'}"),
-            20,
+            40,
         ),
         Stage(
             "fuzz",
