@@ -25,7 +25,8 @@ Value = str | int | float | bool
 
 _TRUE = frozenset({"true", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "no", "n", "0", "off"})
-_NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{1,15})?|\.\d{1,15})")
+_NUMBER = re.compile(r"-?((0|[1-9]\d{0,14})(\.\d{1,15})?|\.\d{1,15})")
+"""Without what a number would not keep: 01067 and +4930 are a postcode and a telephone's."""
 
 
 class ContactStatus(StrEnum):
@@ -86,7 +87,7 @@ def read_cell(kind: AttributeKind, text: str) -> Value:
     match kind:
         case AttributeKind.NUMBER:
             if not _NUMBER.fullmatch(text):
-                raise ValueError("must be a number such as 12 or 3.5")
+                raise ValueError("must be a number such as 12 or 3.5; 012 and +12 are texts")
             return float(text) if "." in text else int(text)
         case AttributeKind.BOOLEAN:
             if text.lower() in _TRUE:
