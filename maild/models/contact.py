@@ -37,6 +37,8 @@ class Contact(BaseModel):
     created_by = peewee.TextField()
     created_at = TimestampField()
     updated_at = TimestampField()
+    is_named_again = peewee.BooleanField(constraints=[peewee.SQL("DEFAULT false")])
+    """Whether a file, a form or a program has named them since, though nothing of them changed."""
 
     class Meta:
         table_name = "contacts"

@@ -36,7 +36,7 @@ UNDO_CHUNK = 5_000
 
 UNCHANGED = "known already, and nothing new"
 DUPLICATE = "twice in the file"
-CHANGED_SINCE = "changed since"
+CHANGED_SINCE = "changed, or named again, since"
 GONE = "deleted since"
 ON_ANOTHER_LIST = "on another list by now"
 """Why rows were skipped, and why an undo leaves a contact as it is."""
@@ -278,12 +278,12 @@ WITH made AS MATERIALIZED (
     SELECT DISTINCT unnest(contact_ids) AS id FROM contact_import_parts
     WHERE job_id = %(job)s AND position = %(position)s
 ), here AS MATERIALIZED (
-    SELECT c.id, c.version FROM contacts c
+    SELECT c.id, c.version, c.is_named_again FROM contacts c
     WHERE c.id IN (SELECT id FROM made) AND c.workspace_id = %(workspace)s
     ORDER BY c.email FOR UPDATE
 ), judged AS MATERIALIZED (
     SELECT h.id, CASE
-        WHEN h.version <> 1 THEN 'changed'
+        WHEN h.version <> 1 OR h.is_named_again THEN 'changed'
         WHEN (SELECT 1 FROM audience_members m JOIN audiences a ON a.id = m.audience_id
             WHERE m.contact_id = h.id AND a.removed_at IS NULL AND m.audience_id <> %(audience)s
             LIMIT 1) IS NOT NULL THEN 'listed'

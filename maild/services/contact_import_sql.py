@@ -61,6 +61,9 @@ class Outcome:
 # how many rows a part has and how many are known, and what it would join on that ground may take
 # minutes.
 #
+# Who is named again, though nothing of them changes, is not of one import alone any more: that is
+# noted once, so that taking that import back leaves them.
+#
 # An address that left only a topic, or only hears no important mail, is imported; the topics that
 # it left it does not ask for again.
 _JUDGED = """
@@ -165,6 +168,9 @@ _PUT = _of_judged(
         'name', j.old_name, 'attributes', j.old_attributes, 'topics', j.old_topics,
         'consent_source', j.old_source, 'consent_at', j.old_at, 'consent_proof', j.old_proof
     ) AS before
+), named AS (
+    UPDATE contacts c SET is_named_again = true FROM judged j
+    WHERE c.id = j.id AND j.verdict = 'unchanged' AND NOT c.is_named_again
 ), touched AS MATERIALIZED (
     SELECT id, version, joins AND %(audience)s::int IS NOT NULL AS joins, before FROM changed
     UNION ALL

@@ -59,6 +59,11 @@ FROM json_to_recordset(%s) AS v (
 WHERE c.workspace_id = %s AND c.email = v.email
 RETURNING c.*
 """
+# To take an import back leaves those of its people whom somebody has named since.
+_NAME = """
+UPDATE contacts SET is_named_again = true
+WHERE workspace_id = %s AND id = ANY(%s) AND NOT is_named_again
+"""
 _LOCK = """
 SELECT * FROM contacts WHERE workspace_id = %s AND email = ANY(%s) ORDER BY email
 FOR NO KEY UPDATE
@@ -319,6 +324,9 @@ def _change(
             changed.append({**after, "email": email})
         else:
             saved[email] = Saved(contact, ContactOutcome.UNCHANGED)
+    named = [one.contact.id for one in saved.values() if not one.contact.is_named_again]
+    if named:
+        database.execute_sql(_NAME, (workspace_id, named))
     if changed:
         written = Contact.raw(_UPDATE, _json(changed), workspace_id)
         saved |= {row.email: Saved(row, ContactOutcome.UPDATED) for row in written}

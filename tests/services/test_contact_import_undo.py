@@ -101,6 +101,15 @@ def test_what_somebody_has_changed_since_stays_and_is_counted() -> None:
     assert job.done_count == 1
 
 
+def test_who_was_named_again_since_stays_though_nothing_of_them_has_changed() -> None:
+    stand = import_all(many(5), audience_name="Fair")
+    import_all(many(3), audience_id=Audience.get().id)
+    contacts.upsert(WORKSPACE_A, "user000003@example.org", ContactFields(), by=ADA)
+    job = undo(stand)
+    assert emails() == {f"user{n:06}@example.org" for n in range(4)}
+    assert job.breakdown == {contact_import_jobs.CHANGED_SINCE: 4}
+
+
 def test_who_was_on_the_list_before_stays_there() -> None:
     known("user000000@example.org", "User 0")
     audience = audiences.create(WORKSPACE_A, name="Fair", by=ADA)
