@@ -82,9 +82,15 @@ def list_campaign_recipients(
     connects=False,  # it reads portion by portion, long after the view has answered
 )
 def export_campaign_recipients(caller: Caller, query: schemas.CampaignRecipientFilter) -> Response:
-    """The file streams, however long it is."""
+    """The file streams, however long it is. The audit log keeps who took it."""
     workspace_id = caller.workspace_id(query.workspace_id)
-    lines = campaign_exports.write(workspace_id, query.campaign_id, filter_=_filter(query))
+    lines = campaign_exports.open_file(
+        workspace_id,
+        query.campaign_id,
+        filter_=_filter(query),
+        asked=query.model_dump_json(exclude_none=True, exclude={"workspace_id", "campaign_id"}),
+        by=caller.actor,
+    )
     response = Response(lines, content_type="text/csv; charset=utf-8; header=present")
     name = f"campaign-{query.campaign_id}.csv"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'

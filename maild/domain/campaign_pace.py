@@ -16,6 +16,11 @@ HOUR = 3_600.0
 DAY = 86_400.0
 BURST_SECONDS = 60.0
 """So much of its hourly pace may go out at once."""
+WAITING_SECONDS = 600.0
+"""Messages of so much of its hourly pace may wait to be sent at a time."""
+WAITING_OF_DAY = 10
+WAITING_OF_DAY_MIN = 100
+"""So may one in so many of a day of the ramp, and in any case so few."""
 SMOOTH_SECONDS = 5.0
 """Where the bucket is empty, it is waited for as much as this brings."""
 
@@ -77,6 +82,19 @@ def find_room(pace: Pace, used: Used) -> Room:
     if not counts:
         return Room(None)
     return Room(min(counts), max(room.wait_seconds for room in rooms))
+
+
+def find_most_waiting(pace: Pace, used: Used) -> int | None:
+    """How many messages may wait to be sent at a time; None: as many as may wait of any campaign.
+    Else what gathers while a provider is away would go out at once when it is back.
+    """
+    counts = []
+    if pace.per_hour is not None:
+        counts.append(math.ceil(pace.per_hour * WAITING_SECONDS / HOUR))
+    if used.day < len(pace.ramp):
+        of_day = math.ceil(pace.ramp[used.day] / WAITING_OF_DAY)
+        counts.append(max(WAITING_OF_DAY_MIN, of_day))
+    return min(counts) if counts else None
 
 
 def use(pace: Pace, used: Used, count: int) -> Used:

@@ -5,15 +5,16 @@ the address where that was asked. That somebody must not be mailed is no reason 
 what became of them is told.
 """
 
-from datetime import UTC
+from datetime import date
 from typing import Any, NamedTuple
 
 from maild import clock
 from maild.db import database
+from maild.domain import campaign_schedule
 from maild.domain.campaign import AudienceKind
 from maild.errors import Conflict
 from maild.models import Audience, Campaign, Segment
-from maild.services import segment_rules, segment_sql
+from maild.services import segment_rules
 from maild.services.segment_sql import Condition
 
 
@@ -80,12 +81,17 @@ def choose(campaign: Campaign, *, limit: int) -> Chosen:
 def _condition(campaign: Campaign) -> Condition:
     if campaign.audience_kind is AudienceKind.EVERYONE:
         return Condition("true")
-    rules = segment_rules.read(campaign.workspace_id, campaign.rules)
-    if rules.problems or rules.tree is None:
-        return rules.condition()  # which says what is gone
-    # The day on which it began: the same for all of its contacts, whenever their turn comes.
+    return segment_rules.read(campaign.workspace_id, campaign.rules).condition(
+        today=day_of(campaign)
+    )
+
+
+def day_of(campaign: Campaign) -> date:
+    """What is today in the rules of its segment: by its clocks the day on which it began, the same
+    for all of its contacts, whenever their turn comes.
+    """
     began_at = campaign.started_at or clock.now()
-    return segment_sql.write(rules.tree, today=began_at.astimezone(UTC).date())
+    return campaign_schedule.local_time(began_at, campaign.time_zone).date()
 
 
 def _require_list(campaign: Campaign) -> int:

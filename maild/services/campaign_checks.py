@@ -207,7 +207,7 @@ def _of_audience(subject: _Subject) -> Iterator[Finding]:
             f"No {kind} is chosen, or it was deleted.",
             f"Choose a {kind}.",
         )
-    elif campaign_reach.find_first(subject.condition) is None:
+    elif campaign_reach.is_empty(subject.condition):
         yield _stop(
             "audience_empty",
             "Nobody is in its audience.",

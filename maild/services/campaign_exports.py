@@ -1,10 +1,18 @@
-"""The recipients of a campaign as a CSV file, written little by little."""
+"""The recipients of a campaign as a CSV file, written little by little. The audit log keeps who
+took it.
+"""
 
 from collections.abc import Iterator
 from typing import Any
 
 from maild.db import connection
-from maild.services import campaign_ledger, campaign_states, suppression_exports
+from maild.domain.actor import Actor
+from maild.services import (
+    campaign_histories,
+    campaign_ledger,
+    campaign_states,
+    suppression_exports,
+)
 from maild.services.campaign_ledger import Filter
 
 COLUMNS = (
@@ -13,12 +21,16 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write(workspace_id: int, campaign_id: int, *, filter_: Filter) -> Iterator[str]:
-    """The lines of a file, in portions. Each portion opens the database for itself, so that nobody
-    who reads slowly keeps a connection. Raises NotFound at once, not in the middle.
+def open_file(
+    workspace_id: int, campaign_id: int, *, filter_: Filter, asked: str, by: Actor
+) -> Iterator[str]:
+    """The lines of a file, in portions; `asked` is the filter in words, for the audit log. Each
+    portion opens the database for itself, so that nobody who reads slowly keeps a connection.
+    Raises NotFound at once, not in the middle.
     """
     with connection():
-        campaign_states.get(workspace_id, campaign_id)
+        campaign = campaign_states.get(workspace_id, campaign_id)
+        campaign_histories.note_export(campaign, asked=asked, by=by)
     return suppression_exports.write_rows(COLUMNS, _read(workspace_id, campaign_id, filter_))
 
 

@@ -43,7 +43,9 @@ from maild.services.messages import DELIVER
 from maild.services.submissions import NewMessage, Submission, TemplateUsed
 
 DUE_MAX = 4_000
-"""Messages of a campaign that are due or being sent, at a time."""
+"""Messages of a campaign that are due or being sent, at a time; of one with a pace there are fewer
+(`campaign_pace.find_most_waiting`).
+"""
 UNDER_WAY_MAX = 20_000
 """The same with those that wait for a later attempt, or are held."""
 ROWS_MAX = 250
@@ -105,6 +107,25 @@ def look(campaign: Campaign) -> Traffic:
     return Traffic(*database.execute_sql(_LOOK, (PAUSED, campaign.id)).fetchone())
 
 
+_FROZEN = """
+SELECT EXISTS (
+    SELECT FROM freezes
+    WHERE workspace_id = %s AND lifted_at IS NULL AND expires_at > now() AND CASE kind
+        WHEN 'workspace' THEN true
+        WHEN 'stream' THEN target = %s
+        WHEN 'from_email' THEN target = lower(%s COLLATE "pg_c_utf8")
+        ELSE false END)
+"""
+
+
+def is_frozen(campaign: Campaign) -> bool:
+    """Whether a freeze stops all of its mail. What would be handed over then is better off in the
+    ledger: it uses up neither pace nor lifetime, and does not go out in one burst afterwards.
+    """
+    values = (campaign.workspace_id, Stream.MARKETING.value, campaign.from_email)
+    return bool(database.execute_sql(_FROZEN, values).fetchone()[0])
+
+
 def has_waiting(campaign: Campaign) -> bool:
     """Whether any of its rows has no message, and is to have one."""
     return _exists(campaign, CampaignRecipient.message_id.is_null())
@@ -146,6 +167,8 @@ def hand_over(
     room = state.find_room()
     free = min(DUE_MAX - traffic.due_count, UNDER_WAY_MAX - traffic.under_way_count)
     most = min(ROWS_MAX, free) if free >= FREE_MIN else 0
+    if (waiting_max := state.find_most_waiting()) is not None:
+        most = max(0, min(most, waiting_max - traffic.due_count))
     if room.count is not None:
         most = min(most, room.count)
     if (spare := _find_spare(campaign.workspace_id)) is not None and spare < most:
@@ -194,31 +217,35 @@ def _find_spare(workspace_id: int) -> int | None:
 
 
 class _Row(NamedTuple):
-    """A row that waits, with its contact as it is now; `attributes` None: it was deleted."""
+    """A row that waits, with its contact as it is now; `contact_id` None: it was deleted."""
 
     id: int
     email: str
     variant: str | None
+    contact_id: int | None
     name: str | None
     attributes: dict[str, Any] | None
 
 
-# The contact is looked up by its id for each row of the slice.
+# The contact is looked up for each row of the slice; by its address, for somebody who was deleted
+# and added again meanwhile has another number. With `variant IS NULL` or `= 'a'`, and nothing
+# cleverer, the index of what waits leads to the rows.
 _ROWS = """
-(SELECT r.id, r.email, r.variant, c.name, c.attributes
+(SELECT r.id, r.email, r.variant, c.id AS contact_id, c.name, c.attributes
 FROM campaign_recipients r LEFT JOIN LATERAL (
-    SELECT name, attributes FROM contacts
-    WHERE id = r.contact_id AND workspace_id = %s OFFSET 0) AS c ON true
+    SELECT id, name, attributes FROM contacts
+    WHERE workspace_id = %s AND email = r.email AND status = 'active' OFFSET 0) AS c ON true
 WHERE r.campaign_id = %s AND r.status = 'queued' AND r.message_id IS NULL
-    AND r.variant IS NOT DISTINCT FROM {variant} {fitting}
+    AND r.variant {variant} {fitting}
 ORDER BY r.id LIMIT %s)
 """
 _NOT_FULL = "AND split_part(r.email, '@', 2) <> ALL(%s)"
 
 
 def _pick(campaign: Campaign, *, limit: int, is_test: bool, without: Sequence[str]) -> list[_Row]:
-    """The next rows. Of a test as many with each subject, so that neither is sooner. Whoever was
-    in the test and has no message yet comes first afterwards too.
+    """The next rows. Of a test as many with each subject, so that neither is sooner; one at a time
+    they come as they stand in the ledger, where both are mixed. Whoever was in the test and has no
+    message yet comes first afterwards too.
     """
     variants: list[str | None] = [None]
     if campaign.test_percent is not None:
@@ -229,12 +256,13 @@ def _pick(campaign: Campaign, *, limit: int, is_test: bool, without: Sequence[st
     ways: list[str] = []
     values: list[Any] = []
     for variant in variants:
-        way = _ROWS.replace("{variant}", f"'{variant}'" if variant else "NULL")
+        way = _ROWS.replace("{variant}", f"= '{variant}'" if variant else "IS NULL")
         ways.append(way.replace("{fitting}", _NOT_FULL if without else ""))
         values += [campaign.workspace_id, campaign.id]
         values += [list(without)] if without else []
         values.append(share)
-    sql = " UNION ALL ".join(ways).join(("SELECT * FROM (", ") AS t LIMIT %s"))
+    end = ") AS t ORDER BY t.id LIMIT %s" if is_test else ") AS t LIMIT %s"
+    sql = " UNION ALL ".join(ways).join(("SELECT * FROM (", end))
     rows = database.execute_sql(sql, (*values, limit))
     return [_Row(*row) for row in rows.fetchall()]
 
@@ -280,7 +308,7 @@ def _settle(campaign: Campaign, content: Content, rows: Sequence[_Row]) -> list[
 
 
 def _make(campaign: Campaign, content: Content, row: _Row) -> Submission | _End:
-    if row.attributes is None:
+    if row.contact_id is None or row.attributes is None:
         return _End(RecipientStatus.CANCELLED, CONTACT_DELETED)
     template = content.template
     used = TemplateUsed(template.id, template.name, content.version.version)
@@ -328,29 +356,31 @@ def _failed(word: str, detail: str) -> _End:
 # A row that has a message, or has come to its end, is left alone.
 _WRITE = """
 UPDATE campaign_recipients r SET
+    contact_id = coalesce(v.contact_id, r.contact_id),
     status = v.status, reason = v.reason, message_id = v.message_id,
     handed_at = CASE WHEN v.message_id IS NOT NULL THEN now() END, updated_at = now()
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::uuid[])
-    AS v (id, status, reason, message_id)
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::uuid[])
+    AS v (id, contact_id, status, reason, message_id)
 WHERE r.id = v.id AND r.status = 'queued' AND r.message_id IS NULL
 """
 
 
 def _write(outcomes: Sequence[_Outcome]) -> int:
     """Write the rows; of how many a message was made. Raises Conflict (see `hand_over`)."""
-    ids, statuses, reasons, message_ids = [], [], [], []
+    ids, contact_ids, statuses, reasons, message_ids = [], [], [], [], []
     made = 0
     for outcome in outcomes:
         end, message_id = _end_of(outcome)
         if end is None:
             continue
         ids.append(outcome.row.id)
+        contact_ids.append(outcome.row.contact_id)
         statuses.append(end[0])
         reasons.append(end[1])
         message_ids.append(message_id)
         made += message_id is not None
     if ids:
-        database.execute_sql(_WRITE, (ids, statuses, reasons, message_ids))
+        database.execute_sql(_WRITE, (ids, contact_ids, statuses, reasons, message_ids))
     each = zip(ids, statuses, message_ids, strict=True)
     campaign_engagement.note_mailed(
         [id_ for id_, status, made_id in each if made_id and status is RecipientStatus.QUEUED]
@@ -415,6 +445,9 @@ class _State:
 
     def find_room(self) -> campaign_pace.Room:
         return campaign_pace.find_room(self._pace, self._used)
+
+    def find_most_waiting(self) -> int | None:
+        return campaign_pace.find_most_waiting(self._pace, self._used)
 
     def use(self, count: int) -> None:
         self._used = campaign_pace.use(self._pace, self._used, count)

@@ -5,12 +5,11 @@ The rows are written by `campaign_steps`, and follow their messages by a trigger
 statement, so they are of one moment.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
-
-import peewee
 
 from maild import log
 from maild.db import database
@@ -24,6 +23,13 @@ COUNT_TIMEOUT_MS = 20_000
 PAGE_MAX = 500
 DOMAINS_MAX = 20
 """Domains that a report tells one by one."""
+
+EVERY_SECONDS = 60
+"""How often the ledgers are looked at."""
+SHARE = 10
+"""One that took longer than a part of that rests for so many times as long."""
+LOOK_AGAIN_SECONDS = 3600
+"""So long nobody looks at one that does not change."""
 
 logger = log.get(__name__)
 
@@ -297,23 +303,59 @@ def check(campaign_ids: Sequence[int]) -> list[Check]:
     return [Check(*row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a campaign was like when this process has looked at it last: until `again_at`, by a
+    clock that only runs on, it is not looked at again, unless it has changed; before `rest_until`
+    not even then.
+    """
+
+    facts: tuple[Any, ...]
+    again_at: float
+    rest_until: float
+
+
+_looks: dict[int, _Look] = {}
+
+# Whatever happens to a ledger in the course of things changes one of these; all are at hand.
+_RUNNING = """
+SELECT c.id, c.status, c.updated_at, c.audience_count, c.handed_count, (
+        SELECT count(*) FROM campaign_recipients r
+        WHERE r.campaign_id = c.id AND r.status = 'queued' AND r.message_id IS NOT NULL)
+FROM campaigns c
+WHERE c.started_at IS NOT NULL
+    AND (c.ended_at IS NULL OR c.ended_at > now() - interval '1 hour')
+ORDER BY c.id
+"""
+
+
 def check_running() -> Iterator[Check]:
     """The same for each campaign that has begun and is not over, of every workspace, and each that
-    ended within the last hour; one after the other, for each may have millions of rows. One that
-    takes longer than COUNT_TIMEOUT_MS is left out: a log line says so.
+    ended within the last hour; one after the other, for each may have millions of rows.
+
+    One that was whole, and has not changed since this process has looked at it, is passed over for
+    LOOK_AGAIN_SECONDS: it may be paused for months. So is one that took long, for SHARE times as
+    long. One that takes longer than COUNT_TIMEOUT_MS is left out: a log line says so.
     """
-    recent = peewee.fn.now() - peewee.SQL("interval '1 hour'")
-    query = Campaign.select(Campaign.id).where(
-        Campaign.started_at.is_null(False),
-        Campaign.ended_at.is_null() | (Campaign.ended_at > recent),
-    )
-    for campaign_id in [row.id for row in query.order_by(Campaign.id)]:
+    rows = database.execute_sql(_RUNNING).fetchall()
+    for gone in _looks.keys() - {row[0] for row in rows}:
+        del _looks[gone]
+    for campaign_id, *now in rows:
+        facts, began = tuple(now), time.monotonic()
+        look = _looks.get(campaign_id)
+        if look and began < (look.again_at if look.facts == facts else look.rest_until):
+            continue
+        found: list[Check] = []
         try:
             with bounded():
                 found = check([campaign_id])
         except SearchTooLong:
             logger.warning("campaign.ledger_not_checked", campaign_id=campaign_id)
-            continue
+        took = time.monotonic() - began
+        rest_until = began + took * SHARE if took * SHARE > EVERY_SECONDS else began
+        is_whole = bool(found) and all(one.is_whole for one in found)
+        again_at = began + LOOK_AGAIN_SECONDS if is_whole else rest_until
+        _looks[campaign_id] = _Look(facts, again_at, rest_until)
         yield from found
 
 

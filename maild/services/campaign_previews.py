@@ -15,7 +15,6 @@ from maild.services import (
     addresses,
     campaign_contents,
     campaign_reach,
-    message_log,
     template_rendering,
 )
 from maild.services.campaign_contents import Content
@@ -74,8 +73,7 @@ def _find_contact(campaign: Campaign, email: str | None) -> Contact | None:
         condition = None
     if condition is None:
         return None
-    with message_log.bounded():
-        return campaign_reach.find_first(condition)
+    return campaign_reach.find_first(condition)
 
 
 def _render(

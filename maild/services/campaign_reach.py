@@ -10,8 +10,9 @@ from typing import Any
 from maild.db import database
 from maild.domain.campaign import AudienceKind
 from maild.domain.states import Stream
+from maild.errors import SearchTooLong
 from maild.models import Audience, Campaign, Contact, Segment
-from maild.services import message_log, segment_rules
+from maild.services import campaign_audience, message_log, segment_rules
 
 COUNT_TIMEOUT_MS = 20_000
 """For counting a whole audience."""
@@ -86,7 +87,8 @@ def find(campaign: Campaign) -> Condition | None:
         rules = None if row is None else row.rules
     if rules is None:
         return None
-    found = segment_rules.read(campaign.workspace_id, rules).condition()
+    read = segment_rules.read(campaign.workspace_id, rules)
+    found = read.condition(today=campaign_audience.day_of(campaign))
     return _both(own, found.sql, found.values)
 
 
@@ -233,8 +235,23 @@ SELECT c.* FROM contacts c WHERE {condition} AND c.status = 'active' ORDER BY c.
 
 
 def find_first(condition: Condition) -> Contact | None:
-    """The contact that was added first of those who are meant. It may be called in a transaction
-    that goes on, and so sets it no limit of its own.
-    """
-    rows = list(Contact.raw(_FIRST.format(condition=condition.sql), *condition.values))
+    """The contact that was added first of those who are meant. Raises SearchTooLong."""
+    with message_log.bounded():
+        rows = list(Contact.raw(_FIRST.format(condition=condition.sql), *condition.values))
     return rows[0] if rows else None
+
+
+# In no order, so that the planner may begin where it finds one soonest.
+_ANY = "SELECT EXISTS (SELECT FROM contacts c WHERE {condition} AND c.status = 'active')"
+
+
+def is_empty(condition: Condition) -> bool:
+    """Whether it is meant for nobody; False too where that cannot be found out in a moment."""
+    try:
+        with message_log.bounded():
+            row = database.execute_sql(
+                _ANY.format(condition=condition.sql), condition.values
+            ).fetchone()
+    except SearchTooLong:
+        return False
+    return not row[0]

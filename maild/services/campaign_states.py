@@ -118,7 +118,8 @@ def stop(campaign: Campaign, *, reason: str | None, by: Actor) -> Done:
 
 def resume(workspace_id: int, campaign_id: int, *, by: Actor) -> Done:
     """Let a paused campaign go on where it was. The messages that the pause has held are queued
-    again, with their lifetime anew. Nobody is mailed who must not be by now.
+    again, with their lifetime anew, and a test that is not decided gets all its time again. Nobody
+    is mailed who must not be by now.
 
     Audited. Raises NotFound, Conflict (its status).
     """
@@ -127,7 +128,9 @@ def resume(workspace_id: int, campaign_id: int, *, by: Actor) -> Done:
         if campaign.status is not CampaignStatus.PAUSED:
             raise Conflict(f"The campaign is {campaign.status.value}, not paused.")
         assert campaign.paused_from is not None
-        moved = move(campaign, campaign.paused_from, fault=None, fault_count=0)
+        # What was held could not be opened meanwhile: the time of a test begins anew.
+        again = {} if campaign.winner else {"decide_at": None}
+        moved = move(campaign, campaign.paused_from, fault=None, fault_count=0, **again)
         done = Done(moved, release(moved))
         _audit(done, by, "campaign.resumed", before=campaign.status)
         queue.enqueue(DELIVER)

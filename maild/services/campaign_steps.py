@@ -41,7 +41,13 @@ LOOKED_AT = 5_000
 WITHDRAWN_AT_ONCE = 5_000
 """Rows, and messages, that one step of a cancellation withdraws."""
 LOOK_AGAIN_SECONDS = 2.0
-"""Nothing tells when the last message comes to its end: it is looked for."""
+"""Nothing tells when the last message comes to its end, or when a freeze is over: it is looked
+for.
+"""
+FROZEN_SECONDS = 5.0
+"""How soon a campaign that a freeze stops looks whether it is over."""
+STRAGGLERS = 0.1
+"""A test's time begins though this part of it waits still: a few mailboxes take hours."""
 FAULT_PAUSE_SECONDS = (1, 5, 15, 60, 120)
 """How long a step that raised waits before each further try; after the last of them the campaign
 pauses itself.
@@ -175,14 +181,19 @@ def _require_content(campaign: Campaign) -> Content:
 
 
 def _send(campaign: Campaign) -> None:
-    """Hand over the next rows; where none waits, decide the test, or see whether all is done."""
+    """Hand over the next rows, unless a freeze is on; where none waits, decide the test, or see
+    whether all is done.
+    """
     traffic = campaign_handover.look(campaign)
     if traffic.held_count:
         # A claim that had begun before it was resumed has held them.
         campaign_states.release(campaign)
         queue.enqueue(DELIVER)
     if campaign_handover.has_waiting(campaign):
-        _hand_over(campaign, traffic)
+        if campaign_handover.is_frozen(campaign):
+            _save(campaign, step_at=_later(FROZEN_SECONDS))
+        else:
+            _hand_over(campaign, traffic)
     elif campaign_handover.has_queued(campaign):
         _save(campaign, step_at=_later(LOOK_AGAIN_SECONDS))
     else:
@@ -196,13 +207,15 @@ def _hand_over(campaign: Campaign, traffic: Traffic) -> None:
     is_test = campaign.test_percent is not None and campaign.winner is None
     done = campaign_handover.hand_over(campaign, content, traffic, is_test=is_test)
     if is_test and done.is_nothing_left:
-        _wait_for_decision(campaign)
+        _wait_for_decision(campaign, traffic)
     else:
         _save(campaign, step_at=_later(done.wait_seconds), **done.changes)
 
 
-def _wait_for_decision(campaign: Campaign) -> None:
-    """Decide the test when its time is over: it begins when the last of it was handed over."""
+def _wait_for_decision(campaign: Campaign, traffic: Traffic) -> None:
+    """Decide the test when its time is over. That begins when nearly all of it has gone out, and
+    anew after a pause: what nobody could open yet decides nothing.
+    """
     now, soon = _clock(), _later(LOOK_AGAIN_SECONDS)
     if campaign.decide_at is not None and now < campaign.decide_at:
         _save(campaign, step_at=min(campaign.decide_at, soon))
@@ -210,11 +223,20 @@ def _wait_for_decision(campaign: Campaign) -> None:
     parts = campaign_ledger.by_variant(campaign)
     if parts.keys() == {None}:  # of a few contacts, none may be in it
         _decide(campaign, Variant.A)
+    elif campaign.decide_at is None and _is_held_up(campaign, traffic):
+        _save(campaign, step_at=soon)
     elif campaign.decide_at is None:
         decide_at = now + timedelta(minutes=campaign.test_minutes or 0)
         _save(campaign, decide_at=decide_at, step_at=min(decide_at, soon))
     else:
         _decide(campaign, _find_better(campaign, parts))
+
+
+def _is_held_up(campaign: Campaign, traffic: Traffic) -> bool:
+    """Whether so much of a test that was handed over waits still, in a freeze or because a provider
+    is away, that its time must not begin.
+    """
+    return traffic.under_way_count > campaign.handed_count * STRAGGLERS
 
 
 def _decide(campaign: Campaign, winner: Variant) -> None:

@@ -2,9 +2,10 @@
 
 A claim is one statement: it picks the oldest due messages of a lane with SKIP LOCKED, and moves
 each to where the rules say: `expired` after its lifetime, `failed` where the policy has come to
-forbid it, `suppressed`, `held` by a freeze, `held` or `cancelled` with its campaign, or else
-`sending`, with its attempt counted. All of that is committed before anything is on the wire. What
-changes between then and the wire is seen by the last check (`last_check`).
+forbid it, `suppressed`, `held` by a freeze, `held` or `cancelled` with its campaign, `cancelled`
+where its contact was deleted, or else `sending`, with its attempt counted. All of that is committed
+before anything is on the wire. What changes between then and the wire is seen by the last check
+(`last_check`).
 Postgres' clock decides every lease; a worker that Postgres believes dead claims nothing.
 """
 
@@ -24,8 +25,12 @@ from maild.services.transitions import Move
 INLINE_BYTES = 256 * 1024
 """Contents up to this size come with the claim; larger ones are loaded one by one."""
 LANES_MAX = 10_000
+RELEASE_WAITS_FOR = "1s"
+"""What cannot be given back within this time, the mending puts back."""
 PAUSED = "campaign paused"
 """Why the messages of a paused campaign are held: a person's hold has the person's words."""
+CONTACT_DELETED = "contact deleted"
+"""Why a message of a campaign is cancelled whose recipient is no contact any more."""
 HELD_WHILE_PAUSED = "1 year"
 """They do not expire meanwhile; when the campaign goes on, they get their lifetime anew."""
 
@@ -34,8 +39,10 @@ HELD_WHILE_PAUSED = "1 year"
 class Claim:
     """A message that this worker holds, with what sending needs of its narrow row.
 
-    `account_id` 0 is the environment's account. `seconds_left` of its lifetime are counted from
-    the claim. `attempt_no - excused_count` attempts count against the message, this one included;
+    `account_id` 0 is the environment's account. `dated_at_epoch` is when it was accepted or, where
+    that is later, the time for which it is scheduled: fixed, so that all attempts send the same
+    bytes. `seconds_left` of its lifetime are counted from the claim.
+    `attempt_no - excused_count` attempts count against the message, this one included;
     `path_fault_count` is how often its provider was at fault lately. `rules` are its stream's, by
     the policy of that version.
     """
@@ -51,7 +58,7 @@ class Claim:
     to_email: str
     subject: str
     size_bytes: int
-    created_at_epoch: float
+    dated_at_epoch: float
     seconds_left: float
     submission_id: uuid.UUID | None
     topic: str | None
@@ -112,6 +119,8 @@ def list_due_lanes() -> list[Lane]:
 # only where the message was accepted by another policy, or by the instance's defaults, which may
 # have changed with a restart. The lists of domains may be long: nobody reads them until then, and
 # `IS TRUE` keeps the planner from joining with them, so that they are put into a hash table once.
+# The worker's row stays until the commit: a worker that stands still in between may be taken for
+# dead, but is not forgotten along with what its marks tell. A heartbeat does not wait for it.
 _CLAIM = """
 WITH rules AS MATERIALIZED (
     SELECT coalesce(max(version), 0) AS version FROM policies WHERE workspace_id = %(workspace)s
@@ -135,7 +144,8 @@ WITH rules AS MATERIALIZED (
         AND pinned_account = %(pin)s AND next_attempt_at <= now()
         AND EXISTS (
             SELECT FROM workers w
-            WHERE w.id = %(worker)s AND w.seen_at > now() - %(lease)s * interval '1 second')
+            WHERE w.id = %(worker)s AND w.seen_at > now() - %(lease)s * interval '1 second'
+            FOR KEY SHARE)
     ORDER BY next_attempt_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
@@ -171,7 +181,10 @@ WITH rules AS MATERIALIZED (
     LEFT JOIN LATERAL (
         SELECT c.id, c.status, coalesce(c.cancelled_by, c.paused_by) AS stopped_by
         FROM campaign_recipients r JOIN campaigns c ON c.id = r.campaign_id
-        WHERE r.id = m.recipient_id AND c.status IN ('paused', 'cancelled')
+        WHERE r.id = m.recipient_id AND (c.status IN ('paused', 'cancelled')
+            OR NOT EXISTS (
+                SELECT FROM contacts p
+                WHERE p.workspace_id = %(workspace)s AND p.email = r.email AND p.status = 'active'))
         OFFSET 0) k ON true
 ), decided AS MATERIALIZED (
     SELECT d.*,
@@ -192,6 +205,7 @@ WITH rules AS MATERIALIZED (
             WHEN suppression_id IS NOT NULL THEN 'suppression'
             WHEN unsubscribe_id IS NOT NULL THEN 'unsubscribe'
             WHEN campaign_status = 'cancelled' THEN 'campaign'
+            WHEN campaign_id IS NOT NULL AND campaign_status <> 'paused' THEN 'contact'
             WHEN freeze_id IS NOT NULL THEN 'freeze'
             WHEN campaign_id IS NOT NULL THEN 'campaign'
         END AS stopped_by
@@ -223,6 +237,7 @@ WITH rules AS MATERIALIZED (
                 WHEN 'suppression' THEN 'suppressed'
                 WHEN 'unsubscribe' THEN 'suppressed'
                 WHEN 'freeze' THEN 'held'
+                WHEN 'contact' THEN 'cancelled'
                 WHEN 'campaign' THEN CASE campaign_status WHEN 'paused' THEN 'held'
                     ELSE 'cancelled' END
                 ELSE 'sending'
@@ -240,14 +255,16 @@ WITH rules AS MATERIALIZED (
 ), told AS (
     INSERT INTO events (workspace_id, message_id, type, data)
     SELECT %(workspace)s, id, 'message.' || status, jsonb_strip_nulls(jsonb_build_object(
-        'check', nullif(stopped_by, 'campaign'),
-        'policy_version', CASE WHEN stopped_by <> 'campaign' THEN (SELECT version FROM rules) END,
+        'check', CASE WHEN stopped_by NOT IN ('campaign', 'contact') THEN stopped_by END,
+        'policy_version', CASE WHEN stopped_by NOT IN ('campaign', 'contact')
+            THEN (SELECT version FROM rules) END,
         'text', error,
         'value', CASE stopped_by WHEN 'from_domain' THEN from_domain
             WHEN 'recipient_domain' THEN to_domain END,
         'reason', CASE WHEN stopped_by IN ('suppression', 'freeze') THEN reason
-            WHEN stopped_by = 'campaign' AND status = 'held' THEN %(paused)s END,
-        'campaign_id', CASE stopped_by WHEN 'campaign' THEN campaign_id END,
+            WHEN stopped_by = 'campaign' AND status = 'held' THEN %(paused)s
+            WHEN stopped_by = 'contact' THEN %(contact_deleted)s END,
+        'campaign_id', CASE WHEN stopped_by IN ('campaign', 'contact') THEN campaign_id END,
         'by', CASE stopped_by WHEN 'campaign' THEN campaign_stopped_by END,
         'suppression_id', suppression_id,
         'unsubscribe_id', unsubscribe_id,
@@ -255,7 +272,8 @@ WITH rules AS MATERIALIZED (
     FROM moved WHERE status <> 'sending'
 )
 SELECT m.id, m.status, m.attempt_count, m.excused_count, m.path_fault_count, m.from_email,
-    m.to_email, m.subject, m.size_bytes, extract(epoch FROM m.created_at)::float8,
+    m.to_email, m.subject, m.size_bytes,
+    extract(epoch FROM greatest(m.created_at, m.scheduled_at))::float8,
     extract(epoch FROM m.expires_at - now())::float8, m.submission_id, m.topic,
     (SELECT version FROM rules),
     b.from_name, b.reply_to, b.headers, b.body_text, b.body_html, b.attachment_count,
@@ -306,6 +324,7 @@ def claim(
             "blocked": list(policies.default().blocked_recipient_domains),
             "paused": PAUSED,
             "held_for": HELD_WHILE_PAUSED,
+            "contact_deleted": CONTACT_DELETED,
         }
     )
     claims: list[Claim] = []
@@ -328,7 +347,7 @@ def claim(
                 to_email=row[6],
                 subject=row[7],
                 size_bytes=row[8],
-                created_at_epoch=row[9],
+                dated_at_epoch=row[9],
                 seconds_left=row[10],
                 submission_id=row[11],
                 topic=row[12],
@@ -410,9 +429,11 @@ def load_attachments(content_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[t
 
 def release(claims: Sequence[Claim]) -> None:
     """Give back messages that were claimed and offered to no server; their attempt is not
-    used.
+    used. Raises Unavailable where somebody else holds one of them for longer than a moment.
     """
     with database.atomic():
+        # No claim begins meanwhile (`holds`).
+        database.execute_sql("SELECT set_config('lock_timeout', %s, true)", (RELEASE_WAITS_FOR,))
         transitions.apply(
             [
                 Move(

@@ -6,6 +6,9 @@ SMTP account is passed over like a paused one (`services/providers.py`). What a 
 `freeze_targets`, and what waits behind freezes in `freeze_backlogs`.
 """
 
+import math
+import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -237,6 +240,7 @@ WITH RECURSIVE holding AS (
 SELECT id FROM holding JOIN freezes USING (id)
 WHERE lifted_at IS NOT NULL OR expires_at <= now()
 """
+# For bulk mail the time in the freeze does not count; a password reset grows old all the same.
 _RELEASE = """
 WITH thawed AS (
     SELECT id FROM messages WHERE freeze_id = %s AND status = 'held'
@@ -245,7 +249,9 @@ WITH thawed AS (
 ), moved AS (
     UPDATE messages m SET
         status = 'queued', hold_reason = NULL, freeze_id = NULL, updated_at = now(),
-        next_attempt_at = greatest(now(), m.scheduled_at, m.not_before)
+        next_attempt_at = greatest(now(), m.scheduled_at, m.not_before),
+        expires_at = CASE WHEN m.recipient_id IS NULL THEN m.expires_at
+            ELSE m.expires_at + (now() - m.updated_at) END
     FROM thawed WHERE m.id = thawed.id
     RETURNING m.workspace_id, m.id
 )
@@ -254,21 +260,29 @@ SELECT workspace_id, id, %s, '{}' FROM moved
 """
 
 
-def release_thawed() -> int:
-    """End the freezes whose time is over, and queue again what freezes that are over still hold;
-    returns how many messages that was.
+def release_thawed(*, seconds: float = math.inf) -> int:
+    """End the freezes whose time is over, and queue again what freezes that are over still hold,
+    for about so long, a batch at least; returns how many messages that was. The next call goes on.
 
-    What another freeze stops as well is held again by its next claim.
+    Each batch wakes the workers when it commits, and each freeze has one in turn: none waits for
+    another that holds a million. What another freeze stops as well is held again by its next claim.
     """
+    ends_at = time.monotonic() + seconds
     values = (SYSTEM.name, EventType.FREEZE_ENDED.value, SYSTEM.name)
     database.execute_sql(_END, values)
     released = 0
-    for (freeze_id,) in database.execute_sql(_LIST_THAWED).fetchall():
-        count = RELEASE_BATCH
-        while count == RELEASE_BATCH:
-            with database.atomic():
-                count = _release(freeze_id)
-            released += count
+    thawed = deque(row[0] for row in database.execute_sql(_LIST_THAWED).fetchall())
+    while thawed:
+        freeze_id = thawed.popleft()
+        with database.atomic():
+            count = _release(freeze_id)
+            if count:
+                queue.enqueue(DELIVER)
+        released += count
+        if count == RELEASE_BATCH:
+            thawed.append(freeze_id)
+        if time.monotonic() >= ends_at:
+            break
     return released
 
 

@@ -1,13 +1,16 @@
 """The last check before a message is offered: what has changed since its claim.
 
 A recipient who was suppressed or has unsubscribed, a freeze that has started, a campaign that was
-paused or cancelled. It looks at what waits in a worker, many messages at once; the claim looks at
-the same before (`claims`).
+paused or cancelled, a contact of it that was deleted. It looks at what waits in a worker, many
+messages at once; the claim looks at the same before (`claims`).
+
+It is a fence as well: it finds what is not this worker's any more, whatever the worker believes.
 """
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from maild.db import database
 from maild.domain.policy import Check
@@ -18,6 +21,7 @@ from maild.services.transitions import Move
 
 _STOPPED = """
 SELECT m.id,
+    m.status = 'sending' AND m.worker_id = c.worker_id AND m.attempt_count = c.attempt_no,
     (SELECT s.id FROM suppressions s
         WHERE s.workspace_id = m.workspace_id AND s.email = lower(m.to_email COLLATE "pg_c_utf8")
             AND s.removed_at IS NULL AND (s.stream IS NULL OR s.stream = m.stream)
@@ -40,8 +44,14 @@ SELECT m.id,
                 ELSE true END)
         OR EXISTS (
             SELECT FROM campaign_recipients r JOIN campaigns k ON k.id = r.campaign_id
-            WHERE r.id = m.recipient_id AND k.status IN ('paused', 'cancelled'))
-FROM unnest(%s::uuid[], %s::text[]) AS c (id, account) JOIN messages m ON m.id = c.id
+            WHERE r.id = m.recipient_id AND (k.status IN ('paused', 'cancelled')
+                OR NOT EXISTS (
+                    SELECT FROM contacts p
+                    WHERE p.workspace_id = m.workspace_id AND p.email = r.email
+                        AND p.status = 'active')))
+FROM unnest(%s::uuid[], %s::text[], %s::uuid[], %s::int[])
+    AS c (id, account, worker_id, attempt_no)
+JOIN messages m ON m.id = c.id
 """
 
 
@@ -55,22 +65,45 @@ class Stop:
     unsubscribe_id: int | None
 
 
-def find_forbidden(claims: Sequence[Claim]) -> tuple[dict[uuid.UUID, Stop], set[uuid.UUID]]:
-    """The last check before messages are offered: those whose recipients opted out or were
-    suppressed since their claim, and the ids of those that were frozen, or stopped with their
-    campaign: their next claim says which. Changes nothing.
+class Found(NamedTuple):
+    """What must not be offered, by the ids of the messages; each is in one of them.
+
+    `stopped`: their recipients opted out or were suppressed since their claim. `frozen`: also what
+    was stopped with its campaign, or whose contact was deleted; the next claim says which. `lost`:
+    they are not claimed by this attempt of this worker any more, and whoever has them by now
+    decides.
     """
-    ids = [str(claim.message_id) for claim in claims]
-    names = [claim.account_name for claim in claims]
+
+    stopped: dict[uuid.UUID, Stop]
+    frozen: set[uuid.UUID]
+    lost: set[uuid.UUID]
+
+
+def find_forbidden(claims: Sequence[Claim]) -> Found:
+    """The last check before messages are offered. Changes nothing."""
     stopped: dict[uuid.UUID, Stop] = {}
     frozen: set[uuid.UUID] = set()
-    for row in database.execute_sql(_STOPPED, (ids, names)).fetchall():
-        message_id, suppression_id, unsubscribe_id, is_frozen = row
+    lost = {claim.message_id for claim in claims}
+    for row in database.execute_sql(_STOPPED, values_of(claims)).fetchall():
+        message_id, is_ours, suppression_id, unsubscribe_id, is_frozen = row
+        if not is_ours:
+            continue
+        lost.discard(message_id)
         if suppression_id is not None or unsubscribe_id is not None:
             stopped[message_id] = Stop(suppression_id, unsubscribe_id)
         elif is_frozen:
             frozen.add(message_id)
-    return stopped, frozen
+    return Found(stopped, frozen, lost)
+
+
+def values_of(claims: Sequence[Claim]) -> tuple[list[str], list[str], list[str], list[int]]:
+    """What `_STOPPED` is asked with."""
+    return (
+        [str(claim.message_id) for claim in claims],
+        [claim.account_name for claim in claims],
+        [str(claim.worker_id) for claim in claims],
+        [claim.attempt_no for claim in claims],
+    )
 
 
 def suppress(stopped: Sequence[tuple[Claim, Stop]]) -> None:

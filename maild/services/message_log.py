@@ -269,15 +269,19 @@ def _before(at: datetime | None) -> Cursor | None:
 @contextmanager
 def bounded(timeout_ms: int | None = None) -> Iterator[None]:
     """A transaction whose statements end after SEARCH_TIMEOUT_MS, or after another time; raises
-    SearchTooLong then.
+    SearchTooLong then. Inside of another transaction that one's limit holds again afterwards.
     """
+    is_inside = database.in_transaction()
     try:
         with database.atomic():
-            database.execute_sql(
-                "SELECT set_config('statement_timeout', %s, true)",
+            before, _ = database.execute_sql(
+                "SELECT current_setting('statement_timeout'),"
+                " set_config('statement_timeout', %s, true)",
                 (str(timeout_ms or SEARCH_TIMEOUT_MS),),
-            )
+            ).fetchone()
             yield
+            if is_inside:
+                database.execute_sql("SELECT set_config('statement_timeout', %s, true)", (before,))
     except peewee.OperationalError as error:
         if "statement timeout" not in str(error):
             raise

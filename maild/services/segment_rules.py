@@ -6,6 +6,7 @@ with what is wrong with them, and ask for nobody.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from maild import clock
@@ -41,9 +42,10 @@ class Rules:
             raise InvalidFields(summarise(errors), errors=errors)
         return self.tree
 
-    def condition(self, *, is_for_all: bool = False) -> Condition:
-        """What asks the database for the contacts that they apply to, of whatever workspace, today
-        in UTC; see `segment_sql.write`. Raises Conflict where something that they name is gone.
+    def condition(self, *, today: date | None = None, is_for_all: bool = False) -> Condition:
+        """What asks the database for the contacts that they apply to, of whatever workspace, on a
+        day, which is today's in UTC unless it is given; see `segment_sql.write`. Raises Conflict
+        where something that they name is gone.
         """
         if self.problems or self.tree is None:
             path, message = self.problems[0]
@@ -51,7 +53,8 @@ class Rules:
                 f"The rules of the segment do not hold any more: {path}: {message}. Mend them"
                 " first."
             )
-        return segment_sql.write(self.tree, today=clock.now().date(), is_for_all=is_for_all)
+        today = today or clock.now().date()
+        return segment_sql.write(self.tree, today=today, is_for_all=is_for_all)
 
 
 def read(workspace_id: int, data: Any) -> Rules:

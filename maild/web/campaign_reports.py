@@ -17,7 +17,6 @@ from maild.errors import InvalidFields, InvalidRequest, SearchTooLong
 from maild.services import (
     campaign_contents,
     campaign_exports,
-    campaign_histories,
     campaign_ledger,
 )
 from maild.services.campaign_ledger import DEEDS, Figures, Filter, Slice
@@ -128,8 +127,9 @@ def export(campaign_id: int) -> BaseResponse:
         raise InvalidFields("The filter cannot be used. Mend it in the list, and export again.")
     with db.connection():
         row = pages.find(campaign_id)
-        campaign_histories.note_export(row, asked=form.query(), by=access.actor())
-    lines = campaign_exports.write(row.workspace_id, row.id, filter_=form.filter_)
+    lines = campaign_exports.open_file(
+        row.workspace_id, row.id, filter_=form.filter_, asked=form.query(), by=access.actor()
+    )
     return csv_file(lines, f"campaign-{row.id}.csv")
 
 

@@ -17,6 +17,7 @@ from maild.domain.policy import Check
 from maild.domain.smtp_reply import Stage
 from maild.domain.states import EventType
 from maild.models import Attempt, Event
+from maild.services.claims import CONTACT_DELETED
 from maild.web import filters, reports, words
 
 _OUTCOMES = frozenset(
@@ -104,6 +105,11 @@ def _held(data: dict[str, Any]) -> str | None:
     return "Held: a freeze stops it" if data.get("check") == Check.FREEZE else None
 
 
+def _cancelled(data: dict[str, Any]) -> str | None:
+    is_nobodys = "by" not in data and data.get("reason") == CONTACT_DELETED
+    return "Cancelled: its recipient is not a contact any more" if is_nobodys else None
+
+
 def _unsubscribed(data: dict[str, Any]) -> str:
     return f"The recipient {words.unsubscribed(data.get('stream'), data.get('topic'))}"
 
@@ -133,6 +139,7 @@ _TELLERS: dict[EventType, Callable[[dict[str, Any]], str | None]] = {
     EventType.ASSUMED_SENT: _assumed_sent,
     EventType.SUPPRESSED: _suppressed,
     EventType.HELD: _held,
+    EventType.CANCELLED: _cancelled,
     EventType.UNSUBSCRIBED: _unsubscribed,
     EventType.FREEZE_STARTED: _freeze_started,
     EventType.FREEZE_ENDED: _freeze_ended,

@@ -99,6 +99,8 @@ def test_who_is_behind_a_figure_comes_in_pages_and_as_a_file(api):
     rows = list(csv.DictReader(io.StringIO(response.text)))
     assert [row["status"] for row in rows] == ["suppressed", *["failed"] * 4]
     assert rows[0]["email"].startswith("'=")  # no formula for a spreadsheet
+    [entry] = AuditEntry.select().where(AuditEntry.action == "campaign.recipients_exported")
+    assert (entry.actor, entry.target) == ("admin key", f"campaign {campaign.id}")
 
 
 def test_two_persons_are_told_apart_by_their_keys(api, create, do, refused, make_key):

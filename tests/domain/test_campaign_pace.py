@@ -11,6 +11,7 @@ from maild.domain.campaign_pace import (
     Used,
     advance,
     begin,
+    find_most_waiting,
     find_room,
     from_json,
     to_json,
@@ -111,3 +112,24 @@ def test_both_hold_at_once() -> None:
 def test_it_is_kept_as_json() -> None:
     used = Used(START, 1.5, 2, START - 5, 7)
     assert from_json(to_json(used)) == used
+
+
+@pytest.mark.parametrize(
+    ("pace", "most"),
+    [
+        (Pace(), None),
+        (Pace(per_hour=1), 1),
+        (Pace(per_hour=60), 10),
+        (Pace(per_hour=36_000), 6_000),
+        (Pace(ramp=(500, 5_000)), 100),
+        (Pace(ramp=(5_000,)), 500),
+        (Pace(per_hour=600, ramp=(50_000,)), 100),
+    ],
+)
+def test_what_may_gather_is_small_beside_the_pace(pace: Pace, most: int | None) -> None:
+    assert find_most_waiting(pace, begin(pace, START)) == most
+
+
+def test_after_the_ramp_only_the_hour_counts() -> None:
+    pace = Pace(per_hour=6_000, ramp=(5_000,))
+    assert find_most_waiting(pace, Used(at=START, day=1)) == 1_000

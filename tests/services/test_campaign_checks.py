@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from maild import clock
+from maild.db import database
 from maild.domain.actor import SYSTEM, Actor
 from maild.domain.campaign import CampaignStatus, Variant
 from maild.domain.contact import AttributeKind, ContactStatus
@@ -16,9 +17,11 @@ from maild.models import Audience, AudienceMember, AuditEntry, Contact, Domain, 
 from maild.services import (
     campaign_checks,
     campaign_previews,
+    campaign_reach,
     campaign_tests,
     contact_attributes,
     freezes,
+    message_log,
     policies,
     segments,
     smtp_accounts,
@@ -26,6 +29,7 @@ from maild.services import (
     topics,
     unsubscribes,
 )
+from maild.services.campaign_reach import Condition
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.services.campaigning import make_campaign, make_contacts, make_template
 
@@ -372,3 +376,16 @@ def test_a_test_goes_to_nobody_else_and_not_any_number_of_times(team, monkeypatc
     with pytest.raises(TooManyRequests):
         campaign_tests.send(campaign, to=["a@a.example"], by=ANN)
     assert Message.select().count() == 2
+
+
+def test_an_audience_that_is_not_found_out_about_in_a_moment_is_no_empty_one(monkeypatch):
+    nobody = Condition("c.id = -1", ())
+    assert campaign_reach.is_empty(nobody)
+    monkeypatch.setattr(message_log, "SEARCH_TIMEOUT_MS", 50)
+    with database.atomic():
+        database.execute_sql("SELECT set_config('statement_timeout', '7s', true)")
+        make_contacts(1)
+        slow = Condition("pg_sleep(1) IS NULL", ())
+        assert not campaign_reach.is_empty(slow)
+        assert campaign_reach.is_empty(nobody)
+        assert database.execute_sql("SHOW statement_timeout").fetchone() == ("7s",)

@@ -1,9 +1,11 @@
 """The ledger of a campaign, read: figures, the lists behind them, and whether they add up."""
 
+from datetime import timedelta
+
 import pytest
 import structlog
 
-from maild import db
+from maild import clock, db
 from maild.domain.actor import SYSTEM
 from maild.domain.campaign import CampaignStatus, RecipientStatus, Variant
 from maild.errors import NotFound
@@ -221,6 +223,42 @@ def test_a_ledger_that_does_not_add_up_is_noticed(damage: str, wrong: tuple[int,
     assert not found.is_whole
 
 
+def test_a_ledger_that_does_not_change_is_not_counted_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_contacts(3)
+    campaign = hand_all(make_campaign())
+    campaign_states.pause(WORKSPACE_A, campaign.id, by=SYSTEM)
+    assert len(list(campaign_ledger.check_running())) == 1
+    assert list(campaign_ledger.check_running()) == [], "paused, perhaps for months"
+    campaign_states.resume(WORKSPACE_A, campaign.id, by=SYSTEM)
+    assert len(list(campaign_ledger.check_running())) == 1
+    send_some(messages_of(campaign)[:1], "sent")
+    assert len(list(campaign_ledger.check_running())) == 1
+    assert list(campaign_ledger.check_running()) == []
+    monkeypatch.setattr(campaign_ledger, "LOOK_AGAIN_SECONDS", -1)
+    campaign_ledger._looks.clear()
+    assert len(list(campaign_ledger.check_running())) == 1
+    assert len(list(campaign_ledger.check_running())) == 1, "now and then it is"
+    db.database.execute_sql("UPDATE campaigns SET audience_count = 9")
+    for _ in range(2):
+        [broken] = campaign_ledger.check_running()
+        assert not broken.is_whole, "what is broken is told each time"
+    Campaign.delete().execute()
+    assert list(campaign_ledger.check_running()) == []
+    assert campaign_ledger._looks == {}
+
+
+def test_a_ledger_that_takes_long_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_contacts(2)
+    campaign = step_until(make_campaign(), S.SENDING)
+    monkeypatch.setattr(campaign_ledger, "EVERY_SECONDS", 0)
+    monkeypatch.setattr(campaign_ledger, "SHARE", 1_000_000)
+    assert len(list(campaign_ledger.check_running())) == 1
+    step(campaign)
+    assert list(campaign_ledger.check_running()) == []
+
+
 def test_a_ledger_that_takes_too_long_keeps_no_other_from_being_looked_at(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -267,6 +305,11 @@ def test_a_part_gets_the_two_subjects_and_the_others_wait() -> None:
         step(campaign)
     waiting = again(campaign)
     assert waiting.handed_count == tested
+    assert waiting.decide_at is None, "its time begins when it has gone out"
+    send_some(messages_of(campaign)[: int(tested * 0.8)], "sent")
+    assert step(campaign).decide_at is None
+    send_some([m for m in messages_of(campaign) if m.status.value == "queued"][:-1], "sent")
+    waiting = step(campaign)
     assert waiting.decide_at is not None
     assert waiting.winner is None
     subjects = {row.email: row.variant for row in rows_of(campaign) if row.variant}
@@ -290,6 +333,35 @@ def test_the_better_one_goes_to_the_others(better: Variant) -> None:
     subjects = {m.subject for m in messages_of(campaign) if m.to_email in others}
     assert subjects == {f"Subject {better.value.upper()}"}
     assert again(campaign).handed_count == 200
+
+
+def test_a_pause_begins_the_time_of_a_test_anew() -> None:
+    campaign = make_test()
+    for _ in range(5):
+        step(campaign)
+    send_some(messages_of(campaign), "delivered")
+    step(campaign)
+    Campaign.update(decide_at=clock.now()).where(Campaign.id == campaign.id).execute()
+    campaign_states.pause(WORKSPACE_A, campaign.id, by=SYSTEM)
+    campaign_states.resume(WORKSPACE_A, campaign.id, by=SYSTEM)
+    resumed = step(campaign)
+    assert resumed.winner is None
+    assert resumed.decide_at > clock.now() + timedelta(minutes=5)
+
+
+def test_one_at_a_time_both_subjects_go_out_alike() -> None:
+    campaign = make_test(per_hour=60, test_percent=100)
+    step_until(campaign, S.SENDING)
+    for _ in range(10):
+        kept = again(campaign).pace
+        if kept:
+            Campaign.update(pace={**kept, "at": kept["at"] - 60}).execute()
+        step(campaign)
+    variants = [row.variant for row in rows_of(campaign) if row.message_id]
+    assert len(variants) == 10
+    first = [row.variant for row in rows_of(campaign)][:10]
+    assert variants == first
+    assert set(first) == {Variant.A, Variant.B}
 
 
 def test_a_person_may_decide_sooner() -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -219,6 +219,15 @@ def test_an_address_that_is_added_anew_meanwhile_is_meant_once(
     step_until(campaign, S.SENDING)
     assert [row.email for row in rows_of(campaign)] == [c.email for c in contacts]
     assert counts(campaign) == {"queued": 3}
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"), [("UTC", 30), ("Asia/Tokyo", 31), ("America/Los_Angeles", 30)]
+)
+def test_today_is_the_day_by_its_clocks(zone: str, day: int) -> None:
+    at = datetime(2027, 1, 30, 23, tzinfo=UTC)
+    campaign = make_campaign(time_zone=zone, started_at=at)
+    assert campaign_audience.day_of(campaign) == date(2027, 1, day)
 
 
 # --- Who must not be mailed -------------------------------------------------------------------

@@ -133,6 +133,7 @@ def claim_values(lease: Lease) -> dict[str, object]:
         "blocked": ["blocked.example"],
         "paused": claims.PAUSED,
         "held_for": claims.HELD_WHILE_PAUSED,
+        "contact_deleted": claims.CONTACT_DELETED,
     }
 
 
@@ -180,6 +181,12 @@ def test_a_claim_reads_its_slice_from_the_index(pin: str, crowd: None, lease: Le
     assert due["Actual Rows"] * due["Actual Loops"] == 100, "no more than it takes"
 
 
+def test_a_claim_looks_at_its_worker_once(crowd: None, lease: Lease) -> None:
+    """And not for each message, though it keeps the row."""
+    [looked] = explain(claims._CLAIM, claim_values(lease), "workers")
+    assert (looked["Actual Rows"], looked["Actual Loops"]) == (1, 1)
+
+
 _MANY = {
     "suppressions": """
         INSERT INTO suppressions (workspace_id, email, reason, source, class, created_by)
@@ -204,8 +211,7 @@ def test_each_address_is_looked_up_in_an_index(
         found = explain(claims._CLAIM, claim_values(lease), table)
     else:
         taken = take(lease, limit=100)
-        ids, names = [str(c.message_id) for c in taken], [c.account_name for c in taken]
-        found = explain(last_check._STOPPED, (ids, names), table)
+        found = explain(last_check._STOPPED, last_check.values_of(taken), table)
     read = sum(
         node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
         for node in found

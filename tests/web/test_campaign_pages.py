@@ -241,7 +241,8 @@ def test_a_test_that_is_paused_is_not_decided_by_the_clock(client, begun):
     Campaign.update(decide_at=clock.now(), paused_from="sending", status="paused").where(
         Campaign.id == begun.id
     ).execute()
-    assert "once the campaign goes on and the time of the test is up" in client.get(url(begun)).text
+    told = squeeze(soup_of(client.get(url(begun))).main)
+    assert "It is decided 60 minutes after the campaign goes on" in told
 
 
 def test_the_wait_for_a_test_is_part_of_what_is_left(client, begun):
