@@ -91,6 +91,11 @@ STOPPED = _counter(
     "Messages that a worker found due and that may not go, by the check that stopped them.",
     "check",
 )
+LATE_CHECKS = _counter(
+    "maild_late_checks_total",
+    "Looks at suppressions and freezes whose answer came too late: what they were for waits for the"
+    " next.",
+)
 SMTP_STAGE = _histogram(
     "maild_smtp_stage_seconds",
     "How long each stage of the dialogue with a server took.",
@@ -180,15 +185,17 @@ READINGS: dict[str, Reading] = dict(
         _reading("maild_queue_due", "Messages that are due now, no further than 50,000.", "stream"),
         _reading(
             "maild_queue_oldest_due_seconds",
-            "How long the oldest due message has waited; 0 where none is due.",
-            "stream",
+            "How long the oldest due message has waited, by whether an account that it may take is"
+            " in order; 0 where none is due.",
+            *("stream", "way"),
         ),
-        _reading("maild_messages", "Messages by state, as counted within the minute.", "status"),
+        _reading("maild_messages", "Messages by state, as counted last.", "status"),
         _reading("maild_leased_messages", "Messages in the hands of workers."),
         _reading("maild_workers_alive", "Workers whose lease is fresh."),
         _reading(
             "maild_worker_heartbeat_seconds",
-            "Since the latest heartbeat of any worker; absent before the first.",
+            "Since the latest heartbeat of any worker that is known; one that died is soon"
+            " forgotten.",
         ),
         _reading("maild_workers_without_marks", "Workers whose marks Redis does not have in full."),
         _reading("maild_periodic_job_age_seconds", "Since each was done last.", "name"),
@@ -288,3 +295,4 @@ for _rule in ("hold", "retry", "assume_sent"):
     UNKNOWN_OUTCOMES.labels(_rule)
 for _cause in ("dead_worker", "forgotten"):
     RESCUED.labels(_cause)
+LOG_EVENTS.labels("metrics.reading_not_finished", "warning")

@@ -15,8 +15,8 @@ from maild.domain.policy import Route
 from maild.domain.smtp_reply import ErrorClass, Stage, of_contact
 from maild.errors import DecryptionError, NotFound, Unavailable
 from maild.services import (
-    claims,
     dkim_signers,
+    holds,
     last_check,
     outcomes,
     paths,
@@ -28,7 +28,7 @@ from maild.services import (
 from maild.services.aside import Aside
 from maild.services.claims import Claim
 from maild.services.gate import Gate
-from maild.services.last_check import Stop
+from maild.services.last_check import Found
 from maild.services.mail import make_offer
 from maild.services.outcomes import Result
 from maild.services.paths import Parcel, Path
@@ -41,6 +41,8 @@ logger = log.get(__name__)
 
 MESSAGES_PER_CONNECTION = 100
 """Then a connection is closed: providers dislike those that never end."""
+COMPLAIN_SECONDS = 60.0
+"""How often the log tells that mail waits because the last check is late."""
 STALE_MAX = 3
 """How often a message is passed on to another connection within one attempt."""
 
@@ -69,6 +71,7 @@ class Dispatcher:
         self._call_for_work = call_for_work
         self._on_health_changed = on_health_changed
         self._path_of: dict[Connection, Path] = {}
+        self._complain_at = 0.0
         recorder.on_recorded = self._on_recorded
 
     @property
@@ -113,20 +116,25 @@ class Dispatcher:
 
         What a connection has taken meanwhile was checked lately enough, and is left alone.
         """
-        now = time.monotonic()
-        parcels = path.unchecked(now)
+        parcels = path.unchecked(time.monotonic())
+        if not parcels:  # all taken meanwhile
+            path.is_checking = False
+            return
         try:
-            stopped, frozen = await self._aside.ask(
+            found, looked_at = await self._aside.ask(
                 _look_again, [parcel.claim for parcel in parcels]
             )
         finally:
             path.is_checking = False
+        now = time.monotonic()
+        stopped, frozen, lost = found
         waiting = path.ready & set(parcels)
-        for parcel in waiting:
-            parcel.checked_at = now
-        taken = {p for p in waiting if p.claim.message_id in stopped.keys() | frozen}
+        taken = {p for p in waiting if p.claim.message_id in stopped.keys() | frozen | lost}
         path.remove(taken)
+        if not path.checked(waiting, len(parcels), looked_at=looked_at, now=now):
+            self._tell_late(path, len(parcels), now - looked_at)
         self.pump(path)
+        self._drop([p.claim for p in taken if p.claim.message_id in lost])
         unwanted = [
             (p.claim, stopped[p.claim.message_id]) for p in taken if p.claim.message_id in stopped
         ]
@@ -134,9 +142,32 @@ class Dispatcher:
             if unwanted:
                 await self._aside.ask(last_check.suppress, unwanted)
         finally:
-            self._lease.let_go({claim.message_id for claim, _ in unwanted})
-        # And the next claim holds them.
-        await self.release([p.claim for p in taken if p.claim.message_id in frozen])
+            self._lease.let_go(claim for claim, _ in unwanted)
+            # And the next claim holds them.
+            await self.release([p.claim for p in taken if p.claim.message_id in frozen])
+
+    def _drop(self, lost: Sequence[Claim]) -> None:
+        """Forget what somebody else has by now: none of it is to be offered, or written down."""
+        if lost:
+            logger.warning("delivery.claims_lost", count=len(lost))
+            self._unmark(lost)
+            self._lease.let_go(lost)
+
+    def _tell_late(self, path: Path, count: int, seconds: float) -> None:
+        """Mail waits because Postgres takes its time; nobody else would say so."""
+        metrics.LATE_CHECKS.inc()
+        now = time.monotonic()
+        if now >= self._complain_at:
+            self._complain_at = now + COMPLAIN_SECONDS
+            logger.warning(
+                "delivery.checks_late",
+                smtp_account=path.account.name,
+                messages=count,
+                seconds=round(seconds, 2),
+                limit_seconds=paths.CHECK_SECONDS,
+                detail="Nothing is offered that was not looked at within the limit, and PostgreSQL"
+                " answers later, or this machine is too busy: mail waits.",
+            )
 
     # Connections
 
@@ -327,7 +358,7 @@ class Dispatcher:
             path.put_back(parcel)
             self._call_for_work()
         else:  # it is the rescue's
-            self._lease.let_go({parcel.claim.message_id})
+            self._lease.let_go([parcel.claim])
 
     def _build(self, connection: Connection, path: Path, parcel: Parcel) -> Offer | None:
         """The message for this server; None where it has no way to it, which is its outcome."""
@@ -402,30 +433,44 @@ class Dispatcher:
 
     def _on_recorded(self, results: Sequence[Result]) -> None:
         """On the recorder's thread: these outcomes are in Postgres."""
-        names = [marks.field(r.claim.message_id, r.claim.attempt_no) for r in results]
-        self._aside.call(self.gate.unmark, names)
+        self._aside.call(self._unmark, [result.claim for result in results])
+
+    def _unmark(self, done: Sequence[Claim]) -> None:
+        self.gate.unmark([marks.field(claim.message_id, claim.attempt_no) for claim in done])
 
     async def release(self, released: Sequence[Claim]) -> None:
         """Give claims back to the queue. Raises Unavailable."""
-        if released:
-            try:
-                await self._aside.ask(claims.release, released)
-                self.gate.unmark([marks.field(c.message_id, c.attempt_no) for c in released])
-            finally:
-                # What Postgres could not be told of is nobody's, and the sweep puts it back.
-                self._lease.let_go({claim.message_id for claim in released})
+        if not released:
+            return
+        # Before, not after: once they are queued they may be claimed again, with marks of the same
+        # names. Nobody has been offered them, and no mark says just that.
+        self._unmark(released)
+        is_asked = False
+
+        def give_back() -> None:
+            nonlocal is_asked
+            is_asked = True
+            holds.give_back(self._lease, released)
+
+        try:
+            await self._aside.ask(give_back)
+        finally:
+            if not is_asked:  # no connection was to be had: they are nobody's, and the mending's
+                self._lease.let_go(released)
 
     async def _set_has_marks(self, worker_id: uuid.UUID, has_marks: bool) -> None:
         await self._aside.ask(workers.set_has_marks, worker_id, has_marks)
 
 
-def _look_again(waiting: Sequence[Claim]) -> tuple[dict[uuid.UUID, Stop], set[uuid.UUID]]:
-    """As `last_check.find_forbidden`; and they are signed with the keys that sign by now, however
-    long ago they were claimed.
+def _look_again(waiting: Sequence[Claim]) -> tuple[Found, float]:
+    """As `last_check.find_forbidden`, with when it was asked by `time.monotonic`: a stop that is
+    older was not missed. And they are signed with the keys that sign by now, however long ago they
+    were claimed.
     """
     for workspace_id in {claim.workspace_id for claim in waiting}:
         dkim_signers.load(workspace_id)
-    return last_check.find_forbidden(waiting)
+    looked_at = time.monotonic()  # not before a thread and a connection were free
+    return last_check.find_forbidden(waiting), looked_at
 
 
 def _mark_of(parcel: Parcel) -> str:

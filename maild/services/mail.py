@@ -37,7 +37,7 @@ def make_offer(
     parcel.signed_by = None
     if signers:
         # At the time of its Date, so that every attempt sends the same bytes.
-        at = parcel.claim.created_at_epoch
+        at = parcel.claim.dated_at_epoch
         message = dkim_signers.sign(message, signers, at=at, host=host)
         parcel.signed_by = dkim_signers.name_of(signers)
     if return_path is not None:
@@ -55,7 +55,8 @@ def compose(
     from_email = to_wire(claim.from_email)
     return Content(
         message_id=message_id_header(claim.content_id, from_email.rpartition("@")[2]),
-        date=datetime.fromtimestamp(claim.created_at_epoch, UTC),
+        # RFC 5322 3.6.1: when its sender meant it to go, not when it happens to be transported.
+        date=datetime.fromtimestamp(claim.dated_at_epoch, UTC),
         from_email=from_email,
         from_name=stored.from_name,
         to=(to_wire(stored.visible_to or claim.to_email),),

@@ -86,6 +86,7 @@ def _way_out(message: Message) -> tuple[tuple[str, str], ...]:
 
 def _claim(message: Message) -> Claim:
     """As if a worker held it."""
+    dated_at = max(message.created_at, message.scheduled_at or message.created_at)
     return Claim(
         worker_id=_NOBODY,
         message_id=message.id,
@@ -98,7 +99,7 @@ def _claim(message: Message) -> Claim:
         to_email=message.to_email,
         subject=message.subject,
         size_bytes=message.size_bytes,
-        created_at_epoch=message.created_at.timestamp(),
+        dated_at_epoch=dated_at.timestamp(),
         seconds_left=0.0,
         submission_id=message.submission_id,
         topic=message.topic,

@@ -7,6 +7,7 @@ out, on its one thread.
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from maild.domain.lanes import SLICE
@@ -18,8 +19,10 @@ from maild.transports.smtp import Connection
 
 CHECK_SECONDS = 0.5
 """How old the last look at suppressions and freezes may be when a message is offered."""
-TAKE_SHARE = 0.8
+TAKE_SHARE = 0.9
 """Of that age, when it is taken: the rest is for writing its mark."""
+CHECKED_MIN = 20
+"""So many are looked at together, however late the answers are."""
 BUFFER_SECONDS = 0.25
 """How much work a path keeps ready, at its speed of the moment."""
 BUFFER_MAX = 400
@@ -83,6 +86,8 @@ class Path:
     """It met a fault; the path waits for its next turn."""
     canary_faults: int = 0
     is_checking: bool = False
+    check_limit: int = BUFFER_MAX
+    """Messages of one look: fewer where the answer comes late."""
 
     @property
     def ready_count(self) -> int:
@@ -161,9 +166,30 @@ class Path:
         self.patient = deque(p for p in self.patient if p not in parcels)
 
     def unchecked(self, now: float) -> list[Parcel]:
-        """What is ready and should be looked at again before it is offered."""
+        """What is ready and should be looked at again before it is offered, the next to go first;
+        as much as one look is for.
+        """
         age = CHECK_SECONDS / 2
-        return [p for p in (*self.urgent, *self.patient) if now - p.checked_at > age]
+        old = [p for p in (*self.urgent, *self.patient) if now - p.checked_at > age]
+        return old[: self.check_limit]
+
+    def checked(
+        self, parcels: Iterable[Parcel], count: int, *, looked_at: float, now: float
+    ) -> bool:
+        """The answer of a look at `count` messages is there, and it tells of these.
+
+        It is as old as the question (`looked_at`): it need not know of stops that came after. False
+        where that makes it too old for any of them to be taken; the next look is for fewer then.
+        """
+        for parcel in parcels:
+            parcel.checked_at = looked_at
+        seconds = now - looked_at
+        is_late = seconds > CHECK_SECONDS * TAKE_SHARE
+        if is_late:
+            self.check_limit = max(CHECKED_MIN, min(count, self.check_limit) // 2)
+        elif seconds < CHECK_SECONDS / 4:
+            self.check_limit = min(BUFFER_MAX, self.check_limit * 2)
+        return not is_late
 
     def needs_check(self, now: float) -> bool:
         """Whether what is first in line is about to be too long unchecked."""

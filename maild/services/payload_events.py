@@ -1,7 +1,8 @@
 """What is in a payload: its events, as today's code reads them, and as their rows.
 
-A pure reading, but for `insert`, which stores each event once, whatever is sent again. When that is
-done, and what becomes of a payload that cannot be read, `payloads` knows.
+`insert` stores each event once, whatever is sent again; what is the same is told by `describe`. The
+rest is a pure reading. When all of that is done, and what becomes of a payload that cannot be read,
+`payloads` knows.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from maild.db import database
-from maild.domain import bounce_mail, ids
+from maild.domain import bounce_mail, feedback, ids
 from maild.domain.provider_event import (
     DSN,
     GENERIC,
@@ -102,7 +103,7 @@ def parse_mail(body: bytes) -> list[ProviderEvent]:
 
 
 def describe(payload: WebhookPayload, parsed: Parsed) -> list[Row]:
-    """The events of a payload as rows, in their order."""
+    """The events of a payload as rows, in their order. In the caller's transaction."""
     # One record may tell of many recipients: it stands in the payload, and not in each row again.
     owners = Counter(id(event.raw) for event in parsed.events)
     parts: dict[int, _Part] = {}
@@ -170,7 +171,38 @@ def _dedupe_key(event: ProviderEvent, payload: WebhookPayload, digest: str) -> s
         parts = ["id", event.event_id, *about]
     else:
         parts = ["record", digest, *about]
+        if (let_back_at := _find_let_back(event, payload)) is not None:
+            parts.append(let_back_at)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+# When the address was last let be mailed again, by whoever may, or because the time was over.
+_LET_BACK = """
+SELECT max(ended_at) FROM (
+    SELECT least(removed_at, expires_at) AS ended_at FROM suppressions
+    WHERE workspace_id = %(workspace)s AND email = lower(%(email)s COLLATE "pg_c_utf8")
+    UNION ALL
+    SELECT removed_at FROM unsubscribes
+    WHERE workspace_id = %(workspace)s AND email = lower(%(email)s COLLATE "pg_c_utf8")
+) AS ends WHERE ended_at <= now()
+"""
+
+
+def _find_let_back(event: ProviderEvent, payload: WebhookPayload) -> str | None:
+    """What tells an opt-out, a complaint or a hard bounce from one that says the same in the same
+    words, with neither an id nor a time: that its address was let be mailed again in between.
+
+    None where it never was, or where the event has what tells it from others. A bounce mail has.
+    """
+    if event.timestamp is not None or payload.provider == DSN:
+        return None
+    consequence = feedback.judge(event)
+    email = _email(event.recipient)
+    if email is None or not (consequence.suppression or consequence.is_unsubscribe):
+        return None
+    values = {"workspace": payload.workspace_id, "email": email}
+    [ended_at] = database.execute_sql(_LET_BACK, values).fetchone()
+    return None if ended_at is None else str(ended_at.isoformat())
 
 
 def _email(text: str | None) -> str | None:

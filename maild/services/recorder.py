@@ -149,14 +149,16 @@ class Recorder:
                     return
                 fields = log_fields(results[0]) if results else {}
                 logger.exception("outcome.cannot_be_written", **fields)
-                break
+                workers.let_go(result.claim for result in results)
+                return
             else:
+                # At once, before anything that may take its time.
+                workers.let_go(result.claim for result in results)
                 # Only now: on this word the mark is removed that tells what became of a message.
                 if self.on_recorded is not None and results:
                     self.on_recorded(results)
                 self._judge(blames)
-                break
-        workers.let_go({result.claim.message_id for result in results})
+                return
 
     def _judge(self, blames: Sequence[Fault]) -> None:
         """See whether an account is to be left; the next fault asks again."""

@@ -25,7 +25,7 @@ from maild.domain.states import Stream
 from maild.errors import DecryptionError, NotFound, Unavailable
 from maild.services import (
     claims,
-    dkim_signers,
+    holds,
     outcomes,
     parcels,
     providers,
@@ -33,7 +33,7 @@ from maild.services import (
     workers,
 )
 from maild.services.aside import Aside
-from maild.services.claims import Claim, Claimed, Content
+from maild.services.claims import Claim, Content
 from maild.services.dispatch import Dispatcher
 from maild.services.paths import Parcel, Path
 from maild.services.providers import Account, Candidate, Wish
@@ -216,38 +216,28 @@ class Engine:
         """Claim a slice, and make it ready. Returns how many messages left the queue."""
         if lane.stream is Stream.MARKETING and not await self._has_link_key(lane.workspace_id):
             return 0
-        checked_at = time.monotonic()
-        lease, account = self._lease, path.account
-        route = self._route_of(lane, path)
         worker_id = self._dispatcher.gate.worker_id  # whose marks are ready
         assert worker_id is not None
-
-        def take() -> Claimed:
-            dkim_signers.load(lane.workspace_id)
-            with lease.claiming:
-                claimed = claims.claim(
-                    worker_id,
-                    lane,
-                    account_id=account.id,
-                    account_name=account.name,
-                    limit=limit,
-                    route=route,
-                )
-                lease.hold({claim.message_id for claim in claimed.claims})
-            return claimed
-
-        claimed = await self._query(take)
+        claimed, looked_at = await self._query(
+            holds.take,
+            self._lease,
+            worker_id,
+            lane,
+            path.account,
+            limit=limit,
+            route=self._route_of(lane, path),
+        )
         self._rotation.served(lane)
         try:
             loaded, left = await self._load(claimed.claims, claimed.contents)
         except BaseException:
             # Nobody's now: the mending puts back what Postgres thinks is ours.
-            lease.let_go({claim.message_id for claim in claimed.claims})
+            self._lease.let_go(claimed.claims)
             raise
         path.claim_limit = max(1, len(loaded)) if left else min(SLICE, path.claim_limit * 2)
         marks_for = {c.account.id: c.marks_for for c in self._routes[lane.wish][1]}
         for parcel in loaded:
-            parcel.checked_at = checked_at
+            parcel.checked_at = looked_at
             way = self._find_way(parcel, lane, path)
             parcel.marks_for = marks_for.get(way.account.id)
             way.put(parcel)
@@ -438,7 +428,7 @@ class Engine:
     def _drop_foreign(self) -> None:
         """Forget what was claimed under an id that is no longer ours: it is for the rescue."""
         for path in self._dispatcher.paths.values():
-            self._lease.let_go({parcel.claim.message_id for parcel in path.drain()})
+            self._lease.let_go(parcel.claim for parcel in path.drain())
 
     async def _wind_down(self) -> None:
         """Give back what was not begun, let what was come to its end, and take leave."""
@@ -479,7 +469,7 @@ def work(lease: Lease, recorder: Recorder) -> None:
 
 def _begin_anew(lease: Lease) -> None:
     """Go on under another id, and leave what the old one held, and its marks, to the rescue."""
-    lease.let_go(set(lease.held))
+    lease.let_all_go()
     while not lease.stopping.is_set():
         try:
             with db.connection():

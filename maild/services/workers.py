@@ -10,8 +10,10 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 import peewee
 
@@ -35,12 +37,24 @@ def elapsed() -> float:
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
+class Holding(Protocol):
+    """A message that was claimed, with the token of its claim, as a `claims.Claim` has it."""
+
+    @property
+    def message_id(self) -> uuid.UUID: ...
+    @property
+    def worker_id(self) -> uuid.UUID: ...
+    @property
+    def attempt_no(self) -> int: ...
+
+
 @dataclass(slots=True)
 class Lease:
     """What a running worker knows of itself. `stopping` is set at SIGTERM: nothing new is begun.
 
-    `held` are the messages that it has claimed and not yet written the outcome of. A message that
-    Postgres thinks it holds and that is not among them was forgotten, by an error on the way.
+    `held` are the messages that it has claimed and not yet written the outcome of, each with the
+    worker's id and the number of the attempt that it was claimed with. A message that Postgres
+    thinks it holds and that is not among them was forgotten, by an error on the way.
     `rank` of `count` is its place among the workers that are alive: limits are shared by it.
     """
 
@@ -50,18 +64,31 @@ class Lease:
     renewed_at: float = field(default_factory=elapsed)
     rank: int = 0
     count: int = 1
-    held: set[uuid.UUID] = field(default_factory=set)
+    held: dict[uuid.UUID, tuple[uuid.UUID, int]] = field(default_factory=dict)
     claiming: threading.Lock = field(default_factory=threading.Lock)
-    """Held from a claim until its messages are in `held`; whoever compares the two waits for it."""
+    """Held while Postgres and `held` change together (`holds`): from a claim until its messages are
+    in `held`, and from giving some back until they are not. Whoever compares the two waits for it.
+    """
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def hold(self, message_ids: set[uuid.UUID]) -> None:
+    def hold(self, claimed: Iterable[Holding]) -> None:
+        """These are in this worker's hands."""
         with self._lock:
-            self.held |= message_ids
+            self.held |= {one.message_id: (one.worker_id, one.attempt_no) for one in claimed}
 
-    def let_go(self, message_ids: set[uuid.UUID]) -> None:
+    def let_go(self, claimed: Iterable[Holding]) -> None:
+        """These are not any more. What was claimed again meanwhile, with another attempt or under
+        another id of the worker, stays: the late end of one claim does not end the next.
+        """
         with self._lock:
-            self.held -= message_ids
+            for one in claimed:
+                if self.held.get(one.message_id) == (one.worker_id, one.attempt_no):
+                    del self.held[one.message_id]
+
+    def let_all_go(self) -> None:
+        """Nothing is in this worker's hands."""
+        with self._lock:
+            self.held.clear()
 
     def is_fresh(self) -> bool:
         """Whether the lease is surely still ours: what we hold may be sent."""
@@ -94,10 +121,10 @@ def current() -> Lease:
     return _current
 
 
-def let_go(message_ids: set[uuid.UUID]) -> None:
+def let_go(claimed: Iterable[Holding]) -> None:
     """These messages are no longer in this worker's hands: their outcome is written."""
     if _current is not None:
-        _current.let_go(message_ids)
+        _current.let_go(claimed)
 
 
 _RENEW = """
@@ -168,7 +195,11 @@ def leave(lease: Lease) -> bool:
         Message.worker_id == lease.worker_id, peewee.SQL("status = 'sending'")
     )
     leaving = Worker.delete().where(Worker.id == lease.worker_id, ~peewee.fn.EXISTS(holds))
-    return bool(leaving.execute())
+    with database.atomic():
+        # A claim that is not committed keeps the row (`claims`): wait for it, and only then look at
+        # what the worker holds. A statement that has waited still sees what there was before.
+        database.execute_sql("SELECT FROM workers WHERE id = %s FOR UPDATE", (lease.worker_id,))
+        return bool(leaving.execute())
 
 
 def list_alive() -> list[Worker]:
@@ -185,16 +216,24 @@ def find_last_seen() -> datetime | None:
 
 def prune_dead() -> int:
     """Forget workers whose lease ended and who hold nothing any more; returns how many."""
-    dead_for = config.current().lease_seconds
-    cursor = database.execute_sql(
-        """
-        DELETE FROM workers w
-        WHERE w.seen_at < now() - %s * interval '1 second'
-            AND NOT EXISTS (
+    with database.atomic():
+        # A claim that is not committed keeps the row (`claims`): another time. What is not locked
+        # now has committed what it holds, which a statement that begins after this one sees.
+        dead = database.execute_sql(
+            "SELECT id FROM workers WHERE seen_at < now() - %s * interval '1 second'"
+            " FOR UPDATE SKIP LOCKED",
+            (config.current().lease_seconds,),
+        ).fetchall()
+        if not dead:
+            return 0
+        cursor = database.execute_sql(
+            """
+            DELETE FROM workers w
+            WHERE w.id = ANY(%s::uuid[]) AND NOT EXISTS (
                 SELECT FROM messages m WHERE m.worker_id = w.id AND m.status = 'sending')
-        """,
-        (dead_for,),
-    )
+            """,
+            ([str(worker_id) for (worker_id,) in dead],),
+        )
     return int(cursor.rowcount)
 
 

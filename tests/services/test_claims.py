@@ -10,6 +10,7 @@ import psycopg2
 import pytest
 
 from maild.config import Settings
+from maild.db import database as db
 from maild.domain.mime import Attachment
 from maild.domain.states import EventType, Status, Stream
 from maild.models import Message
@@ -68,7 +69,7 @@ def test_a_claim_says_what_sending_needs(accept: Accept, lease: Lease) -> None:
     assert (claim.from_email, claim.to_email) == ("shop@example.com", "ann@example.org")
     assert (claim.subject, claim.stream) == ("Hello", Stream.MARKETING)
     assert claim.size_bytes == message.size_bytes
-    assert claim.created_at_epoch == pytest.approx(message.created_at.timestamp(), abs=1e-3)
+    assert claim.dated_at_epoch == pytest.approx(message.created_at.timestamp(), abs=1e-3)
     assert 3500 < claim.seconds_left <= 3600
     content = taken.contents[message.id]
     assert (content.from_name, content.reply_to) == ("Shop", "help@example.com")
@@ -76,6 +77,27 @@ def test_a_claim_says_what_sending_needs(accept: Accept, lease: Lease) -> None:
     assert (content.body_text, content.body_html) == ("Hello Ann.", "<p>Hello</p>")
     assert content.attachment_count == 1
     assert reload(message).smtp_account_name == "postal"
+
+
+def test_a_message_has_the_date_for_which_it_is_scheduled_at_every_attempt(
+    accept: Accept, lease: Lease
+) -> None:
+    """Not the time at which a limit let it go, nor that of an attempt: the recipients of a
+    submission share its Message-ID, so they share its Date.
+    """
+    message = accept()
+    at = ago(minutes=30)
+    Message.update(created_at=ago(hours=5), scheduled_at=at, not_before=ago(minutes=5)).execute()
+    make_due(message)
+    first = take_one(lease)
+    end(first, LATER)
+    make_due(message)
+    second = take_one(lease)
+    assert first.dated_at_epoch == second.dated_at_epoch == pytest.approx(at.timestamp(), abs=1e-3)
+    end(second, LATER)
+    Message.update(created_at=ago(minutes=2)).execute()
+    make_due(message)
+    assert take_one(lease).dated_at_epoch > at.timestamp(), "scheduled for a time that was over"
 
 
 def test_it_takes_the_oldest_due_first_and_no_more_than_asked(accept: Accept, lease: Lease) -> None:
@@ -124,6 +146,29 @@ def test_a_deferred_message_that_is_due_goes_before_newer_ones(
     make_due(old)
     claim = take_one(lease)
     assert (claim.message_id, claim.attempt_no) == (old.id, 2)
+
+
+def test_the_worker_is_not_forgotten_before_the_claim_is_committed(
+    accept: Accept, lease: Lease, session_settings: Settings
+) -> None:
+    """It stands still in between, and Postgres takes it for dead: its marks still tell that nothing
+    of this was offered.
+    """
+    accept()
+    other = psycopg2.connect(session_settings.postgres_dsn)
+    try:
+        with db.atomic(), other.cursor() as cursor:
+            take(lease)
+            cursor.execute("UPDATE workers SET seen_at = now() - interval '1 hour'")
+            other.commit()
+            with pytest.raises(psycopg2.errors.LockNotAvailable):
+                cursor.execute("SELECT FROM workers FOR UPDATE NOWAIT")
+            other.rollback()
+            cursor.execute("SELECT FROM workers FOR UPDATE SKIP LOCKED")
+            assert cursor.fetchall() == []
+            other.rollback()
+    finally:
+        other.close()
 
 
 def test_it_takes_from_its_lane_alone(accept: Accept, lease: Lease) -> None:

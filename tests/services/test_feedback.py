@@ -16,6 +16,7 @@ from tests.services.helpers import (
     A_PATIENT,
     LATER,
     LOST,
+    ago,
     at_once,
     end,
     event_types,
@@ -312,6 +313,47 @@ def test_an_event_without_an_id_is_known_by_all_that_it_says(database):
     entry = {"type": "delivered", "email": "ann@example.org"}
     assert statuses(report(entry, dict(entry))) == ["ignored", "duplicate"]
     assert statuses(report({**entry, "timestamp": 1_700_000_000})) == ["ignored"]
+
+
+@pytest.mark.proves("I7")
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"type": "unsubscribed", "email": "Ann@example.org"},
+        {"type": "complained", "email": "ann@example.org"},
+        {"type": "bounced", "email": "ann@example.org", **DEAD},
+    ],
+    ids=lambda entry: entry["type"],
+)
+def test_who_was_let_be_mailed_again_can_opt_out_in_the_same_words(database, entry):
+    assert statuses(report(entry, entry)) == ["applied", "duplicate"]
+    by = Actor("Eve")
+    for number in (1, 2):
+        if entry["type"] == "unsubscribed":
+            unsubscribes.remove(WORKSPACE_A, "ann@example.org", reason="asked back", by=by)
+        else:
+            suppressions.remove(WORKSPACE_A, "ann@example.org", reason="asked back", by=by)
+        assert not is_suppressed(WORKSPACE_A, "ann@example.org", "transactional")
+        assert statuses(report(entry, entry, entry)) == ["applied", "duplicate", "duplicate"]
+        assert is_suppressed(WORKSPACE_A, "ann@example.org", "transactional"), number
+
+
+def test_what_ends_by_itself_lets_an_address_be_mailed_again_too(database):
+    entry = {"type": "complained", "email": "ann@example.org"}
+    report(entry)
+    Suppression.update(expires_at=ago(minutes=1)).execute()
+    assert statuses(report(entry, entry)) == ["applied", "duplicate"]
+    assert is_suppressed(WORKSPACE_A, "ann@example.org", "transactional")
+
+
+@pytest.mark.parametrize("told", [{"event_id": "1"}, {"timestamp": 1_700_000_000}])
+def test_what_tells_when_it_was_stays_the_same_whoever_was_let_be_mailed_again(database, told):
+    """Whoever sends it again means the old one."""
+    entry = {"type": "complained", "email": "ann@example.org", **told}
+    report(entry)
+    suppressions.remove(WORKSPACE_A, "ann@example.org", reason="asked back", by=Actor("Eve"))
+    assert statuses(report(entry)) == ["duplicate"]
+    assert suppressed() == {}
 
 
 def test_two_workspaces_may_have_events_with_one_id(database):

@@ -139,6 +139,39 @@ def test_it_is_looked_at_again_in_time() -> None:
     assert path.unchecked(NOW + CHECK_SECONDS / 2 + 0.01) == [old]
 
 
+def test_an_answer_is_as_old_as_its_question() -> None:
+    path = make()
+    one = parcel(checked_at=NOW - 1)
+    path.put(one)
+    assert path.checked([one], 1, looked_at=NOW, now=NOW + 0.4)
+    assert one.checked_at == NOW
+    assert path.take(NOW + 0.4) is one, "at once: the mark has the rest of the time"
+
+
+def test_late_answers_make_the_next_look_one_for_fewer() -> None:
+    path = make(connections=200)
+    parcels = [parcel(stream, checked_at=NOW - 1) for stream in (PATIENT, URGENT) * 150]
+    for each in parcels:
+        path.put(each)
+    late = NOW + CHECK_SECONDS
+    assert len(path.unchecked(NOW)) == 300
+    sizes = []
+    for _ in range(5):
+        looked = path.unchecked(late)
+        sizes.append(len(looked))
+        assert not path.checked(looked, len(looked), looked_at=NOW, now=late)
+        assert path.take(late) is None
+    assert sizes == [300, 150, 75, 37, paths.CHECKED_MIN]
+    looked = path.unchecked(late)
+    assert looked == parcels[1 : 2 * paths.CHECKED_MIN : 2], "what goes next, and no fewer"
+    assert path.checked(looked, len(looked), looked_at=late, now=late + CHECK_SECONDS / 2)
+    assert path.take(late + CHECK_SECONDS / 2) is looked[0]
+    assert len(path.unchecked(late + 1)) == paths.CHECKED_MIN, "in time, but with nothing to spare"
+    for _ in range(5):
+        path.checked([], paths.CHECKED_MIN, looked_at=late, now=late + 0.01)
+    assert path.check_limit == BUFFER_MAX
+
+
 def test_what_is_not_offered_costs_no_token() -> None:
     path = make(per_second=1)
     assert path.take(NOW) is None

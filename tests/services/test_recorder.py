@@ -13,7 +13,7 @@ from maild.config import Settings
 from maild.db import database
 from maild.domain.states import AttemptStatus, EventType, Status
 from maild.models import AccountTally, Attempt, Event, Message
-from maild.services import outcomes, recorder, rescues, timeline
+from maild.services import outcomes, providers, recorder, rescues, timeline
 from maild.services.outcomes import Result
 from maild.services.recorder import Recorder
 from maild.services.workers import Lease
@@ -48,7 +48,7 @@ def results(accept: Accept, lease: Lease) -> Callable[..., list[Result]]:
         for _ in ends:
             accept()
         claims = take(lease, limit=len(ends))
-        lease.hold({claim.message_id for claim in claims})
+        lease.hold(claims)
         return [
             outcomes.decide(claim, outcome, duration_ms=1)
             for claim, outcome in zip(claims, ends, strict=True)
@@ -130,7 +130,19 @@ def test_what_is_written_is_no_longer_held(
     for result in made[:2]:
         writer.put(result)
     writer.flush()
-    assert lease.held == {made[2].claim.message_id}
+    assert set(lease.held) == {made[2].claim.message_id}
+
+
+def test_what_is_written_is_let_go_before_anything_else_is_done(
+    results: Results, lease: Lease, writer: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the commit on it may be claimed again, by this very worker."""
+    held: list[int] = []
+    monkeypatch.setattr(providers, "judge", lambda _: held.append(len(lease.held)))
+    writer.on_recorded = lambda _: held.append(len(lease.held))
+    writer.put(results(PATH_FAULT)[0])
+    writer.flush()
+    assert held == [0, 0]
 
 
 def test_faults_of_dials_are_counted_without_a_message(
@@ -194,7 +206,7 @@ def test_it_keeps_outcomes_until_the_database_is_back(
     outage.end()
     writer.flush()
     assert statuses(made) == [Status.SENT, Status.QUEUED, Status.SENT]
-    assert lease.held == set()
+    assert lease.held == {}
 
 
 def test_closing_gives_up_on_a_database_that_stays_away(
@@ -248,7 +260,7 @@ def test_a_result_that_cannot_be_written_takes_no_other_with_it(
         writer.put(result)
     writer.flush()
     assert statuses(made) == [Status.SENT, Status.SENDING, Status.QUEUED]
-    assert lease.held == set(), "what could not be written is for the rescue of the forgotten"
+    assert lease.held == {}, "what could not be written is for the rescue of the forgotten"
     more = results(ACCEPTED)
     writer.put(more[0])
     writer.flush()

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
 
 import pytest
 
@@ -16,6 +17,7 @@ from maild.models import Attempt, Breaker, Message, MessageBody, Worker
 from maild.models.smtp_account import ENVIRONMENT
 from maild.services import (
     messages,
+    originals,
     parcels,
     recorder,
     rescues,
@@ -216,6 +218,21 @@ def test_it_waits_for_the_scheduled_time(accept: Accept, deliver: Deliver, inbox
     assert reload(message).next_attempt_at == at
 
 
+def test_what_was_scheduled_has_the_date_for_which_it_was(
+    accept: Accept, deliver: Deliver, inbox: Inbox
+) -> None:
+    """And not that of its acceptance, nor of the attempt; in the raw view as well."""
+    message = accept(scheduled_at=datetime.now(UTC) + timedelta(hours=1))
+    at = datetime.now(UTC) - timedelta(minutes=20)
+    Message.update(
+        created_at=at - timedelta(hours=5), scheduled_at=at, next_attempt_at=at
+    ).execute()
+    deliver()
+    assert inbox.only()["Date"].datetime == at.replace(microsecond=0)
+    shown = message_from_bytes(originals.get_raw(reload(message)), policy=policy.default)
+    assert shown["Date"].datetime == at.replace(microsecond=0)
+
+
 def test_a_message_that_cannot_be_built_fails_alone(
     accept: Accept, deliver: Deliver, inbox: Inbox
 ) -> None:
@@ -335,7 +352,7 @@ def test_it_gives_back_what_it_has_not_begun_when_the_worker_stops(
             assert timeline.list_attempts(message) == []
     left = [m for m in others if reload(m).status is Status.QUEUED]
     assert len(left) >= 4, "the one whose envelope had gone out is finished, the others are not"
-    assert lease.held == set()
+    assert lease.held == {}
 
 
 def test_it_sends_nothing_after_its_lease_has_run_out(

@@ -237,7 +237,8 @@ class Machine(RuleBasedStateMachine):
     def offer(self, outcome: Outcome) -> None:
         """The last check, and then the wire."""
         claim = self.in_hand.pop(0)
-        stopped, frozen = last_check.find_forbidden([claim])
+        stopped, frozen, lost = last_check.find_forbidden([claim])
+        assert not lost
         may = self.may_be_mailed(claim.to_email, claim.stream, claim.topic)
         assert (claim.message_id in stopped) == (not may)
         if stopped:

@@ -1,7 +1,10 @@
 """A worker's lease: kept by renewing, lost by silence; and its share of what all keep together."""
 
+import dataclasses
 import threading
+import time
 import uuid
+from typing import Any
 
 import psycopg2
 import pytest
@@ -14,7 +17,7 @@ from maild.errors import Unavailable
 from maild.models import Worker
 from maild.services import claims, rescues, workers
 from maild.services.workers import Lease
-from tests.services.helpers import Accept, at_once, kill, silence, take
+from tests.services.helpers import CLAIM, Accept, at_once, kill, silence, take
 
 
 def test_a_renewed_lease_is_alive(lease: Lease) -> None:
@@ -111,13 +114,33 @@ def test_a_stopping_worker_claims_nothing_and_finishes_what_it_has(lease: Lease)
 
 
 def test_it_knows_what_it_holds(lease: Lease) -> None:
-    one, two, three = (uuid.uuid4() for _ in range(3))
-    lease.hold({one, two})
-    lease.hold({two, three})
-    lease.let_go({one})
-    workers.let_go({two, uuid.uuid4()})
-    assert lease.held == {three}
+    one, two, three, other = (
+        dataclasses.replace(CLAIM, message_id=uuid.uuid4(), worker_id=lease.worker_id)
+        for _ in range(4)
+    )
+    lease.hold([one, two])
+    lease.hold([two, three])
+    lease.let_go([one])
+    workers.let_go([two, other])
+    assert lease.held == {three.message_id: (lease.worker_id, 1)}
     assert workers.current() is lease
+    lease.let_all_go()
+    assert lease.held == {}
+
+
+@pytest.mark.parametrize("change", [{"worker_id": uuid.UUID(int=9)}, {"attempt_no": 2}])
+def test_the_late_end_of_one_claim_does_not_end_the_next(
+    change: dict[str, Any], lease: Lease
+) -> None:
+    """As when its lease was lost in the middle of a dialogue, and it has claimed the same again."""
+    first = dataclasses.replace(CLAIM, worker_id=lease.worker_id)
+    second = dataclasses.replace(first, **change)
+    lease.hold([first])
+    lease.hold([second])
+    lease.let_go([first])
+    assert set(lease.held) == {second.message_id}
+    lease.let_go([second])
+    assert lease.held == {}
 
 
 def places(*leases: Lease) -> list[tuple[int, int]]:
@@ -165,6 +188,49 @@ def test_a_worker_that_leaves_is_forgotten_unless_it_holds_messages(
     claims.release(batch)
     workers.leave(lease)
     assert Worker.select().count() == 0
+
+
+@pytest.mark.parametrize("does_claim", [True, False])
+def test_a_worker_that_leaves_waits_for_a_claim_that_is_not_committed(
+    does_claim: bool, accept: Accept, lease: Lease
+) -> None:
+    """As when it is told to go while a claim of its own hangs."""
+    accept()
+    left: list[bool] = []
+
+    def leave() -> None:
+        with db.connection():
+            left.append(workers.leave(lease))
+
+    thread = threading.Thread(target=leave)
+    with db.database.atomic() as transaction:
+        take(lease)
+        thread.start()
+        wait_until_blocked()
+        if not does_claim:
+            transaction.rollback()
+    thread.join()
+    assert left == [not does_claim]
+    assert Worker.select().count() == does_claim
+
+
+def wait_until_blocked() -> None:
+    """Return when somebody waits for a lock of this connection's."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    )
+    deadline = time.monotonic() + 30
+    while not db.database.execute_sql(waiting).fetchone()[0]:
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.01)
+
+
+def test_a_heartbeat_does_not_wait_for_a_claim(accept: Accept, lease: Lease) -> None:
+    accept()
+    with db.database.atomic():
+        take(lease)
+        at_once(lambda: workers.renew(lease), lambda: workers.set_has_marks(lease.worker_id, True))
+    assert workers.has_marks(lease.worker_id)
 
 
 def test_dead_workers_are_forgotten_once_they_hold_nothing(accept: Accept, lease: Lease) -> None:
