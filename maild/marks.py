@@ -6,13 +6,20 @@ message was only claimed; BEGUN: offered, certainly not taken; DOT: it may have 
 reply itself. The marks of a worker are one hash, and hold only while its `epoch` field is there: a
 Redis that was flushed or restarted empty has lost it, and says so at the next write.
 
+One that comes back from its disk, or a replica that takes over, has the epoch and may lack the last
+moment: with `appendfsync everysec` a second of marks. So the hash names the server that it was
+written to as well, by the id that each has for as long as it runs. On another server a worker that
+lives writes its marks anew, and of one that died what is missing tells nothing.
+
 Redis' word counts only while `workers.has_marks` says so in Postgres: a worker that cannot reach
 Redis takes that back there before it sends anything unmarked.
 """
 
+import contextlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import redis
 import redis.asyncio
@@ -25,6 +32,8 @@ from maild.errors import Unavailable
 BEGUN = "b"
 DOT = "d"
 EPOCH = "epoch"
+SERVER = "server"
+"""Beside the epoch: the server that the hash was begun on; empty where it does not say."""
 _PREFIX = "maild:marks:"
 KEEP_SECONDS = 24 * 3600
 """How long the marks of a worker that nobody rescues are kept."""
@@ -51,6 +60,16 @@ def field(message_id: uuid.UUID, attempt_no: int) -> str:
     return f"{message_id.hex}:{attempt_no}"
 
 
+class Found(dict[str, str]):
+    """The marks that a worker left behind, by field. `is_whole`: none is missing. Else those that
+    are there are true, but later ones may be lost.
+    """
+
+    def __init__(self, marks: Mapping[str, str], *, is_whole: bool) -> None:
+        super().__init__(marks)
+        self.is_whole = is_whole
+
+
 class Marks:
     """The marks of one worker, written from one event loop."""
 
@@ -64,16 +83,23 @@ class Marks:
             retry=AsyncRetry(NoBackoff(), 0),
             protocol=2,
             decode_responses=False,
+            redis_connect_func=self._greet,
         )
+        self._server = ""
+        self._is_new_line = False
+        """Whether a connection was made since it was seen which server answers."""
         self._script = self._client.register_script(_WRITE)
 
     async def rebuild(self, marks: Mapping[str, str]) -> None:
         """Begin the hash anew with these marks. Raises Unavailable."""
         try:
+            # Before the marks: if another server takes over meanwhile, it is not this one.
+            self._server = await self._ask_server()
             async with self._client.pipeline(transaction=True) as commands:
                 key = _key(self.worker_id)
                 commands.delete(key)
-                commands.hset(key, mapping={EPOCH: self._epoch, **marks})  # type: ignore[dict-item]
+                own = {EPOCH: self._epoch, SERVER: self._server}
+                commands.hset(key, mapping={**own, **marks})  # type: ignore[dict-item]
                 commands.expire(key, KEEP_SECONDS)
                 await commands.execute()
         except (redis.RedisError, OSError, TimeoutError) as error:
@@ -83,8 +109,8 @@ class Marks:
         """Set marks (field, value, field, value ...), and remove others. Durable in Redis when it
         returns.
 
-        False where Redis has lost the earlier marks, and nothing was written: `rebuild`. Raises
-        Unavailable.
+        False where Redis has lost earlier marks, or may have: `rebuild`, for these do not hold.
+        Raises Unavailable.
         """
         arguments: list[str | int] = [
             self._epoch,
@@ -93,25 +119,50 @@ class Marks:
             KEEP_SECONDS,
         ]
         try:
-            return bool(await self._script(keys=[_key(self.worker_id)], args=arguments))
+            is_held = bool(await self._script(keys=[_key(self.worker_id)], args=arguments))
+            if is_held and self._is_new_line:
+                is_held = await self._ask_server() == self._server
+            return is_held
         except (redis.RedisError, OSError, TimeoutError) as error:
             raise _unavailable(error) from error
 
     async def close(self) -> None:
         await self._client.aclose()
 
+    async def _greet(self, connection: Any) -> None:
+        """What is done with each new connection: a server that was started anew cuts all of them,
+        and the pool makes new ones without a word.
+        """
+        self._is_new_line = True
+        await connection.on_connect()
 
-def read(redis_url: str, worker_id: uuid.UUID) -> dict[str, str] | None:
-    """The marks that a worker left behind; None where Redis does not know all of them. Raises
-    Unavailable.
-    """
+    async def _ask_server(self) -> str:
+        """The id of the server that answers now; empty where it keeps that to itself, as one may
+        that refuses INFO.
+        """
+        self._is_new_line = False  # first: asking may need another connection
+        with contextlib.suppress(redis.ResponseError):
+            return _run_id(await self._client.info("server"))
+        return ""
+
+
+def read(redis_url: str, worker_id: uuid.UUID) -> Found | None:
+    """The marks that a worker left behind; None where Redis has lost them. Raises Unavailable."""
+    server = ""
     try:
         with _connect(redis_url) as client:
             found = client.hgetall(_key(worker_id))
+            # After the marks: if another server takes over between, they pass for its own, and
+            # count for less than they are worth.
+            with contextlib.suppress(redis.ResponseError):
+                server = _run_id(client.info("server"))
     except (redis.RedisError, OSError) as error:
         raise _unavailable(error) from error
     marks = {name.decode(): value.decode() for name, value in found.items()}
-    return marks if marks.pop(EPOCH, None) else None
+    begun_on = marks.pop(SERVER, "")  # not there: of an earlier version of maild
+    if not marks.pop(EPOCH, None):
+        return None
+    return Found(marks, is_whole=not begun_on or not server or begun_on == server)
 
 
 def drop(redis_url: str, worker_id: uuid.UUID) -> None:
@@ -147,6 +198,10 @@ def _connect(redis_url: str) -> redis.Redis:
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
+
+
+def _run_id(info: Mapping[str, Any]) -> str:
+    return str(info.get("run_id", ""))
 
 
 def _key(worker_id: uuid.UUID) -> str:

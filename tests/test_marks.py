@@ -4,7 +4,8 @@ import asyncio
 import socket
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 import redis
@@ -12,7 +13,9 @@ import redis
 from maild import marks
 from maild.config import Settings
 from maild.errors import Unavailable
-from maild.marks import BEGUN, DOT, EPOCH, KEEP_SECONDS, Marks
+from maild.local import home as homes
+from maild.local import valkey as local_valkey
+from maild.marks import BEGUN, DOT, EPOCH, KEEP_SECONDS, SERVER, Marks
 from tests.conftest import free_ports
 
 T = TypeVar("T")
@@ -47,7 +50,7 @@ def test_a_mark_is_of_one_attempt() -> None:
     message_id = uuid.UUID(int=1)
     assert marks.field(message_id, 1) != marks.field(message_id, 2)
     assert marks.field(message_id, 1) != marks.field(uuid.UUID(int=2), 1)
-    assert EPOCH not in {ONE, TWO}
+    assert not {EPOCH, SERVER} & {ONE, TWO}
 
 
 def test_what_was_written_can_be_read(redis_url: str, valkey: redis.Redis) -> None:
@@ -215,6 +218,86 @@ def test_a_redis_that_does_not_answer_is_unavailable(monkeypatch: pytest.MonkeyP
 def test_a_redis_that_lets_us_not_in_is_unavailable(redis_url: str, settings: Settings) -> None:
     password = redis_url.partition(":")[2].partition(":")[2].partition("@")[0]
     check_unavailable(redis_url.replace(password, "wrong"))
+
+
+def test_of_another_server_the_marks_that_are_there_are_true_and_others_may_be_lost(
+    redis_url: str, valkey: redis.Redis
+) -> None:
+    on(redis_url, lambda held: held.write([ONE, DOT], []))
+    whole = marks.read(redis_url, WORKER)
+    assert whole == {ONE: DOT}
+    assert whole.is_whole
+    [key] = valkey.keys()
+    valkey.hset(key, SERVER, "f" * 40)
+    found = marks.read(redis_url, WORKER)
+    assert found == {ONE: DOT}
+    assert not found.is_whole
+
+
+def test_the_marks_of_an_earlier_version_count_as_before(
+    redis_url: str, valkey: redis.Redis
+) -> None:
+    on(redis_url, lambda held: held.write([ONE, DOT], []))
+    [key] = valkey.keys()
+    valkey.hdel(key, SERVER)
+    found = marks.read(redis_url, WORKER)
+    assert found is not None
+    assert found.is_whole
+
+
+def test_a_server_that_came_back_from_its_disk_is_another_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has the epoch, and may lack the last moment: a worker that lives writes all anew."""
+    settings = local_valkey._configuration
+
+    def keeping(*args: Any) -> str:
+        return settings(*args).replace('appendonly "no"', 'appendonly "yes"')
+
+    monkeypatch.setattr(local_valkey, "_configuration", keeping)
+
+    async def live_through_it(home: Path) -> None:
+        with local_valkey.running(home) as url:
+            held = Marks(url, WORKER)
+            await held.rebuild({})
+            assert await held.write([ONE, DOT], [])
+            assert await held.write([], [])
+        with local_valkey.running(home) as url:
+            left = marks.read(url, WORKER)
+            assert left == {ONE: DOT}
+            assert not left.is_whole
+            try:
+                is_held = await held.write([TWO, BEGUN], [])
+            except Unavailable:  # the old connection was still believed in
+                is_held = await held.write([TWO, BEGUN], [])
+            assert not is_held
+            await held.rebuild({ONE: DOT, TWO: BEGUN})
+            assert await held.write([], [])
+            found = marks.read(url, WORKER)
+            assert found == {ONE: DOT, TWO: BEGUN}
+            assert found.is_whole
+            await held.close()
+
+    with homes.temporary() as home:
+        asyncio.run(live_through_it(home))
+
+
+def test_a_server_that_keeps_its_name_to_itself_is_believed(
+    redis_url: str, valkey: redis.Redis
+) -> None:
+    name = "silent"
+    everything = {"enabled": True, "keys": ["*"], "categories": ["+@all"]}
+    valkey.acl_setuser(name, **everything, commands=["-info"], passwords=["+word"])
+    password = redis_url.partition(":")[2].partition(":")[2].partition("@")[0]
+    url = redis_url.replace(f":{password}@", f"{name}:word@")
+    try:
+        assert on(url, lambda held: held.write([ONE, BEGUN], []))
+        found = marks.read(url, WORKER)
+        assert found == {ONE: BEGUN}
+        assert found.is_whole
+        assert marks.read(redis_url, WORKER).is_whole
+    finally:
+        valkey.acl_deluser(name)
 
 
 def test_a_connection_that_was_cut_is_made_anew(redis_url: str, valkey: redis.Redis) -> None:

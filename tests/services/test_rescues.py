@@ -228,29 +228,68 @@ def test_without_marks_to_rely_on_everything_is_unknown(
 def test_it_waits_for_a_redis_that_is_away(
     accept: Accept, lease: Lease, use_settings: UseSettings
 ) -> None:
+    """However long the worker has been dead by then: after a power cut it comes back last."""
     message = accept()
     take_one(lease)
     leave_marks(lease)
-    kill(lease)
+    silence(lease, seconds=3600)
     url = config.current().redis_url
     send_redis_away(use_settings)
     assert rescues.rescue() == 0
     assert reload(message).status is Status.SENDING
-    silence(lease, seconds=lease.seconds + WAIT_FOR_REDIS_SECONDS - 10)
+    rescues._asked_at[lease.worker_id] -= WAIT_FOR_REDIS_SECONDS - 10
     assert rescues.rescue() == 0
     use_settings(redis_url=url)
     assert rescues.rescue() == 1
     assert reload(message).status is Status.QUEUED, "by its marks, as if Redis had never been away"
+    assert lease.worker_id not in rescues._asked_at
 
 
 def test_it_does_not_wait_for_ever(accept: Accept, lease: Lease, use_settings: UseSettings) -> None:
     message = accept()
     take_one(lease)
     leave_marks(lease)
-    silence(lease, seconds=lease.seconds + WAIT_FOR_REDIS_SECONDS + 1)
+    kill(lease)
     send_redis_away(use_settings)
+    assert rescues.rescue() == 0
+    rescues._asked_at[lease.worker_id] -= WAIT_FOR_REDIS_SECONDS
     assert rescues.rescue() == 1
     assert reload(message).status is Status.UNKNOWN
+    rescues.rescue()
+    assert rescues._asked_at == {}, "who is gone is not remembered"
+
+
+@pytest.mark.parametrize(
+    ("left", "status"),
+    [
+        (None, Status.UNKNOWN),
+        (BEGUN, Status.UNKNOWN),
+        (DOT, Status.UNKNOWN),
+        (answer(250, None, "OK"), Status.SENT),
+    ],
+    ids=["none", "begun", "dot", "reply"],
+)
+def test_of_a_redis_that_was_started_anew_only_the_last_marks_are_believed(
+    left: str | None, status: Status, accept: Accept, lease: Lease, redis_url: str
+) -> None:
+    """Its disk lacks the last moment, in which the final dot may have gone out."""
+    message = accept()
+    take_one(lease)
+    leave_marks(lease, {} if left is None else mark(message, left))
+    with redis.Redis.from_url(redis_url, protocol=2) as client:
+        client.hset(marks._key(lease.worker_id), marks.SERVER, "f" * 40)
+    kill(lease)
+    assert rescues.rescue() == 1
+    assert reload(message).status is status
+
+
+def test_the_marks_stay_where_redis_may_be_another_databases(accept: Accept, lease: Lease) -> None:
+    message = accept()
+    take_one(lease)
+    leave_marks(lease, mark(message, DOT))
+    kill(lease)
+    assert rescues.rescue(drop_marks=False) == 1
+    assert marks.read(config.current().redis_url, lease.worker_id) == mark(message, DOT)
 
 
 def test_one_that_waits_for_redis_keeps_no_other_waiting(

@@ -23,8 +23,7 @@ def forget_for_a_while() -> None:
 def test_what_the_worker_does_not_know_of_is_put_back(accept: Accept, lease: Lease) -> None:
     """As when the answer to a claim is lost: Postgres thinks that this worker holds it."""
     forgotten, held = accept(), accept()
-    take(lease)
-    lease.hold({held.id})
+    lease.hold(claim for claim in take(lease) if claim.message_id == held.id)
     leave_marks(lease)
     assert rescues.rescue_forgotten(lease) == 0, "the answer to the claim may be under way"
     forget_for_a_while()
