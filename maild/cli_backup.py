@@ -188,7 +188,8 @@ def _tell_done(plan: Plan, done: Done, found: list[restores.Summary]) -> None:
     for one in found:
         click.echo(
             f"  {one.workspace_id:>4}  {one.name:<{width}}  {one.held_count:,} held,"
-            f" {one.unknown_count:,} unknown, {one.stopped_job_count:,} jobs stopped"
+            f" {one.unknown_count:,} unknown, {one.stopped_job_count:,} jobs stopped;"
+            f" campaigns: {one.paused_campaign_count:,} paused, {one.draft_campaign_count:,} drafts"
         )
     if len(found) == restores.LISTED_MAX:
         click.echo("  These are the first: there are more.")
@@ -210,6 +211,9 @@ What to do now:
   3. Then lift the workspace's freeze: new mail goes out.
   4. Decide about what is held: cancel it, release what the provider's log does not show, or release
      all of it, which may send some of it twice.
+  5. Decide about the campaigns that were not over: each is paused or a draft now, and may have been
+     sent since, as a whole or in part. See the provider's log before you resume or send one: it
+     would mail all those again that it has mailed since.
 """
 
 

@@ -3,7 +3,8 @@ to anybody, without a person's word.
 
 Between the backup and now the old world went on: what waited then was sent since, perhaps, and who
 unsubscribed since is not in it. So every message that waited is held, every workspace is frozen,
-and all that was under way is ended. It runs while the database is marked (`restore_marks`), in
+all that was under way is ended, and every campaign that was not over stands still, with a word of
+doubt for whoever wants to send it. It runs while the database is marked (`restore_marks`), in
 steps that can be done again after a crash; the last one takes the mark away.
 """
 
@@ -17,7 +18,7 @@ from maild.db import database
 from maild.domain.actor import COMMAND_LINE
 from maild.domain.freeze import NEVER, FreezeKind
 from maild.domain.states import EventType
-from maild.services import audit, periodic_jobs, rescues, restore_marks
+from maild.services import audit, periodic_jobs, rescues, restore_marks, restores
 from maild.services.backups import PERIODIC_JOB
 from maild.services.restore_marks import Mark
 
@@ -47,7 +48,7 @@ def make_safe(mark: Mark, *, taken_at: datetime, report: Callable[[str], None]) 
     with database.atomic():
         database.execute_sql(_NOTE_SENDING, (mark.started_at,))
         database.execute_sql("DELETE FROM workers")
-    rescues.rescue()
+    rescues.rescue(drop_marks=False)  # Redis may be another database's, as in a drill
     held = _hold_all(mark, taken_at, report)
     report(f"{held:,} messages are held")
     with database.atomic():
@@ -156,16 +157,21 @@ UPDATE restores r SET stopped_job_count = found.count FROM (
 WHERE r.workspace_id = found.workspace_id AND r.restored_at = %(at)s
 RETURNING r.stopped_job_count
 """
-# Who was mailed since, the ledger does not know. One that was to begin later may have begun.
+# Who was mailed since, the ledger does not know; nor whether somebody let a paused one go on.
 _PAUSE_CAMPAIGNS = """
-UPDATE campaigns SET status = 'paused', paused_from = status, paused_by = %(by)s,
-    pause_reason = %(campaign)s, updated_at = now()
-WHERE status IN ('preparing', 'sending')
+UPDATE campaigns SET status = 'paused', paused_by = %(by)s, updated_at = now(),
+    paused_from = CASE status WHEN 'paused' THEN paused_from ELSE status END,
+    pause_reason = %(campaign)s || CASE status WHEN 'paused' THEN ' It was paused before, by '
+        || coalesce(paused_by, 'somebody') || coalesce(': ' || pause_reason, '.') ELSE '' END
+WHERE status IN ('preparing', 'sending', 'paused')
 """
-_UNSCHEDULE_CAMPAIGNS = """
+# One that was to begin later may have begun, and a draft may have been sent. A fault without a
+# count tells the doubt from the fault of a step; it goes with the first step.
+_BACK_TO_DRAFT = """
 UPDATE campaigns SET status = 'draft', starts_at = NULL, template_version = NULL,
-    submitted_by = NULL, approved_by = NULL, fault = %(campaign)s, updated_at = now()
-WHERE status = 'scheduled'
+    submitted_by = NULL, approved_by = NULL, fault = %(campaign)s, fault_count = 0,
+    updated_at = CASE status WHEN 'draft' THEN updated_at ELSE now() END
+WHERE status IN ('draft', 'in_review', 'scheduled')
 """
 _END_NOTIFICATIONS = """
 UPDATE notifications SET status = 'failed', settled_at = now(), outcome = %s
@@ -184,12 +190,12 @@ _LIST = "SELECT workspace_id, id, held_count FROM restores WHERE restored_at = %
 def _end_all(mark: Mark, taken_at: datetime) -> Ended:
     why = f"Stopped: the database was restored from the backup of {_moment(taken_at)}."
     doubt = (
-        f"The database was restored from the backup of {_moment(taken_at)}: some of this may have"
-        " been sent since, and would be sent again."
+        f"{restores.DOUBT}{_moment(taken_at)}: some of this may have been sent since, and would be"
+        " sent again."
     )
     values = {"by": COMMAND_LINE.name, "why": why, "at": mark.started_at, "campaign": doubt}
     database.execute_sql(_PAUSE_CAMPAIGNS, values)
-    database.execute_sql(_UNSCHEDULE_CAMPAIGNS, values)
+    database.execute_sql(_BACK_TO_DRAFT, values)
     jobs = sum(row[0] for row in database.execute_sql(_END_JOBS, values).fetchall())
     told = f"Not sent: the database was restored from the backup of {_moment(taken_at)}."
     notifications = database.execute_sql(_END_NOTIFICATIONS, (told,)).rowcount

@@ -3,7 +3,7 @@ with. How a backup is brought back is in `restore_runs`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from peewee import fn
 
@@ -47,6 +47,24 @@ class Left:
 
     def count(self, *statuses: Status) -> int:
         return sum(group.count for group in self.groups if group.status in statuses)
+
+
+DOUBT = "The database was restored from the backup of "
+"""How the reason begins why a campaign that a restore has stopped must be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """Campaigns that may have been sent since a backup, and that nobody has decided about:
+    paused ones, and drafts with those that wait for approval or their time.
+    """
+
+    paused_count: int = 0
+    draft_count: int = 0
+
+    @property
+    def count_all(self) -> int:
+        return self.paused_count + self.draft_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +130,26 @@ def look(restore: Restore) -> Left:
     return Left(groups, has_more=total > COUNTED_MAX)
 
 
+# A fault without a count is no step's: see `restored_queues`.
+_DOUBTS = """
+SELECT workspace_id, count(*) FILTER (WHERE status = 'paused'),
+    count(*) FILTER (WHERE status <> 'paused')
+FROM campaigns
+WHERE workspace_id = ANY(%(ids)s)
+    AND (status = 'paused' AND starts_with(pause_reason, %(doubt)s)
+        OR status IN ('draft', 'in_review', 'scheduled') AND fault_count = 0
+            AND starts_with(fault, %(doubt)s))
+GROUP BY workspace_id
+"""
+
+
+def count_doubts(workspace_ids: Iterable[int]) -> dict[int, Doubts]:
+    """The campaigns of these workspaces about which a person has to decide, by workspace."""
+    ids = list(workspace_ids)
+    rows = database.execute_sql(_DOUBTS, {"ids": ids, "doubt": DOUBT}).fetchall()
+    return dict.fromkeys(ids, Doubts()) | {row[0]: Doubts(*row[1:]) for row in rows}
+
+
 def has_held(workspace_id: int, conditions: Iterable[object]) -> bool:
     """Whether one of the workspace's messages that fulfil these conditions is held because of a
     restore.
@@ -168,15 +206,21 @@ ORDER BY r.held_count DESC, r.workspace_id LIMIT %s
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the newest restore did to one workspace."""
+    """What the newest restore did to one workspace. Of its campaigns those are counted that may
+    have been sent since, as they stand now.
+    """
 
     workspace_id: int
     name: str
     held_count: int
     unknown_count: int
     stopped_job_count: int
+    paused_campaign_count: int
+    draft_campaign_count: int
 
 
 def list_latest() -> list[Summary]:
     """Those of the newest restore, most held first; LISTED_MAX at most."""
-    return [Summary(*row) for row in database.execute_sql(_LATEST, (LISTED_MAX,)).fetchall()]
+    rows = database.execute_sql(_LATEST, (LISTED_MAX,)).fetchall()
+    doubts = count_doubts(row[0] for row in rows)
+    return [Summary(*row, *astuple(doubts[row[0]])) for row in rows]

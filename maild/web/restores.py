@@ -42,7 +42,8 @@ class Row:
 @db.connection()
 def index() -> Response:
     """The newest restore, with its plan."""
-    standing = restores.find_newest(access.current_workspace_id())
+    workspace_id = access.current_workspace_id()
+    standing = restores.find_newest(workspace_id)
     if standing is None:
         return render.page("pages/restore.html", standing=None)
     left = restores.look(standing.restore)
@@ -53,6 +54,7 @@ def index() -> Response:
         rows=_rows(standing.restore.id, left),
         left=left,
         waiting=left.count(Status.HELD, Status.UNKNOWN),
+        doubts=restores.count_doubts([workspace_id])[workspace_id],
         badges=badges.STATUS,
         lift_form=freeze_forms.LiftForm(formdata=None, reason=LIFT_REASON),
         reason_max_chars=freezes.REASON_MAX_CHARS,

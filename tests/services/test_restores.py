@@ -6,15 +6,18 @@ from datetime import timedelta
 
 import pytest
 
-from maild import clock
+from maild import clock, config, marks
 from maild.db import database
 from maild.domain.actor import Actor
+from maild.domain.campaign import CampaignStatus as C
 from maild.domain.freeze import NEVER, FreezeKind
 from maild.domain.role import Role
 from maild.domain.states import EventType, Status
 from maild.errors import Conflict, MigrationPending, NotFound
+from maild.marks import DOT
 from maild.models import (
     AuditEntry,
+    Campaign,
     Event,
     Freeze,
     Invitation,
@@ -26,6 +29,8 @@ from maild.models import (
 )
 from maild.services import (
     bulk_messages,
+    campaign_states,
+    campaigns,
     freezes,
     invitations,
     jobs,
@@ -44,6 +49,14 @@ from maild.services import (
 from maild.services.backups import PERIODIC_JOB
 from maild.services.message_log import Filter
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
+from tests.services.campaigning import (
+    again,
+    make_campaign,
+    make_contacts,
+    make_template,
+    step_until,
+)
+from tests.services.helpers import leave_marks, mark
 from tests.services.reporting import about, report
 from tests.services.restoring import AGE, CutOff, make_safe, of_a
 
@@ -171,6 +184,79 @@ def test_what_was_under_way_is_ended(old_world, make_person):
     assert age == pytest.approx(AGE.total_seconds(), abs=60)
     actions = {row.workspace_id for row in AuditEntry.select() if row.action == "backup.restored"}
     assert actions == {0, WORKSPACE_A, WORKSPACE_B}
+
+
+def test_a_drill_leaves_the_marks_of_the_redis_that_runs(old_world, lease):
+    kept = mark(old_world["sending"], DOT)
+    leave_marks(lease, kept)
+    make_safe()
+    assert marks.read(config.current().redis_url, lease.worker_id) == kept
+
+
+def make_campaigns():
+    """One that stood so when the backup was taken, by that."""
+    make_contacts(3)
+    same = make_template()
+    fields = {"template": same.template_id, "template_version": same.version}
+    made = {name: step_until(make_campaign(**fields), C.SENDING) for name in ("sending", "paused")}
+    campaign_states.pause(WORKSPACE_A, made["paused"].id, reason="a typo", by=BY)
+    made["finished"] = make_campaign(**fields, status=C.FINISHED, ended_at=clock.now())
+    made["scheduled"] = make_campaign(**fields, starts_at=clock.now() + timedelta(hours=1))
+    made["in_review"] = make_campaign(
+        **fields, status=C.IN_REVIEW, submitted_by="ann@example.org", starts_at=None
+    )
+    # Of a draft that was scheduled once, and whose beginning failed.
+    made["draft"] = make_campaign(
+        **{**fields, "template_version": None}, status=C.DRAFT, starts_at=None, fault="x",
+        fault_count=2,
+    )  # fmt: skip
+    return made
+
+
+def test_every_campaign_that_was_not_over_says_that_it_may_have_been_sent(database):
+    made = make_campaigns()
+    make_safe()
+    after = {name: again(campaign) for name, campaign in made.items()}
+    stands = {name: one.status for name, one in after.items()}
+    assert stands == {
+        "sending": C.PAUSED, "paused": C.PAUSED, "finished": C.FINISHED,
+        "scheduled": C.DRAFT, "in_review": C.DRAFT, "draft": C.DRAFT,
+    }  # fmt: skip
+    for name in ("scheduled", "in_review", "draft"):
+        one = after[name]
+        assert one.fault.startswith(restores.DOUBT)
+        assert "would be sent again" in one.fault
+        assert (one.fault_count, one.submitted_by, one.starts_at) == (0, None, None)
+    assert after["sending"].pause_reason.startswith(restores.DOUBT)
+    paused = after["paused"]
+    assert paused.paused_from is C.SENDING
+    assert paused.pause_reason.startswith(after["sending"].pause_reason)
+    assert paused.pause_reason.endswith("It was paused before, by ann@example.org: a typo")
+    assert (after["finished"].pause_reason, after["finished"].fault) == (None, None)
+    assert restores.count_doubts([WORKSPACE_A, WORKSPACE_B]) == {
+        WORKSPACE_A: restores.Doubts(paused_count=2, draft_count=3),
+        WORKSPACE_B: restores.Doubts(),
+    }
+    [mine] = [one for one in restores.list_latest() if one.workspace_id == WORKSPACE_A]
+    assert (mine.paused_campaign_count, mine.draft_campaign_count) == (2, 3)
+
+
+def test_the_doubt_stays_until_a_campaign_begins(database):
+    made = make_campaigns()
+    make_safe()
+    draft = made["draft"]
+    campaigns.change(WORKSPACE_A, draft.id, {"name": "Summer"}, by=BY)
+    assert again(draft).fault, "another name does not tell whether it was sent"
+    # As after its schedule, which it may still be taken off.
+    Campaign.update(status=C.SCHEDULED, starts_at=clock.now(), template_version=1).where(
+        Campaign.id == draft.id
+    ).execute()
+    assert restores.count_doubts([WORKSPACE_A])[WORKSPACE_A].draft_count == 3
+    step_until(draft, C.SENDING)
+    assert again(draft).fault is None
+    campaign_states.resume(WORKSPACE_A, made["paused"].id, by=BY)
+    assert again(made["paused"]).pause_reason is None
+    assert restores.count_doubts([WORKSPACE_A])[WORKSPACE_A] == restores.Doubts(1, 2)
 
 
 def test_it_goes_on_after_a_crash_and_nothing_starts_meanwhile(old_world, monkeypatch):

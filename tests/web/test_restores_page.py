@@ -1,13 +1,19 @@
 """/ui/restore: what is missing after a restore, what waits, and what a person decides about it."""
 
+from datetime import timedelta
 from urllib.parse import parse_qsl
 
 import pytest
 from bs4 import BeautifulSoup
 
+from maild import clock
+from maild.domain.actor import Actor
+from maild.domain.campaign import CampaignStatus
 from maild.domain.states import Status
-from maild.models import AuditEntry, Freeze, Job, Message
-from maild.services import job_steps, restore_marks
+from maild.models import AuditEntry, Campaign, Freeze, Job, Message
+from maild.services import campaign_states, job_steps, restore_marks
+from tests.conftest import WORKSPACE_A
+from tests.services.campaigning import make_campaign, make_contacts, step_until
 from tests.services.restoring import make_safe, of_a
 
 PATH = "/ui/restore"
@@ -58,6 +64,51 @@ def test_it_tells_what_is_missing_what_waits_and_the_order_of_things(page):
     assert "2 messages wait" in words_of(soup.select_one("[aria-labelledby=held-title]"))
     assert soup.select_one(f"form[action='/ui/freezes/{of_a().freeze_id}/lift']")
     assert "Lift the freeze first" in words_of(soup.select_one("[aria-labelledby=done-title]"))
+
+
+@pytest.fixture
+def in_doubt(database):
+    """A campaign that was paused when the backup was taken, and one that waited for its time."""
+    make_contacts(2)
+    paused = step_until(make_campaign(), CampaignStatus.SENDING)
+    campaign_states.pause(WORKSPACE_A, paused.id, reason="a typo", by=Actor("ann"))
+    template = {"template": paused.template_id, "template_version": 1}
+    later = make_campaign(**template, starts_at=clock.now() + timedelta(hours=1))
+    return paused, later
+
+
+def test_the_plan_counts_the_campaigns_that_may_have_been_sent(in_doubt, page):
+    row = page(PATH).select_one("#campaigns")
+    assert words_of(row.select_one("th")) == "What 2 campaigns have sent"
+    assert "1 is paused, and 1 is a draft" in words_of(row)
+    links = [one["href"] for one in row.select("a")]
+    assert links == ["/ui/campaigns?status=paused", "/ui/campaigns?status=draft"]
+
+
+def test_without_a_campaign_in_doubt_the_plan_tells_of_none(page):
+    assert page(PATH).select_one("#campaigns") is None
+
+
+def test_a_campaign_in_doubt_says_so_before_it_is_sent(in_doubt, page):
+    paused, draft = in_doubt
+    doubt = "some of this may have been sent since, and would be sent again"
+    path = f"/ui/campaigns/{draft.id}"
+    for shown in (page(path), page(f"{path}/send")):
+        [told] = shown.select(".alert.warn")
+        assert words_of(told.select_one(".alert-title")) == "It may have been sent already"
+        assert doubt in words_of(told)
+    dialog = words_of(page(f"/ui/campaigns/{paused.id}").select_one("#resume"))
+    assert doubt in dialog
+    assert "It was paused before, by ann: a typo" in dialog
+
+
+def test_the_fault_of_a_step_is_no_doubt(in_doubt, page):
+    _, draft = in_doubt
+    path = f"/ui/campaigns/{draft.id}"
+    Campaign.update(fault="The template is gone.", fault_count=1).execute()
+    told = words_of(page(path).select_one(".alert.warn .alert-title"))
+    assert told == "Its latest step was not done"
+    assert "The template is gone." not in page(f"{path}/send").select_one("main").text
 
 
 def test_the_bar_of_every_page_leads_there_and_tells_no_end(page):
