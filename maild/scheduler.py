@@ -38,12 +38,16 @@ WATCH_SECONDS = 5.0
 """How often it is seen what goes wrong: an incident is there well within a minute."""
 INDEX_SECONDS = 2.0
 """Of each sweep: the rest is for the mail."""
+SHARE_SECONDS = 5.0
+"""So long a sweep releases, and so long it expires, however much there is: the next one goes on,
+and what dead workers held never waits for it.
+"""
 PRUNE_SECONDS = 20.0
 """How long a round of pruning lasts at most, and the pause where nothing is old."""
 POOL_SIZE = 9
-"""A connection for each thread, and one to spare."""
-DEADMAN_END_SECONDS = 1.0
-"""So long the end waits for a ping that is under way."""
+"""A connection for each thread, and one for who scrapes."""
+ASIDE_END_SECONDS = 1.0
+"""So long the end waits for a ping, and for a count, that is under way."""
 
 logger = log.get(__name__)
 
@@ -72,16 +76,16 @@ def run(settings: config.Settings) -> None:
             target=_repeat, args=(functools.partial(prune_old, stopping), PRUNE_SECONDS, stopping)
         )
     )
-    # The watcher may be slow to answer: nothing waits for it, not even the end.
-    threads.append(
-        threading.Thread(
-            target=_repeat, args=(deadman.beat, settings.sweep_seconds, stopping), daemon=True
-        )
-    )
+    # The watcher may be slow to answer, and a count of many millions takes minutes: nothing waits
+    # for them, not even the end. A count that is cut off changes nothing.
+    threads += [
+        threading.Thread(target=_repeat, args=(job, settings.sweep_seconds, stopping), daemon=True)
+        for job in (deadman.beat, count_all)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(None if not thread.daemon else DEADMAN_END_SECONDS)
+        thread.join(None if not thread.daemon else ASIDE_END_SECONDS)
     logger.info("scheduler.stopped")
 
 
@@ -93,7 +97,7 @@ def _repeat(job: Callable[[], None], seconds: float, stopping: threading.Event) 
         except Unavailable as error:
             logger.warning("scheduler.database_away", detail=error.detail)
         except Exception:
-            logger.exception("scheduler.crashed", job=getattr(job, "__name__", "prune_old"))
+            logger.exception("scheduler.crashed", job=_name_of(job))
         stopping.wait(seconds)
 
 
@@ -105,26 +109,30 @@ def sweep() -> None:
         rescued = _run(rescues.rescue)
         if rescued:
             logger.warning("messages.rescued", count=rescued)
-        released = _run(freezes.release_thawed)
+            queue.enqueue(DELIVER)
+        released = _run(functools.partial(freezes.release_thawed, seconds=SHARE_SECONDS))
         if released:
             logger.info("messages.released", count=released)
-        if rescued or released:
-            queue.enqueue(DELIVER)
-        _run(lifetimes.expire_overdue)
+        _run(functools.partial(lifetimes.expire_overdue, seconds=SHARE_SECONDS))
         _run(workers.prune_dead)
         deadman.swept()
 
 
 def take_stock() -> None:
-    """Once a minute, count everything; beside the sweep, which must not wait for it."""
+    """Once a minute, see to what is small; beside the sweep, which must not wait for it."""
     with db.connection():
         if periodic_jobs.take_slot("stock-taking", seconds=60):
             for pruner in retention_rules.SMALL:
                 _run(pruner)
             _run(retention_forecast.sample)
             _run(report_watch.check)
-            _run(conservation.check)
             _run(campaign_ledger.watch)
+
+
+def count_all() -> None:
+    """See whether all that was accepted is there; beside the others, for it may take minutes."""
+    with db.connection():
+        conservation.check_when_due()
 
 
 def index_log() -> None:
@@ -168,6 +176,11 @@ def _run(job: Callable[[], object]) -> int:
     except Exception as error:
         if db.is_away(error):
             raise
-        logger.exception("scheduler.job_crashed", job=job.__name__)
+        logger.exception("scheduler.job_crashed", job=_name_of(job))
         return 0
     return moved if isinstance(moved, int) else 0
+
+
+def _name_of(job: Callable[[], object]) -> str:
+    """Its own, where it is a function with some of its arguments."""
+    return str(getattr(getattr(job, "func", job), "__name__", job))

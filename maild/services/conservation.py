@@ -2,24 +2,40 @@
 removed when it was old, and counted then.
 
 `check` compares, for every workspace, the tally that accepting keeps with the messages themselves,
-and remembers the figures; the scheduler calls it every minute. It mends nothing: a difference is
-for a person to look at.
+and remembers the figures. It mends nothing: a difference is for a person to look at.
+
+All rows are counted, so it takes the longer the more there are. The scheduler does it once a
+minute, and where it takes long so seldom that it is at work a tenth of the time at most. How long
+the latest count took is kept: it had begun at `conservation_checks.checked_at`, and ended when the
+periodic job of its name was done. Whoever asks whether a count is overdue goes by that.
 """
 
 import json
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 import peewee
 
-from maild import log
+from maild import clock, log
 from maild.db import database
 from maild.domain.states import EventType
 from maild.models import ConservationCheck
 
 logger = log.get(__name__)
 
-TIMEOUT_MS = 30_000
+PERIODIC_JOB = "conservation"
+EVERY_SECONDS = 60
+SHARE = 10
+"""From one count to the next it is at least so many times as long as one takes."""
+STALE_SECONDS = 300
+"""A count that should be made every minute, and is older than this, was not made."""
+TIMEOUT_MS = 600_000
+"""A count keeps PostgreSQL from clearing away what was deleted since it began: not for longer."""
+
+_resting_until = 0.0
+"""After a count that was given up; by a clock that only runs on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,66 @@ FROM checked k JOIN written w USING (workspace_id)
 ORDER BY k.workspace_id
 """
 _TELL = "INSERT INTO events (workspace_id, type, data) VALUES (%s, %s, %s)"
+# Whoever counts holds the row of the periodic job, so that nobody else does meanwhile. Of a count
+# by an earlier version, which leaves no such row, it is not known how long it took: it was short.
+_ENTER = """
+INSERT INTO periodic_jobs (name, ran_at)
+SELECT %s, coalesce(max(checked_at), now()) FROM conservation_checks
+ON CONFLICT DO NOTHING
+"""
+_HOLD = "SELECT FROM periodic_jobs WHERE name = %s FOR UPDATE"
+_HOLD_IF_FREE = "SELECT FROM periodic_jobs WHERE name = %s FOR UPDATE SKIP LOCKED"
+_END = "UPDATE periodic_jobs SET ran_at = clock_timestamp() WHERE name = %s"
+_PACE = """
+SELECT extract(epoch FROM now() - max(checked_at))::float8,
+    greatest(extract(epoch FROM (
+        SELECT ran_at FROM periodic_jobs WHERE name = %s) - max(checked_at)), 0)::float8
+FROM conservation_checks
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often it is counted. `age_seconds`: since the latest finished count began, None before
+    the first; `took_seconds`: how long that one took.
+    """
+
+    age_seconds: float | None
+    took_seconds: float
+
+    @property
+    def every_seconds(self) -> float:
+        return max(EVERY_SECONDS, SHARE * self.took_seconds)
+
+    @property
+    def is_due(self) -> bool:
+        return self.age_seconds is None or self.age_seconds >= self.every_seconds
+
+    @property
+    def stale_seconds(self) -> float:
+        """A count that is older than this should have been followed by another one: by one that
+        took twice as long, at that.
+        """
+        return max(STALE_SECONDS, 2 * self.every_seconds)
+
+
+def find_pace() -> Pace:
+    """How often it is counted, by what the latest count took."""
+    age, took = database.execute_sql(_PACE, (PERIODIC_JOB,)).fetchone()
+    return Pace(age, took or 0.0)
+
+
+def check_when_due() -> list[Balance]:
+    """As `check`, where it is time and nobody else counts; else nothing is done, and nothing
+    returned. After a count that was given up this process rests as after one that took so long.
+    """
+    global _resting_until  # noqa: PLW0603 - a process is one scheduler
+    if time.monotonic() < _resting_until or not find_pace().is_due:
+        return []
+    balances = _count(is_waiting=False)
+    if balances is None:
+        _resting_until = time.monotonic() + SHARE * TIMEOUT_MS / 1000
+    return balances or []
 
 
 def check() -> list[Balance]:
@@ -95,19 +171,33 @@ def check() -> list[Balance]:
     Where that takes longer than TIMEOUT_MS nothing is known, and nothing is returned: a log line
     says so, and the age of the latest check shows it.
     """
+    return _count(is_waiting=True) or []
+
+
+def _count(*, is_waiting: bool) -> list[Balance] | None:
+    """The balances; none where somebody else counts, unless he is waited for; None where it took
+    too long.
+    """
+    database.execute_sql(_ENTER, (PERIODIC_JOB,))
     try:
         with database.atomic():
             database.execute_sql(
                 "SELECT set_config('statement_timeout', %s, true)", (str(TIMEOUT_MS),)
             )
+            hold = _HOLD if is_waiting else _HOLD_IF_FREE
+            is_ours = database.execute_sql(hold, (PERIODIC_JOB,)).fetchone() is not None
+            # Somebody may have ended a count just before.
+            if not is_ours or not (is_waiting or find_pace().is_due):
+                return []
             balances = [Balance(*row) for row in database.execute_sql(_CHECK).fetchall()]
             for balance in balances:
                 _tell(balance)
+            database.execute_sql(_END, (PERIODIC_JOB,))
     except peewee.OperationalError as error:
         if "statement timeout" not in str(error):
             raise
         logger.warning("conservation.not_finished", timeout_ms=TIMEOUT_MS)
-        return []
+        return None
     return balances
 
 
@@ -119,9 +209,27 @@ def latest(workspace_id: int) -> ConservationCheck | None:
     return found
 
 
+def is_stale(check: ConservationCheck) -> bool:
+    """Whether another count should have followed this one by now."""
+    age = (clock.now() - check.checked_at).total_seconds()
+    return age > STALE_SECONDS and age > find_pace().stale_seconds
+
+
 def list_latest() -> list[ConservationCheck]:
     """The latest check of every workspace."""
     return list(ConservationCheck.select().order_by(ConservationCheck.workspace))
+
+
+def find_difference(checks: Iterable[ConservationCheck]) -> str | None:
+    """What the first of these checks that does not come out says, in a sentence; None: all do."""
+    for check in checks:
+        if check.difference:
+            what = "missing" if check.difference > 0 else "too many"
+            return (
+                f"Workspace {check.workspace_id}: {abs(check.difference)} messages {what} of"
+                f" {check.accepted_count} accepted, since {check.broken_since:%Y-%m-%d %H:%M} UTC."
+            )
+    return None
 
 
 def _tell(balance: Balance) -> None:

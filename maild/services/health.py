@@ -16,9 +16,6 @@ from maild.services.lanes import StreamDepth
 DEPTH_MAX = lanes.COUNT_MAX
 """The queue's depth is counted no further than this."""
 
-CONSERVATION_STALE_SECONDS = 300
-"""A count that should be made every minute, and is older than this, was not made."""
-
 PATIENCE_SECONDS = 2.5
 
 NOT_CHECKED = "not checked while PostgreSQL is away"
@@ -165,15 +162,12 @@ def _check_conservation() -> str:
         if not checks:
             return "not checked yet: the scheduler does so every minute"
         now = database.execute_sql("SELECT now()").fetchone()[0]
-    for check in checks:
-        if check.difference:
-            what = "missing" if check.difference > 0 else "too many"
-            raise Unavailable(
-                f"Workspace {check.workspace_id}: {abs(check.difference)} messages {what} of"
-                f" {check.accepted_count} accepted, since {check.broken_since:%Y-%m-%d %H:%M} UTC."
-            )
+        pace = conservation.find_pace()
+    difference = conservation.find_difference(checks)
+    if difference is not None:
+        raise Unavailable(difference)
     seconds = (now - min(check.checked_at for check in checks)).total_seconds()
-    if seconds > CONSERVATION_STALE_SECONDS:
+    if seconds > pace.stale_seconds:
         raise Unavailable(f"Nobody has counted for {round(seconds / 60)} minutes.")
     accepted = sum(check.accepted_count for check in checks)
     pruned = sum(check.pruned_count for check in checks)

@@ -41,7 +41,7 @@ class Walk:
     ahead: str
     prune: Callable[[int, Sequence[str], datetime], tuple[set[str], int]]
     spares_open_jobs: bool = False
-    """Nothing goes while a job of the workspace is under way: it may want it."""
+    """Nothing goes while a job of the workspace names messages: it may want them."""
 
 
 _MESSAGES_READY = """

@@ -10,6 +10,7 @@ from maild.domain.states import EventType, Status
 from maild.models import AcceptedTally, ConservationCheck, Event, Message
 from maild.services import conservation, health
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
+from tests.services.helpers import at_once
 
 Accept = Callable[..., Message]
 
@@ -103,12 +104,84 @@ def test_one_message_too_many_is_a_difference_too(accept: Accept) -> None:
     assert "1 messages too many of 0 accepted" in health.check_conservation().detail
 
 
+def grow_old(*, minutes: int, took_seconds: int = 0) -> None:
+    """As if the latest count had begun so long ago."""
+    db.execute_sql(
+        "UPDATE conservation_checks SET checked_at = now() - %s * interval '1 minute'", (minutes,)
+    )
+    db.execute_sql(
+        "UPDATE periodic_jobs SET ran_at = now() - %s * interval '1 minute'"
+        " + %s * interval '1 second' WHERE name = %s",
+        (minutes, took_seconds, conservation.PERIODIC_JOB),
+    )
+
+
 def test_a_check_that_nobody_makes_any_more_is_told() -> None:
     conservation.check()
-    db.execute_sql("UPDATE conservation_checks SET checked_at = now() - interval '10 minutes'")
+    grow_old(minutes=10)
     check = health.check_conservation()
     assert not check.is_ok
     assert check.detail == "Nobody has counted for 10 minutes."
+
+
+@pytest.mark.parametrize(
+    ("minutes", "took_seconds", "is_due"),
+    [(0, 0, False), (1, 0, True), (1, 5, True), (1, 30, False), (6, 30, True), (99, 600, False)],
+)
+def test_what_takes_long_is_counted_seldom(minutes: int, took_seconds: int, is_due: bool) -> None:
+    conservation.check()
+    grow_old(minutes=minutes, took_seconds=took_seconds)
+    assert bool(conservation.check_when_due()) is is_due
+    assert conservation.check_when_due() == [], "not at once again"
+
+
+def test_a_count_that_takes_long_is_not_overdue_as_soon() -> None:
+    conservation.check()
+    grow_old(minutes=10, took_seconds=60)
+    assert health.check_conservation().is_ok
+    grow_old(minutes=21, took_seconds=60)
+    assert health.check_conservation().detail == "Nobody has counted for 21 minutes."
+
+
+def test_the_first_count_is_due_at_once_and_so_is_one_after_an_older_version() -> None:
+    assert conservation.check_when_due()
+    grow_old(minutes=2)
+    db.execute_sql("DELETE FROM periodic_jobs")
+    assert conservation.check_when_due()
+    assert conservation.find_pace().took_seconds < 5
+
+
+def test_how_long_it_took_is_kept(accept: Accept, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = conservation._CHECK.replace(
+        "FROM workspaces w", "FROM (SELECT pg_sleep(0.3)) AS slow CROSS JOIN workspaces w", 1
+    )
+    monkeypatch.setattr(conservation, "_CHECK", slow)
+    conservation.check()
+    pace = conservation.find_pace()
+    assert pace.took_seconds >= 0.3
+    assert pace.every_seconds == max(60, 10 * pace.took_seconds)
+
+
+def test_of_several_one_counts() -> None:
+    conservation.check()
+    grow_old(minutes=2)
+    found: list[list[conservation.Balance]] = []
+    with db.atomic():
+        db.execute_sql(conservation._HOLD, (conservation.PERIODIC_JOB,))
+        at_once(lambda: found.append(conservation.check_when_due()))
+    assert found == [[]]
+    at_once(*[lambda: found.append(conservation.check_when_due())] * 3)
+    assert sum(bool(balances) for balances in found) == 1
+
+
+def test_after_a_count_that_was_given_up_it_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conservation, "_CHECK", "SELECT pg_sleep(60)")
+    monkeypatch.setattr(conservation, "TIMEOUT_MS", 20)
+    monkeypatch.setattr(conservation, "_resting_until", 0.0)
+    monkeypatch.setattr(conservation, "SHARE", 1_000_000)
+    assert conservation.check_when_due() == []
+    monkeypatch.setattr(conservation, "_CHECK", "SELECT 1 / 0")
+    assert conservation.check_when_due() == [], "it does not even try"
 
 
 def test_a_count_that_takes_too_long_is_given_up(

@@ -1,6 +1,7 @@
 """The end of a freeze: what it held is let go, once, and told."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -166,6 +167,34 @@ def test_a_lift_goes_on_in_batches(
     assert audited()[-1].after["released_at_once"] == 3
     assert freezes.release_thawed() == 7
     assert Message.select().where(Message.status == Status.QUEUED).count() == 10
+
+
+def test_a_share_is_one_batch_at_least_and_the_next_goes_on(
+    accept: Accept, database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze = start()
+    hold(freeze, accept, count=7)
+    set_end(freeze, ago(seconds=1))
+    monkeypatch.setattr(freezes, "RELEASE_BATCH", 3)
+    assert [freezes.release_thawed(seconds=0) for _ in range(4)] == [3, 3, 1, 0]
+
+
+def test_a_freeze_that_holds_much_keeps_no_other_waiting(
+    accept: Accept, database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    much, little = start(K.STREAM, "marketing"), start(K.RECIPIENT_DOMAIN, "example.net")
+    hold(much, accept, count=9)
+    hold(little, accept, count=2)
+    for freeze in (much, little):
+        set_end(freeze, ago(seconds=1))
+    monkeypatch.setattr(freezes, "RELEASE_BATCH", 3)
+    rung: list[str] = []
+    monkeypatch.setattr(freezes.queue, "enqueue", rung.append)
+    clock = iter([0.0, 0.0, 1.0])  # at the beginning, and after each batch
+    monkeypatch.setattr(freezes, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert freezes.release_thawed(seconds=1) == 5
+    assert Message.select().where(Message.freeze_id == little.id).count() == 0
+    assert len(rung) == 2, "each batch wakes the workers"
 
 
 def test_it_lets_go_what_several_freezes_held(accept: Accept, database: None) -> None:

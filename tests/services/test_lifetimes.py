@@ -89,6 +89,16 @@ def test_it_works_through_more_than_one_batch(
     assert lifetimes.expire_overdue() == 7
 
 
+def test_a_share_is_one_batch_at_least_and_the_next_goes_on(
+    accept: Accept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(7):
+        accept()
+    run_out()
+    monkeypatch.setattr(lifetimes, "EXPIRE_BATCH", 3)
+    assert [lifetimes.expire_overdue(seconds=0) for _ in range(4)] == [3, 3, 1, 0]
+
+
 def test_two_at_once_expire_each_message_once(
     accept: Accept, monkeypatch: pytest.MonkeyPatch
 ) -> None:

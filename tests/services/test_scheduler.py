@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 import redis
+import structlog
 
 from maild import clock, db, queue, scheduler
 from maild.config import Settings
@@ -21,7 +22,16 @@ from maild.models import (
     PeriodicJob,
     Worker,
 )
-from maild.services import freezes, lifetimes, locks, messages, providers, rescues, workers
+from maild.services import (
+    conservation,
+    freezes,
+    lifetimes,
+    locks,
+    messages,
+    providers,
+    rescues,
+    workers,
+)
 from maild.services.workers import Lease
 from tests.conftest import WORKSPACE_A
 from tests.services.helpers import (
@@ -190,6 +200,57 @@ def test_one_sweep_catches_up_with_an_outage(
     assert {reload(m).status for m in on_its_way} == {Status.UNKNOWN}
     assert {reload(m).status for m in late} == {Status.EXPIRED}
     assert Worker.select().count() == 0
+
+
+def test_a_sweep_takes_a_share_and_the_next_goes_on(
+    accept: Accept, lease: Lease, bell: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much is free to go, what dead workers held does not wait for it."""
+    monkeypatch.setattr(scheduler, "SHARE_SECONDS", 0)
+    monkeypatch.setattr(freezes, "RELEASE_BATCH", 3)
+    monkeypatch.setattr(lifetimes, "EXPIRE_BATCH", 3)
+    freeze = start_freeze(WORKSPACE_A, reason="a test", stream=Stream.MARKETING)
+    held = [accept(stream=Stream.MARKETING) for _ in range(4)]
+    take(lease, A_PATIENT)
+    set_end(freeze, ago(seconds=1))
+    late = [accept() for _ in range(4)]
+    Message.update(expires_at=ago(hours=1)).where(Message.id << [m.id for m in late]).execute()
+    bell.flushall()
+    scheduler.sweep()
+    assert sorted(reload(m).status for m in held) == ["held", "queued", "queued", "queued"]
+    assert sorted(reload(m).status for m in late) == ["expired", "expired", "expired", "queued"]
+    assert rings(bell) == 1
+    assert PeriodicJob.get(PeriodicJob.name == "sweep"), "it has swept"
+    scheduler.sweep()
+    assert {reload(m).status for m in held} == {Status.QUEUED}
+    assert {reload(m).status for m in late} == {Status.EXPIRED}
+
+
+def test_a_job_that_fails_is_named_and_keeps_none_of_the_others_from_running(
+    accept: Accept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = accept()
+    Message.update(expires_at=ago(seconds=1)).execute()
+
+    def release_thawed(*, seconds: float) -> int:
+        raise ValueError("no luck")
+
+    monkeypatch.setattr(freezes, "release_thawed", release_thawed)
+    with structlog.testing.capture_logs() as lines:
+        scheduler.sweep()
+    assert [line["job"] for line in lines if "job" in line] == ["release_thawed"]
+    assert reload(message).status is Status.EXPIRED
+
+
+def test_all_is_counted_once_a_minute(accept: Accept) -> None:
+    accept()
+    scheduler.count_all()
+    check = conservation.latest(WORKSPACE_A)
+    assert check is not None
+    assert check.accepted_count == 1
+    accept()
+    scheduler.count_all()
+    assert conservation.latest(WORKSPACE_A).accepted_count == 1
 
 
 def test_nothing_to_do_is_nothing(database: None, bell: redis.Redis) -> None:
