@@ -16,6 +16,7 @@
     +-- NotFound                 404  not_found
     +-- Conflict                 409  conflict
     |   +-- IdempotencyConflict  409  idempotency_conflict
+    |   +-- AnotherWorkspace     409  conflict
     +-- RateLimited              429  rate_limited
     |   +-- TooManyRequests      429  rate_limited
     +-- Unavailable              503  unavailable
@@ -32,6 +33,8 @@ constructor is shown to people: a sentence that says what is wrong and what to d
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+UNAVAILABLE_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,10 @@ class IdempotencyConflict(Conflict):
     title = "Idempotency-Key used for another request"
 
 
+class AnotherWorkspace(Conflict):
+    """A form was made for another workspace than the session shows by now."""
+
+
 class RateLimited(MaildError):
     """A limit of the workspace's policy has no room."""
 
@@ -195,9 +202,20 @@ class TooManyRequests(RateLimited):
 
 
 class Unavailable(MaildError):
+    """Something that is needed is away. Where nobody knows better, for UNAVAILABLE_SECONDS."""
+
     status = 503
     code = "unavailable"
     title = "Temporarily unavailable"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        errors: Iterable[FieldError] = (),
+        retry_after_seconds: int = UNAVAILABLE_SECONDS,
+    ) -> None:
+        super().__init__(detail, errors=errors, retry_after_seconds=retry_after_seconds)
 
 
 class SearchTooLong(Unavailable):

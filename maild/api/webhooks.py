@@ -58,9 +58,9 @@ def report_events() -> schemas.EventsTaken:
     )
     if taken.total == 1:
         if taken.duplicate:
-            answer.status = "duplicate"
-        elif taken.dead_letters:
-            answer.status = "dead_letter"
+            answer.outcome = "duplicate"
+        else:
+            answer.outcome = "dead_letter" if taken.dead_letters else "processed"
         if taken.first is not None:
             answer.workspace_id, answer.email = taken.first.workspace_id, taken.first.email
             answer.event_type = _type(taken.first.event_type)

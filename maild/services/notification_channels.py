@@ -17,6 +17,7 @@ import peewee
 
 from maild import config, log, queue
 from maild.db import database
+from maild.domain import submission
 from maild.domain.actor import Actor
 from maild.domain.display_name import find_fault
 from maild.domain.incident import Severity
@@ -346,6 +347,8 @@ def _check(
 
 
 def _check_address(workspace_id: int, email: str) -> list[FieldError]:
+    if complaints := list(submission.check_storable("target", email)):
+        return [FieldError(field, message) for field, message in complaints]
     if is_address_known(workspace_id, email):
         return []
     message = (

@@ -20,7 +20,7 @@ from maild.domain import client_address
 from maild.domain.actor import Actor
 from maild.domain.client_address import Address
 from maild.domain.role import ADMINS, OPERATORS, READERS, Roles, words
-from maild.errors import Conflict, Forbidden, SignInNeeded, Unavailable
+from maild.errors import AnotherWorkspace, Forbidden, SignInNeeded, Unavailable
 from maild.services import sessions
 from maild.services.sessions import Visitor
 from maild.services.workspaces import Membership
@@ -98,6 +98,11 @@ def takes_long_form(max_bytes: int) -> Callable[[View], View]:
     return mark
 
 
+def is_guarded() -> bool:
+    """Whether the request is for a page that people come to in a browser."""
+    return request.blueprint in _guarded
+
+
 def find_max_bytes() -> int | None:
     """How large the form of the present view may be, where that is more than for others."""
     view = current_app.view_functions.get(request.endpoint or "")
@@ -136,7 +141,7 @@ def check_declared(app: Flask) -> None:
 def guard() -> BaseResponse | None:
     """Before every request: what is answered in place of the view, if anything.
 
-    Raises Forbidden, Conflict, SignInNeeded, Unavailable.
+    Raises Forbidden, AnotherWorkspace, SignInNeeded, Unavailable.
     """
     db.limit_statements(READ_MS if request.method in _SAFE else 0)
     _refuse_other_names()
@@ -169,10 +174,10 @@ def _admit(membership: Membership, need: Roles) -> BaseResponse | None:
     if is_another_workspace(membership):
         if request.method in _SAFE:
             return render.reload()
-        raise Conflict(
+        raise AnotherWorkspace(
             f"You have gone over to the workspace “{membership.name}” in another tab, and this form"
-            " was made for another one. Nothing was changed. Go back, reload the page, and send it"
-            " again."
+            " was made for another one. Nothing was changed. Switch back to that one before you"
+            " send it again, or open the page anew."
         )
     if membership.role not in need:
         raise Forbidden(
@@ -258,8 +263,8 @@ def _load(token: str) -> User | None:
 def _ask_to_sign_in() -> BaseResponse:
     if request.method not in _SAFE:
         raise SignInNeeded(
-            "You are not signed in any more. Nothing was changed. Log in, go back, and send it"
-            " again."
+            "You are not signed in any more. Nothing was changed. Log in, open the page anew, and"
+            " send it from there."
         )
     path = render.current_path()
     if path.startswith(headers.SECRET_PATHS):

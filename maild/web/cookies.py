@@ -28,6 +28,9 @@ def configure(app: Flask) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_REFRESH_EACH_REQUEST=False,
         PERMANENT_SESSION_LIFETIME=sessions.REMEMBERED_LIFETIME,
+        # A token against forgery is as good as the secret of the session that it was made of, and
+        # logging in and out renews that. A form that lay open for hours is no forgery.
+        WTF_CSRF_TIME_LIMIT=None,
     )
 
 

@@ -10,24 +10,27 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from maild import log
 from maild.errors import MaildError
-from maild.web import access, filters, render, throttle
+from maild.web import access, filters, render, throttle, unsent
 
 logger = log.get(__name__)
 
 _WORDS = {
     404: ("Page not found", "There is nothing at this address."),
     405: ("Method not allowed", "This address does not take that method."),
-    413: ("Request too large", "The request is larger than 10 MB."),
 }
 _TOLD = {400, 403, 429}
 """What may be an attack, or a page of ours that is wrong."""
 _STALE_FORM = (
-    "It was made for another session than yours is now. Nothing was changed. Go back, reload the"
-    " page, and send it again."
+    "It was made for another session than yours is now, such as before you last logged in. Nothing"
+    " was changed. Open the page anew, and send it from there."
 )
-_TOO_LARGE = (
+_FILE_TOO_LARGE = (
     "Here a file may have up to {} MB. Nothing of it was taken. Go back, split it into smaller"
     " files, and send one after the other."
+)
+_FORM_TOO_LARGE = (
+    "{} may have up to {} here. Nothing of it was taken. Send less at once; letters of other"
+    " alphabets than this one, and most signs, take several times as much room as a plain letter."
 )
 _CRASH = (
     "Something failed inside maild. Try again; if it stays, the log tells more under the id of this"
@@ -57,12 +60,17 @@ def answer(error: Exception) -> BaseResponse:
             ip=access.client_ip(),
         )
     if render.wants_partial():  # maild.js shows it in a toast, and the page stays
-        response = Response(problem.detail, status=problem.status, mimetype="text/plain")
+        # 422 is a form with messages, which htmx would put in the place of what is there.
+        status = 400 if problem.status == 422 else problem.status
+        response = Response(problem.detail, status=status, mimetype="text/plain")
     else:
-        response = make_response(
-            render_template("errors/error.html", problem=problem, previous=render.previous_path()),
-            problem.status,
+        page = render_template(
+            "errors/error.html",
+            problem=problem,
+            previous=render.previous_path(),
+            unsent=unsent.find(error, status=problem.status),
         )
+        response = make_response(page, problem.status)
     response.headers.update(problem.headers)
     return response
 
@@ -81,14 +89,31 @@ def _problem(error: Exception) -> _Problem:
             {"Retry-After": str(seconds)},
         )
     if isinstance(error, CSRFError):
-        return _Problem(400, "The form is too old", _STALE_FORM)
+        return _Problem(400, "The form is of another session", _STALE_FORM)
     if isinstance(error, HTTPException) and error.code is not None:
         title, detail = _WORDS.get(error.code, (error.name, error.description or error.name))
-        if error.code == 413 and (max_bytes := access.find_max_bytes()):
-            title, detail = "The file is too large", _TOO_LARGE.format(max_bytes // 1024 // 1024)
+        if error.code == 413:
+            title, detail = _too_large()
         headers = {}
         if isinstance(error, MethodNotAllowed):
             headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))  # RFC 9110 15.5.6
         return _Problem(error.code, title, detail, headers)
     logger.exception("request.crashed", exc_info=error)
     return _Problem(500, MaildError.title, _CRASH)
+
+
+def _too_large() -> tuple[str, str]:
+    """What was too large, and the limit that it has reached."""
+    max_bytes, sent = access.find_max_bytes(), request.content_length
+    if max_bytes is not None and (sent is None or sent > max_bytes):
+        return "The file is too large", _FILE_TOO_LARGE.format(max_bytes // 1024 // 1024)
+    what, limit = "A form", request.max_content_length
+    if request.mimetype == "multipart/form-data" and not (sent and limit and sent > limit):
+        # Werkzeug bounds the texts of these alone by themselves.
+        what, limit = "The texts of a form", request.max_form_memory_size
+    return "The form is too large", _FORM_TOO_LARGE.format(what, _size(limit or 0))
+
+
+def _size(limit: int) -> str:
+    mega = 1024 * 1024
+    return filters.size(limit) if limit < mega else f"{limit // mega} MB"

@@ -17,7 +17,7 @@ from maild.errors import Conflict, InvalidFields, RateLimited
 from maild.models import NotificationChannel
 from maild.services import notification_channels, notifications
 from maild.services.notification_channels import NewChannel
-from maild.web import access, paging, render, toasts, verified
+from maild.web import access, paging, render, template_forms, toasts, verified
 from maild.web.badges import Badge
 from maild.web.forms import Form, text
 
@@ -114,13 +114,12 @@ def change(channel_id: int) -> BaseResponse:
     """Save what was changed."""
     verified.require()
     form = _form()
-    version = text(form.version.data)
     try:
         row = notification_channels.change(
             access.current_workspace_id(),
             channel_id,
             _read(form, is_active=bool(form.is_active.data)),
-            version=int(version) if version.isdecimal() else 0,
+            version=template_forms.parse_number(form.version.data) or 0,
             by=access.actor(),
         )
     except InvalidFields as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request, url_for
 
-from maild import clock, config, db
+from maild import config, db
 from maild.domain.incident import IncidentKind
 from maild.domain.states import Stream
 from maild.domain.traffic import Span
@@ -34,7 +34,7 @@ from maild.services.account_health import AccountHealth, Word
 from maild.services.analytics import AccountTraffic, Summary
 from maild.services.failures import Cause
 from maild.services.glances import Glance
-from maild.services.health import CONSERVATION_STALE_SECONDS, DEPTH_MAX, Check, QueueDepth
+from maild.services.health import DEPTH_MAX, Check, QueueDepth
 from maild.services.lanes import StreamDepth
 from maild.services.report_watch import Trouble
 from maild.web import (
@@ -110,7 +110,7 @@ class _Facts:
     incidents: list[Incident]
     classes: dict[int, set[str | None]]
     """Of the errors of each incident, where that matters."""
-    conservation: ConservationCheck | None
+    conservation: "Balance | None"
     workers: list[Worker]
     last_seen: datetime | None
     latest: list[Message]
@@ -149,7 +149,7 @@ def index() -> Response:
         if facts
         else [],
         attention=_attention(facts) if facts else [],
-        balance=_balance(facts.conservation) if facts else None,
+        balance=facts.conservation if facts else None,
         depth_max=DEPTH_MAX,
         mark=mark,
         curl=_curl(access.current_workspace_id()) if facts and not facts.latest else None,
@@ -204,7 +204,7 @@ def _read(span: Span) -> _Facts:
         causes=causes,
         incidents=incidents,
         classes=incident_inbox.list_classes(incidents) if causes else {},
-        conservation=conservation.latest(workspace_id),
+        conservation=_balance(conservation.latest(workspace_id)),
         workers=alive,
         last_seen=None if alive else workers.find_last_seen(),
         latest=message_log.list_page(workspace_id, limit=LATEST).messages,
@@ -274,12 +274,12 @@ class Balance:
 
 def _balance(check: ConservationCheck | None) -> Balance:
     if check is None:
-        return Balance("not yet", "counted every minute", "neutral")
+        return Balance("not yet", "counted within a minute", "neutral")
     accepted, at = f"{check.accepted_count:,} accepted", check.checked_at
     if check.difference:
         lost = "missing" if check.difference > 0 else "too many"
         return Balance(f"{abs(check.difference):,} {lost}", f"of {accepted}", "bad", at)
-    if (clock.now() - at).total_seconds() > CONSERVATION_STALE_SECONDS:
+    if conservation.is_stale(check):
         return Balance("not counted", f"{accepted}, all there when it was counted last", "warn", at)
     note = f"{accepted}, all there"
     if check.pruned_count:
@@ -304,7 +304,7 @@ def _mark(span: Span, checks: list[Check], facts: _Facts | None) -> str:
         facts.glance,
         facts.causes,
         [incident_parts.facts(incident) for incident in facts.incidents],
-        facts.conservation and _balance(facts.conservation),
+        facts.conservation,
         [worker.id for worker in facts.workers],
         [(message.id, message.updated_at) for message in facts.latest],
         facts.trouble,
@@ -334,7 +334,7 @@ def _curl(workspace_id: int) -> str:
     settings = config.current()
     key = settings.operator_api_key if _is_key_known() else "$API_KEY"
     return (
-        f"curl {request.host_url}v1/messages \\\n"
+        f"curl {settings.public_url}/v1/messages \\\n"
         f'  -H "{settings.api_key_header}: {key}" \\\n'
         '  -H "Content-Type: application/json" \\\n'
         f'  -d \'{{"workspace_id": {workspace_id},\n'

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import islice
 from typing import Any
 
 from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaField
@@ -21,12 +22,19 @@ from maild.services.policy_previews import Window
 from maild.web import policy_words, render
 from maild.web.forms import Form, text
 
-MAX_FORM_BYTES = 2 * 1024 * 1024
-"""Two lists of ten thousand domains of usual length, as a form sends them."""
+MAX_FORM_BYTES = 2 * policy_changes.ENTRIES_MAX * (policy_changes.ENTRY_MAX_CHARS + 6) + 65_536
+"""Two lists as long as they may be, each of the longest names, as a form sends them: with six bytes
+for the end of a line. Of names in another alphabet, whose letters take nine, the usual ones fit.
+"""
+TYPED_MAX = 4 * policy_changes.ENTRIES_MAX
+"""So many entries of a list are read, with what is wrong or said twice: that takes seconds."""
 LINES_TOLD = 20
 """Lines of a list of which something is told; the rest is counted."""
 
 _NUMBER = re.compile(r"\d{1,9}|\d{1,3}([ ,]\d{3}){1,2}", re.ASCII)
+_ENTRY = re.compile(r"#.*|([^\s,;#]+)")
+"""A comment, or what is read as a domain."""
+_UNREAD = Reading((), (), (), ())
 _NOT_A_DOMAIN = "is not a domain such as example.com, or *.example.com for all below it"
 
 
@@ -159,8 +167,10 @@ def read(form: PolicyForm, in_force: Policy) -> Typed:
         name = field_of(rule)
         try:
             if rule in LISTS:
+                readings[rule] = _UNREAD
+                typed = _bounded(text(form[name].data))
                 readings[rule] = domain_list.read(
-                    text(form[name].data), partial(_parse_dotted, known=set(flat_now[rule]))
+                    typed, partial(_parse_dotted, known=set(flat_now[rule]))
                 )
                 flat[rule] = _entries(readings[rule])
             else:
@@ -237,6 +247,15 @@ def _parse_entry(typed: str) -> str:
         return addresses.parse_domain_entry(typed)
     except ValueError:
         raise ValueError(_NOT_A_DOMAIN) from None
+
+
+def _bounded(typed: str) -> str:
+    """Raises ValueError where it would take too long to read."""
+    entries = (found for found in _ENTRY.finditer(typed) if found[1])
+    if next(islice(entries, TYPED_MAX, None), None) is not None:
+        most = policy_changes.ENTRIES_MAX
+        raise ValueError(f"has more than {TYPED_MAX:,} entries, and may have {most:,}")
+    return typed
 
 
 def _entries(reading: Reading) -> list[str]:

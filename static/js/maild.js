@@ -83,8 +83,8 @@
     const field = document.getElementById(button.dataset.reveal);
     const isShown = field.type === "password";
     field.type = isShown ? "text" : "password";
-    button.setAttribute("aria-pressed", String(isShown));
     button.textContent = isShown ? "Hide" : "Show";
+    button.setAttribute("aria-label", `${button.textContent} the password`);
   }
 
   // --- Menus, dialogs, the drawer ---------------------------------------------------------------
@@ -102,7 +102,7 @@
     dialog.removeAttribute("open");
     dialog.showModal();
     const wrong = dialog.querySelector("[aria-invalid=true]");
-    (wrong || dialog.querySelector("[autofocus], input:not([type=hidden]), select, textarea"))?.focus();
+    (wrong || dialog.querySelector("[autofocus], input:not([type=hidden], [data-keys]), select, textarea"))?.focus();
   }
 
   function isBehind(dialog, event) {
@@ -248,6 +248,26 @@
     if (isTail(elt) && isResting() && !requestConfig.formData.has("paused")) event.detail.shouldSwap = false;
   });
 
+  // To what has an id, htmx gives the focus back when a poll has put the page's part anew. Of what has none
+  // this looks for the like: the same words, leading to the same place.
+  const look = (one) => ["href", "name", "value", "aria-label"].map((name) => one.getAttribute(name)).join() + one.textContent;
+  const alike = (place, like) => [...place.querySelectorAll(like.localName)].filter((one) => look(one) === look(like));
+
+  let lost = null; // what had the focus, and the how-manieth of its like it was
+
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { requestConfig, target, shouldSwap } = event.detail;
+    const active = document.activeElement;
+    const isAtStake = shouldSwap && isPoll(requestConfig.elt) && target.contains(active) && active !== target && !active.id;
+    lost = isAtStake ? { active, place: target.id, index: alike(target, active).indexOf(active) } : null;
+  });
+
+  document.addEventListener("htmx:afterSwap", () => {
+    const place = lost && document.getElementById(lost.place);
+    if (place && document.activeElement === document.body) alike(place, lost.active)[lost.index]?.focus({ preventScroll: true });
+    lost = null;
+  });
+
   // htmx says so for each of many rows that came at once: look at the page when all are there.
   let isTidying = false;
 
@@ -312,6 +332,35 @@
 
   let chordAt = -Infinity; // when `g` was pressed
 
+  // What a single key does can be switched off, for those who talk to their browser, or whose hand
+  // slips (WCAG 2.2, 2.1.4). Another tab may have done so since.
+  let hasKeys = true;
+
+  function readKeys() {
+    try {
+      hasKeys = localStorage.getItem("maild.keys") !== "off";
+    } catch {
+      // It holds for this page, then.
+    }
+    return hasKeys;
+  }
+
+  function showKeys() {
+    const isOn = readKeys();
+    document.documentElement.classList.toggle("no-keys", !isOn);
+    for (const box of all("[data-keys]")) box.checked = isOn;
+  }
+
+  function setKeys(isOn) {
+    hasKeys = isOn;
+    try {
+      localStorage.setItem("maild.keys", isOn ? "on" : "off");
+    } catch {
+      // As above.
+    }
+    showKeys();
+  }
+
   function escape(event) {
     const menu = closeMenus()[0];
     if (menu) menu.querySelector("summary").focus();
@@ -322,6 +371,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || one("dialog:modal")) return;
     if (event.key === "Escape") escape(event);
+    if (!readKeys()) return;
     if (event.target.matches("input:not([type=checkbox]), select, textarea")) return;
     // A space is for what has the focus, where that takes one.
     if (event.key === " " && (event.target.matches("input, button, summary, pre, a:not(.row-link)") || !one("[data-live-toggle]"))) return;
@@ -384,11 +434,15 @@
       for (const box of all("#log-rows input[name=id]").slice(0, ROWS_MAX)) box.checked = event.target.checked;
       showChosen();
     } else if (event.target.matches("#log-rows input[name=id]")) showChosen();
+    else if (event.target.matches("[data-keys]")) setKeys(event.target.checked);
   });
 
   document.addEventListener("focusin", (event) => closeMenus(event.target.closest("details.menu")));
 
+  addEventListener("storage", showKeys);
+
   showTheme();
+  showKeys();
   showChosen();
   for (const box of all("[data-toast]")) arm(box);
   if (one("[autofocus]")) one("[aria-invalid=true]")?.focus(); // a form goes on where it is wrong

@@ -26,9 +26,18 @@
 
   input.addEventListener("input", show);
 
+  // They are switched off in the console (maild.js).
+  const hasKeys = () => {
+    try {
+      return localStorage.getItem("maild.keys") !== "off";
+    } catch {
+      return true;
+    }
+  };
+
   document.addEventListener("keydown", (event) => {
     const typing = /^(input|textarea|select)$/i.test(event.target.localName ?? "");
-    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey && hasKeys()) {
       event.preventDefault();
       input.focus();
     } else if (event.key === "Escape" && event.target === input) {

@@ -88,6 +88,15 @@ def test_it_accepts_nothing_while_postgres_is_away(api, refused, postgres_away):
     assert "Retry-After" in response.headers
 
 
+def test_it_says_when_to_come_again_where_nobody_knows_better(api_with, refused):
+    def away():
+        raise Unavailable("Later.")
+
+    response = api_with("/v1/away", away)("GET", "/v1/away")
+    refused(response, 503, "unavailable")
+    assert int(response.headers["Retry-After"]) > 0
+
+
 def test_it_gives_a_retry_after_only_where_there_is_one(api_with, refused):
     def away():
         raise Unavailable("Later.", retry_after_seconds=7)

@@ -39,6 +39,9 @@ def test_it_adds_lists_and_deletes(api):
     [
         ({"target": "https://10.0.0.1/"}, "target"),
         ({"target": "https://h.example/\r\nX: y"}, "target"),
+        ({"target": "https://h.example/\0"}, "target"),
+        ({"kind": "email", "target": "ann@a.example\0"}, "target"),
+        ({"kind": "email", "target": "a" * 5_000}, "target"),
         ({"kind": "pigeon"}, "kind"),
         ({"occasions": []}, "occasions"),
         ({"name": "a\nb"}, "name"),

@@ -78,6 +78,20 @@ def test_what_is_missing_is_named(api, template_id, refused):
     assert Message.select().count() == 0
 
 
+def test_a_number_of_any_size_is_no_failure(api, template_id):
+    huge = {"order_no": 10**400}
+    document = submit(api, 422, data=huge)
+    assert document["code"] == "missing_merge_fields"
+    entries = [
+        {**TO, "template": "Order shipped", "data": data} for data in ({"order_no": 1}, huge)
+    ]
+    answer = api("POST", "/v1/messages/batch", json={"messages": entries}, key="operator")
+    assert answer.status_code == 200
+    results = answer.get_json()["results"]
+    assert ["id" in one for one in results] == [True, False]
+    assert results[1]["code"] == "missing_merge_fields"
+
+
 @pytest.mark.parametrize(
     ("fields", "field", "says"),
     [

@@ -23,6 +23,7 @@ def test_it_accepts_one_event(api):
     assert response.status_code == 202
     expected = {
         "status": "accepted",
+        "outcome": "processed",
         "workspace_id": 1,
         "type": "complained",
         "email": "ann@example.org",
@@ -33,6 +34,13 @@ def test_it_accepts_one_event(api):
     [event] = read()
     assert event.status.value == "applied"
     assert Suppression.get().email == "ann@example.org"
+
+
+def test_it_says_of_one_event_that_it_came_before(api):
+    post(api, COMPLAINT)
+    told = post(api, COMPLAINT).get_json()
+    assert (told["status"], told["outcome"]) == ("accepted", "duplicate")
+    assert (told["processed_count"], told["duplicate_count"]) == (0, 1)
 
 
 def test_it_answers_with_the_word_that_it_was_given(api):
@@ -92,7 +100,8 @@ def test_what_cannot_be_read_is_kept(api, body):
     response = post(api, body)
     assert response.status_code == 202
     assert response.get_json()["dead_lettered_count"] == 1
-    assert response.get_json()["status"] == "dead_letter"
+    told = response.get_json()
+    assert (told["status"], told["outcome"]) == ("accepted", "dead_letter")
     assert bytes(WebhookPayload.get().body) == body
 
 

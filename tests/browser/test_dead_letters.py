@@ -149,3 +149,16 @@ def test_it_works_without_scripts(open_context, send_report, mended):
     tab.get_by_role("button", name="Replay", exact=True).click()
     expect(tab.locator("main")).to_contain_text("a replay has applied it")
     assert ProviderEvent.get_by_id(event.id).status is ReportStatus.REPLAYED
+
+
+def test_news_leave_the_focus_on_what_has_no_id_as_well(tab, send_report):
+    send_report(UNKNOWN)
+    tab.goto("/ui/webhooks")
+    rows, button = tab.locator("#letters tbody tr"), tab.locator("[form=matching-letters]").last
+    expect(rows).to_have_count(1)
+    assert button.get_attribute("id") is None
+    button.focus()
+    send_report({**UNKNOWN, "event_id": "2"})
+    tab.clock.run_for(5_100)
+    expect(rows).to_have_count(2)
+    expect(button).to_be_focused()

@@ -35,6 +35,18 @@ def test_it_follows_what_happens_and_leads_to_the_log(tab, settled, fail_message
     expect(tab.get_by_role("link", name="Broken")).to_be_visible()
 
 
+def test_news_leave_the_focus_where_it_is(tab, settled, lease):
+    settled(subject="First")
+    tab.goto("/ui")
+    link = tab.get_by_role("link", name="All messages", exact=True)
+    link.focus()
+    settled(subject="Second")
+    with tab.expect_response(lambda response: "/ui?span=" in response.url):
+        tab.clock.run_for(POLL_MS)
+    expect(tab.get_by_role("link", name="Second")).to_be_visible()
+    expect(link).to_be_focused()
+
+
 @pytest.mark.long
 def test_it_works_without_scripts(open_context, settled):
     settled(subject="Parcel")

@@ -117,9 +117,11 @@ def test_it_shows_a_password_that_is_typed(tab):
     button = tab.locator("[data-reveal=password]")
     button.click()
     expect(tab.locator("#password")).to_have_attribute("type", "text")
-    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(button).to_have_text("Hide")
+    expect(button).to_have_accessible_name("Hide the password")
     button.click()
     expect(tab.locator("#password")).to_have_attribute("type", "password")
+    expect(button).to_have_accessible_name("Show the password")
 
 
 @pytest.mark.proves("console-keyboard")
@@ -138,6 +140,32 @@ def test_two_keys_go_to_a_page(tab):
     tab.keyboard.press("?")
     expect(tab.locator("#help")).to_be_visible()
     expect(tab).to_have_url(re.compile("/ui$"))
+
+
+def test_single_keys_can_be_switched_off_and_on_again(tab):
+    tab.goto(GUIDE)
+    tab.keyboard.press("?")
+    box = tab.get_by_label("Single keys do something")
+    expect(box).to_be_checked()
+    box.uncheck()
+    tab.keyboard.press("Escape")
+    expect(tab.locator("#help")).to_be_hidden()
+    for _ in range(2):  # the second time on a page that was opened since
+        for key in ("?", "/", "g", "l"):
+            tab.keyboard.press(key)
+        expect(tab.locator("#help")).to_be_hidden()
+        expect(tab.locator("#q")).not_to_be_focused()
+        expect(tab.locator(".search > kbd")).to_be_hidden()
+        tab.goto(GUIDE)
+    tab.set_viewport_size({"width": 360, "height": 740})
+    tab.locator("#person-menu > summary").click()
+    tab.get_by_role("button", name="Keyboard shortcuts").click()
+    expect(box).not_to_be_checked()
+    box.check()
+    tab.keyboard.press("Escape")
+    tab.locator("#person-menu > summary").press("Escape")
+    tab.keyboard.press("/")
+    expect(tab.locator("#q")).to_be_focused()
 
 
 @pytest.mark.proves("console-no-script")

@@ -1,13 +1,15 @@
 """The language of merge fields: what it reads, what it comes to, what it refuses and where."""
 
+import contextlib
 import html
+import itertools
 import time
 from typing import Any
 
 import pytest
 
 from maild.domain.merge import expression, template
-from maild.domain.merge.filters import VALUE_MAX_CHARS, link, style
+from maild.domain.merge.filters import FILTERS, VALUE_MAX_CHARS, Unfit, link, style, to_text
 from maild.domain.merge.template import Field, MergeError, TooMuch, parse
 
 CONTACT = {
@@ -269,6 +271,42 @@ def test_what_is_done_to_values_is_bounded_too(inside: str) -> None:
     with pytest.raises(TooMuch, match="too much to do"):
         render("{% for a in data.list %}" + inside + "{% endfor %}", data=much)
     assert time.process_time() - started < 10
+
+
+def nest(depth: int) -> list[Any]:
+    nested: list[Any] = []
+    for _ in range(depth):
+        nested = [nested]
+    return nested
+
+
+ODD = [
+    *(10**400, -(10**400), int("9" * 4_300), 10**15, 1e308, 5e-324, float("inf"), float("nan")),
+    *("", "9" * 16, "1e999", "\0", "0001-01-01T00:00:00-23:59", "9999-12-31T23:59:59+23:59"),
+    *(None, True, {}, {"a": 1}, [], [10**400], [None, {}], nest(10_000)),
+]
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_filter_says_that_a_value_is_unfit_and_never_fails(name: str) -> None:
+    known = FILTERS[name]
+    for count in range(known.least, known.most + 1):
+        for values in itertools.product(ODD, repeat=count + 1):
+            with contextlib.suppress(Unfit):
+                to_text(known.apply(*values))
+
+
+def test_a_number_of_any_size_is_a_gap_and_spoils_nothing_else() -> None:
+    huge = {"n": 10**400, "ns": [1, -(10**400)]}
+    assert render("[{{ data.n }}{{ data.ns }}]", data=huge) == ("[]", ("data.n", "data.ns"))
+    assert render("{{ data.n | plus: 1 }}", data=huge) == ("", ("data.n",))
+    assert render("{% if data.n > 1.5 %}more{% endif %}", data=huge) == ("more", ())
+
+
+def test_what_is_nested_deeply_can_be_compared() -> None:
+    data = {"a": nest(10_000), "b": nest(10_000)}
+    for text in ("{% if data.a == data.b %}x{% endif %}", "{% if data.a contains 1 %}x{% endif %}"):
+        assert render(text, data=data) == ("", ())
 
 
 def test_usual_work_is_far_from_the_bound() -> None:

@@ -225,6 +225,17 @@ def test_only_admins_read_it(sign_in, make_person, role):
     assert "quiet please" not in response.text
 
 
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.OPERATOR, Role.VIEWER])
+def test_the_way_to_it_is_there_for_all_and_says_who_may(sign_in, make_person, role):
+    client = sign_in(make_person("otto@a.example", role))
+    soup = BeautifulSoup(client.get("/ui/settings/members").text, "html.parser")
+    [link] = [one for one in soup.select(".subnav a") if one["href"] == PATH]
+    words = "Audit log" if role is Role.ADMIN else "Audit log admins only"
+    assert words_of(link) == words
+    told = client.get(PATH)
+    assert ("This needs the role admin" in told.text) == (role is not Role.ADMIN)
+
+
 def test_who_is_not_signed_in_sees_nothing(anonymous):
     response = anonymous.get(PATH)
     assert (response.status_code, response.location) == (303, f"/login?next={PATH}")

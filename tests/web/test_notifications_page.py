@@ -58,6 +58,8 @@ def test_it_adds_a_members_address(client, post):
         ({"url": "https://10.0.0.1/x"}, "url", "must be public"),
         ({"url": "https://user:pass@x.example/"}, "url", "password"),
         ({"kind": "email", "email": "eve@x.example"}, "email", "confirmed address"),
+        ({"kind": "email", "email": "ann@a.example\0"}, "email", "NUL"),
+        ({"url": "https://x.example/\0"}, "url", "address such as"),
         ({"occasions": []}, "occasions", "one or more"),
     ],
 )
@@ -84,6 +86,8 @@ def test_it_changes_a_channel_and_keeps_its_address(client, post, app):
     stale = post(client, f"{PATH}/{row.id}", **form)
     assert stale.status_code == 409
     assert "Somebody has changed this channel" in stale.text
+    odd = post(client, f"{PATH}/{row.id}", **{**form, "version": "9" * 5_000})
+    assert odd.status_code == 409
 
 
 def test_a_test_shows_what_came_of_it(client, post, hook):

@@ -78,6 +78,12 @@ def test_it_offers_a_first_command_with_a_placeholder_for_a_key_of_ones_own(page
     assert settings.operator_api_key not in code
 
 
+def test_its_first_command_goes_where_maild_is_reached_from_outside(page, use_settings):
+    use_settings(public_url="https://mail.example.com")
+    code = page("/ui").select_one("pre").text
+    assert code.startswith("curl https://mail.example.com/v1/messages ")
+
+
 def test_its_first_command_sends_into_the_workspace_that_is_shown(
     make_person, sign_in, use_settings
 ):

@@ -9,7 +9,7 @@ from maild import clock
 from maild.db import database as database_
 from maild.domain.freeze import FreezeKind
 from maild.domain.states import Status, Stream
-from maild.models import Breaker, ConservationCheck, Message, SmtpAccount
+from maild.models import Breaker, ConservationCheck, Message, PeriodicJob, SmtpAccount
 from maild.services import conservation, workers
 from tests.conftest import WORKSPACE_A, WORKSPACE_B
 from tests.counting import count_statements
@@ -378,7 +378,7 @@ def balance(soup):
 
 
 def test_before_the_first_count_nothing_is_known_of_conservation(page):
-    assert balance(page("/ui")) == ("not yet", "counted every minute")
+    assert balance(page("/ui")) == ("not yet", "counted within a minute")
 
 
 def test_what_was_accepted_is_all_there(page, accept):
@@ -409,10 +409,19 @@ def test_a_count_that_is_old_is_not_trusted(page, accept):
     accept()
     conservation.check()
     ConservationCheck.update(checked_at=ago(minutes=10)).execute()
+    PeriodicJob.update(ran_at=ago(minutes=10)).execute()
     assert balance(page("/ui")) == (
         "not counted",
         "1 accepted, all there when it was counted last, counted 10 m ago",
     )
+
+
+def test_a_count_that_takes_minutes_is_trusted_for_longer(page, accept):
+    accept()
+    conservation.check()
+    ConservationCheck.update(checked_at=ago(minutes=10)).execute()
+    PeriodicJob.update(ran_at=ago(minutes=9)).execute()
+    assert balance(page("/ui"))[0] == "whole"
 
 
 # -- What it costs --------------------------------------------------------------------------------

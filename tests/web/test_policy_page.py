@@ -1,5 +1,7 @@
 """/ui/policy: the rules, trying others over real mail, saving them, and two who do so at once."""
 
+from urllib.parse import urlencode
+
 import pytest
 
 from maild.domain.actor import SYSTEM
@@ -7,7 +9,7 @@ from maild.domain.freeze import FreezeKind
 from maild.domain.policy import OnLimit
 from maild.models import AuditEntry, PolicyVersion
 from maild.services import policies, policy_changes, policy_previews
-from maild.web import policy_figures
+from maild.web import policy_figures, policy_forms
 from tests.conftest import WORKSPACE_A
 from tests.services.freezing import start
 from tests.web.policy_helpers import PATH, form_of, save, soup_of, toast_of, undo, words_of
@@ -197,6 +199,25 @@ def test_ten_thousand_domains_may_be_pasted(client, editor):
     soup = soup_of(client.post(f"{PATH}/preview", data=fields, headers=HTMX))
     error = soup.select_one("#blocked_recipient_domains-error")
     assert error.text == "Has more than 10,000 entries."
+
+
+def test_ten_thousand_of_the_longest_names_may_be_pasted_twice(client, editor):
+    rest = ".".join(("a" * 63, "b" * 63, "c" * 60))
+    domains = "\r\n".join(f"{number:063}.{rest}" for number in range(10_000))
+    fields = editor(blocked_recipient_domains=domains, allowed_from_domains=domains)
+    assert len(urlencode(fields)) > 5_000_000
+    soup = soup_of(client.post(f"{PATH}/preview", data=fields, headers=HTMX))
+    assert "10,000 domains" in words_of(soup.select_one("#allowed_from_domains-notes"))
+
+
+def test_a_list_without_end_is_not_read(client, editor):
+    words = "\n".join(f"x{number}" for number in range(policy_forms.TYPED_MAX + 1))
+    for path in (f"{PATH}/preview", PATH):
+        fields = editor(blocked_recipient_domains=f"# a comment, of words\n{words}")
+        soup = soup_of(client.post(path, data=fields), 422)
+        error = soup.select_one("#blocked_recipient_domains-error").text
+        assert error == "Has more than 40,000 entries, and may have 10,000."
+        assert form_of(soup)["blocked_recipient_domains"].endswith(words[-9:])
 
 
 # Saving

@@ -44,6 +44,17 @@ def test_the_help_lists_the_letter_of_every_page(page):
     assert {keys: words for keys, words in listed.items() if keys.startswith("g ")} == links
 
 
+def test_single_keys_can_be_switched_off_in_the_help(page):
+    soup = page("/ui")
+    box = soup.select_one("#help input[type=checkbox][data-keys]")
+    assert box.has_attr("checked")
+    assert soup.select_one(f"#help label[for={box['id']}]").text == "Single keys do something"
+    # Then the help is reached by its buttons, one of them where the screen is narrow.
+    wide, narrow = soup.select("[data-dialog=help]")
+    assert (wide["aria-label"], narrow.text.strip()) == ("Keyboard shortcuts", "Keyboard shortcuts")
+    assert "only-narrow" in narrow.parent["class"]
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [

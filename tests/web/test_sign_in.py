@@ -152,7 +152,7 @@ def test_it_leads_on_who_is_logged_in_already(client):
 def test_it_needs_the_token_of_the_form(anonymous, admin_a):
     response = anonymous.post("/login", data={"email": "ann@a.example", "password": PASSWORD})
     assert response.status_code == 400
-    assert "too old" in response.text
+    assert "of another session" in response.text
     assert Session.select().count() == 0
 
 

@@ -59,6 +59,12 @@ def test_a_locked_button_can_be_reached_and_says_why(soup):
     assert "Only an admin" in soup.select_one(f"#{button['aria-describedby']}").text
 
 
+def test_the_button_that_shows_a_password_says_what_it_does(soup):
+    button = soup.select_one("[data-reveal]")
+    assert (button.text, button["aria-label"]) == ("Show", "Show the password")
+    assert not button.has_attr("aria-pressed")  # its name changes, and so would say it twice
+
+
 def test_every_form_that_changes_something_has_its_token(soup):
     for form in soup.select("form[method=post]"):
         assert form.select("[name=csrf_token]"), form

@@ -290,7 +290,9 @@ class CampaignOut(BaseModel):
     cancelled_by: str | None
     audience_count: int = Field(description="Contacts in its ledger.")
     handed_count: int = Field(description="Those of which a message was made.")
-    fault: str | None = Field(description="Why its latest step was not done.")
+    fault: str | None = Field(
+        description="Why its latest step was not done; or that a restore leaves it in doubt."
+    )
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None

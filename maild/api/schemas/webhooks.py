@@ -61,15 +61,17 @@ class EntryError(BaseModel):
 
 
 class EventsTaken(BaseModel):
-    """Of one entry the first four; of several the counts, too."""
+    """The counts, and of a single entry what became of it and how it was read."""
 
     left_out: ClassVar[frozenset[str]] = frozenset(
-        {"workspace_id", "type", "event_type", "email", "errors"}
+        {"outcome", "workspace_id", "type", "event_type", "email", "errors"}
     )
 
-    status: Literal["accepted", "duplicate", "dead_letter"] = Field(
-        description="Of several entries always `accepted`: see the counts."
-    )
+    status: Literal["accepted"] = Field(description="They were taken: see the counts.")
+    outcome: Annotated[
+        Literal["processed", "duplicate", "dead_letter"] | None,
+        Field(description="Of a single entry: what became of it."),
+    ] = None
     workspace_id: int | None = None
     type: Annotated[str | None, Field(description="As the entry has it.")] = None
     event_type: Annotated[ProviderEventType | None, Field(description="As it was read.")] = None

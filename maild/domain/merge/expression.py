@@ -433,7 +433,10 @@ def _equals(left: Any, right: Any) -> bool:
     right = None if isinstance(right, Missing) else right
     if isinstance(left, bool) is not isinstance(right, bool):
         return False
-    return bool(left == right)
+    try:
+        return bool(left == right)
+    except RecursionError:  # lists in lists, deeper than Python looks
+        return False
 
 
 def _is_ordered(left: Any, right: Any) -> bool:

@@ -44,10 +44,17 @@ def to_text(value: Any) -> str:
     if isinstance(value, float):
         return _number_text(value)
     if isinstance(value, int):
-        return str(value) if abs(value) < NUMBER_MAX else _number_text(float(value))
+        return str(value) if abs(value) < NUMBER_MAX else _number_text(_as_float(value))
     if isinstance(value, list):
         return _join(value)
     raise Unfit
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # JSON sets numbers no bounds
+        raise Unfit from None
 
 
 def _number_text(value: float) -> str:

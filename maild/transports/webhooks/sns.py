@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
+from maild import log
 from maild.errors import Unavailable
 from maild.transports.webhooks.base import (
     BadSignature,
@@ -68,6 +69,8 @@ MAX_ANSWER_BYTES = 64 * 1024
 MAX_CERTIFICATES = 16
 
 Fetch = Callable[[str], bytes]
+
+logger = log.get(__name__)
 
 
 def verify(request: Request, keys: Keys, *, fetch: Fetch | None = None) -> None:
@@ -231,7 +234,8 @@ def _get(url: str) -> bytes:
         answer = connection.getresponse()
         body = answer.read(MAX_ANSWER_BYTES + 1)
     except (OSError, http.client.HTTPException) as error:
-        raise Unavailable(f"Amazon SNS could not be reached: {error}") from None
+        logger.warning("sns.unreachable", host=parts.netloc, reason=str(error))
+        raise Unavailable("Amazon SNS could not be reached. Send it again in a moment.") from None
     finally:
         connection.close()
     if answer.status != http.client.OK or len(body) > MAX_ANSWER_BYTES:

@@ -373,6 +373,15 @@ def test_what_cannot_be_had_now_is_not_kept(far_end, answer):
     assert sns.certificate(CERTIFICATE_URL) == PEM
 
 
+def test_what_the_operating_system_said_is_not_told(far_end):
+    answers, _ = far_end
+    answers.append(OSError(-2, "Name or service not known"))
+    with pytest.raises(Unavailable) as caught:
+        sns.certificate(CERTIFICATE_URL)
+    assert caught.value.detail == "Amazon SNS could not be reached. Send it again in a moment."
+    assert caught.value.retry_after_seconds > 0
+
+
 def test_confirming_is_one_request(far_end):
     answers, asked = far_end
     answers += [Answer(200, b"<ok/>"), Answer(500)]

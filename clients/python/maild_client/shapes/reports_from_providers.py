@@ -26,9 +26,10 @@ class EntryError(TypedDict):
 
 
 class EventsTaken(TypedDict):
-    """Of one entry the first four; of several the counts, too."""
+    """The counts, and of a single entry what became of it and how it was read."""
 
-    status: Literal["accepted", "duplicate", "dead_letter"]
+    status: Literal["accepted"]
+    outcome: NotRequired[Literal["processed", "duplicate", "dead_letter"] | None]
     workspace_id: NotRequired[int | None]
     type: NotRequired[str | None]
     event_type: NotRequired[ProviderEventType | None]
