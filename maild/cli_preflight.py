@@ -19,6 +19,8 @@ MARKS = {
 }
 WIDTH = 100
 MIGRATE_POOL = 2
+WATCH_CONNECTIONS = 1
+"""Beside its pool a web process asks on one of its own whether PostgreSQL answers (`db_watch`)."""
 
 
 @click.command("preflight")
@@ -31,18 +33,27 @@ def command(as_json: bool) -> None:
     """
     review = config.review()
     processes.start(review.settings, name="preflight", pool_size=3, is_program=True)
-    pools = {
-        "web": review.settings.postgres_pool_size,
-        "worker": worker.POOL_SIZE,
-        "scheduler": scheduler.POOL_SIZE,
-        "migrate": MIGRATE_POOL,
-    }
-    findings = preflight.run(review, pools=pools)
+    findings = preflight.run(review, pools=_pools(review.settings.postgres_pool_size))
     if as_json:
         _print_json(review.settings.env, findings)
     else:
         _print_table(findings)
     sys.exit(0 if is_fit(findings) else 1)
+
+
+def _pools(pool_size: int) -> dict[str, int]:
+    """The connections that each kind of process opens at most, by its name. A web server is as many
+    processes as granian is told to start, each with a pool of its own.
+    """
+    told = config.child_environment().get("GRANIAN_WORKERS", "")
+    count = max(1, int(told)) if told.isdecimal() else 1
+    web = "web" if count == 1 else f"web with {count} processes"
+    return {
+        web: count * (pool_size + WATCH_CONNECTIONS),
+        "worker": worker.POOL_SIZE,
+        "scheduler": scheduler.POOL_SIZE,
+        "migrate": MIGRATE_POOL,
+    }
 
 
 def _print_json(env: str, findings: list[Finding]) -> None:

@@ -244,7 +244,8 @@ def _settings(r: Reader) -> Settings:
             kinds.url("postgresql", "postgres"),
             development_only=True,
             secret=True,
-            mend="such as postgresql://maild:password@host:5432/maild?sslmode=verify-full",
+            mend="such as postgresql://maild:password@host:5432/maild?sslmode=verify-full"
+            "&sslrootcert=/etc/ssl/certs/ca-certificates.crt",
         ),
         postgres_pool_size=r.get("POSTGRES_POOL_SIZE", "20", kinds.integer(2, 500)),
         redis_url=r.get(

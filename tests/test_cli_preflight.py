@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from maild import cli_preflight, scheduler, worker
 from maild.config import Settings
 from tests.conftest import Inbox, free_ports
 from tests.production import PRODUCTION
@@ -33,6 +34,24 @@ def test_it_prints_a_table_with_how_to_mend_each(stack: dict[str, str]) -> None:
     assert re.search(r"^warn  ADMIN_API_KEY  +production would refuse it: ", done.stdout, re.M)
     assert re.search(r"\n\d+ ok, \d+ to look at, 1 failed, \d+ not looked at.\n$", done.stdout)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("told", "web"),
+    [
+        ("", ("web", 21)),
+        ("1", ("web", 21)),
+        ("3", ("web with 3 processes", 63)),
+        ("x", ("web", 21)),
+    ],
+)
+def test_it_counts_the_connections_of_a_whole_web_server(
+    monkeypatch: pytest.MonkeyPatch, told: str, web: tuple[str, int]
+) -> None:
+    monkeypatch.setenv("GRANIAN_WORKERS", told)
+    pools = cli_preflight._pools(20)
+    assert next(iter(pools.items())) == web
+    assert (pools["worker"], pools["scheduler"]) == (worker.POOL_SIZE, scheduler.POOL_SIZE)
 
 
 def test_a_program_reads_it_as_json(stack: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ from flask import Flask
 
 from maild import cli, config, metrics
 from maild.domain.incident import IncidentKind
+from maild.services import metric_readings
 from tests.test_docs import anchors, code, rows
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -282,6 +283,58 @@ def test_promtool_takes_the_rules(promtool: str) -> None:
             [promtool, *arguments], cwd=RULES.parent, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.proves("run-alerts")
+@pytest.mark.parametrize(
+    "path", sorted(RULES.parent.glob("prometheus*.yaml")), ids=lambda p: p.stem
+)
+def test_promtool_takes_the_jobs(promtool: str, path: Path, tmp_path: Path) -> None:
+    """With the files where they say. Alerts ask for the job's name, and maild for its token."""
+    (tmp_path / "alerts.yaml").write_text(RULES.read_text("utf-8"))
+    (tmp_path / "metrics_token").write_text("a-token")
+    text = path.read_text("utf-8").replace("/etc/prometheus/maild", str(tmp_path))
+    written = yaml.safe_load(text)
+    [job] = written["scrape_configs"]
+    assert job["job_name"] == "maild"
+    assert job["authorization"]["credentials_file"] == f"{tmp_path}/metrics_token"
+    # Debian builds its promtool without what speaks to a cluster.
+    in_cluster = job.pop("kubernetes_sd_configs", None)
+    assert in_cluster in (None, [{"role": "pod", "namespaces": {"names": ["maild"]}}])
+    (tmp_path / path.name).write_text(yaml.safe_dump(written))
+    done = subprocess.run(
+        [promtool, "check", "config", tmp_path / path.name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_finds_what_answers_there() -> None:
+    """Services of compose, and ports of pods, by the names that they have."""
+    folder = RULES.parent
+    [job] = yaml.safe_load((folder / "prometheus-compose.yaml").read_text())["scrape_configs"]
+    asked = {(name, one["port"]) for one in job["dns_sd_configs"] for name in one["names"]}
+    assert asked == {("web-a", 8080), ("web-b", 8080), ("worker", 9090), ("scheduler", 9090)}
+    services = yaml.safe_load((folder.parent / "compose.yaml").read_text())["services"]
+    for name, port in asked:
+        assert "outside" in services[name]["networks"]
+        addr = services[name]["environment"].get("METRICS_ADDR", "0.0.0.0:8080")
+        assert addr == f"0.0.0.0:{port}"
+    [job] = yaml.safe_load((folder / "prometheus-kubernetes.yaml").read_text())["scrape_configs"]
+    kept = job["relabel_configs"][0]["regex"]
+    for component, port in (("web", "http"), ("worker", "metrics"), ("scheduler", "metrics")):
+        text = (folder.parent / f"kubernetes/{component}.yaml").read_text()
+        assert f"app.kubernetes.io/component: {component}" in text
+        assert f"name: {port}, containerPort: " in text
+        assert re.fullmatch(kept, f"{component};{port}")
+    assert not re.fullmatch(kept, "migrate;")
+
+
+def test_a_queue_that_is_counted_no_further_is_told() -> None:
+    [rule] = [rule for rule in rules() if rule["alert"] == "MaildQueueGrowing"]
+    assert f">= {metric_readings.DUE_MAX}" in rule["expr"]
 
 
 def test_promtool_takes_a_scrape(promtool: str, client: Any) -> None:

@@ -7,7 +7,7 @@ told apart.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import peewee
@@ -17,13 +17,21 @@ from maild.db import database
 from maild.domain.breaker import State
 from maild.domain.job import JobStatus
 from maild.domain.states import PRIORITY, Status, Stream
-from maild.services import retention_forecast
+from maild.services import providers, retention_forecast
 from maild.services.backups import PERIODIC_JOB as BACKUP
 
 TIMEOUT_MS = 1_000
 DUE_MAX = 50_000
 """Due messages of a stream are counted no further."""
 LANES_MAX = 10_000
+WAYS = ("usable", "stopped")
+"""Whether an account that the mail may take is in order."""
+LATE_SECONDS = 60.0
+"""Of what is due for less nobody asks which accounts it may take: it counts as usable."""
+LATE_MAX = 500
+"""Of so many late lanes of a stream it is asked. Where more are late it is no single tenant's
+concern, and the rest counts as usable.
+"""
 COUNT_MAX = 10_000
 """Anything else that is counted row by row is counted no further."""
 
@@ -79,6 +87,7 @@ def _clock() -> Iterator[Sample]:
 
 
 # One probe of the index for each lane, as `claims` does it, and what is due of each, in its order.
+# The lanes whose mail has waited longest come along.
 _QUEUE = """
 WITH RECURSIVE lane AS (
     (SELECT priority, workspace_id, pinned_account, next_attempt_at FROM messages
@@ -103,19 +112,37 @@ SELECT p.priority, (
                 LIMIT %s) AS one
             WHERE known.priority = p.priority LIMIT %s) AS due),
     coalesce((
-        SELECT extract(epoch FROM now() - min(next_attempt_at))::float8 FROM known
-        WHERE priority = p.priority AND next_attempt_at <= now()), 0)
+        SELECT json_agg(json_build_array(workspace_id, pinned_account, seconds)) FROM (
+            SELECT workspace_id, pinned_account,
+                extract(epoch FROM now() - next_attempt_at)::float8 AS seconds
+            FROM known WHERE priority = p.priority AND next_attempt_at <= now()
+            ORDER BY next_attempt_at LIMIT %s) AS oldest), '[]')
 FROM unnest(%s::int[]) AS p (priority)
 """
 
 
 def _queue() -> Iterator[Sample]:
     streams = {PRIORITY[stream]: stream for stream in Stream}
-    rows = _rows(_QUEUE, LANES_MAX, DUE_MAX, DUE_MAX, list(streams))
-    for priority, count, oldest in rows:
+    rows = _rows(_QUEUE, LANES_MAX, DUE_MAX, DUE_MAX, LATE_MAX + 1, list(streams))
+    stopped = _find_stopped([lane for _, _, lanes in rows for lane in lanes[:LATE_MAX]])
+    for priority, count, lanes in rows:
         labels = {"stream": streams[priority].value}
         yield "maild_queue_due", labels, count
-        yield "maild_queue_oldest_due_seconds", labels, oldest
+        oldest = dict.fromkeys(WAYS, 0.0)
+        for workspace_id, name, seconds in lanes:
+            way = "stopped" if (workspace_id, name) in stopped else "usable"
+            oldest[way] = max(oldest[way], seconds)
+        for way, seconds in oldest.items():
+            yield "maild_queue_oldest_due_seconds", {**labels, "way": way}, seconds
+
+
+def _find_stopped(lanes: Sequence[tuple[int, str, float]]) -> set[providers.Wish]:
+    """Those of the lanes whose mail is late, and finds every account that it may take paused,
+    frozen or out of use.
+    """
+    late = {(workspace_id, name) for workspace_id, name, seconds in lanes if seconds > LATE_SECONDS}
+    ways = providers.list_ways(late) if late else {}
+    return {wish for wish, route in ways.items() if providers.choose(route) is None}
 
 
 _CONSERVATION = """
@@ -251,9 +278,10 @@ def _errands() -> Iterator[Sample]:
     yield "maild_jobs_oldest_seconds", {}, oldest
 
 
+# Everybody may read how many there are, those of other applications included.
 _SERVER = """
 SELECT pg_database_size(current_database()), current_setting('max_connections')::int,
-    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')
+    (SELECT coalesce(sum(numbackends), 0)::int FROM pg_stat_database)
 """
 
 

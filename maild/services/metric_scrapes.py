@@ -1,8 +1,8 @@
 """What a scrape of /metrics is answered: who may, and all numbers as text.
 
-The database is asked on a thread of its own, which nobody waits for longer than WAIT_SECONDS: a
-scrape answers while Postgres hangs, and says so. What was read is good for FRESH_SECONDS, however
-many scrape.
+The database is asked on threads of their own, which nobody waits for longer than WAIT_SECONDS in
+all: a scrape answers while Postgres hangs, and says so. Whether it answers is asked apart from what
+is read, which may take longer. What was read is good for FRESH_SECONDS, however many scrape.
 """
 
 import hmac
@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from maild import __version__, config, log, metrics, queue
+from maild import __version__, config, db, log, metrics, queue
 from maild.domain.client_address import Address
 from maild.errors import ConfigError, NotFound, Unauthenticated, Unavailable
 from maild.metrics import values
@@ -111,16 +111,22 @@ class _Reader(Generic[T]):
         self._thread: threading.Thread | None = None
         self._latest: tuple[float, T] | None = None
 
-    def get(self) -> tuple[T | None, float]:
-        """What was read and how many seconds ago; None where it could not be in time."""
+    def begin(self) -> threading.Thread | None:
+        """The thread that reads, begun now if need be; None where what is known is fresh."""
         with self._lock:
             if self._latest is not None and self._age() <= FRESH_SECONDS:
-                return self._latest[1], self._age()
+                return None
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
-            thread = self._thread
-        thread.join(WAIT_SECONDS)
+            return self._thread
+
+    def has_read(self, thread: threading.Thread | None) -> bool:
+        """Whether what `begin` returned has come to something, and not only to its time's end."""
+        return thread is None or (not thread.is_alive() and self.latest()[0] is not None)
+
+    def latest(self) -> tuple[T | None, float]:
+        """What is known and how many seconds old it is; None where that is nothing, or stale."""
         with self._lock:
             if self._latest is None or self._age() > STALE_SECONDS:
                 return None, 0.0
@@ -148,19 +154,34 @@ class _Reader(Generic[T]):
                 self._latest = latest
 
 
+def _wait(threads: Iterable[threading.Thread | None]) -> None:
+    """Until all of them have ended; WAIT_SECONDS at most for all together."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    for thread in threads:
+        if thread is not None:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
 def _ping_redis() -> bool:
     queue.check()
     return True
 
 
+def _ping_database() -> bool:
+    with db.connection():
+        db.database.execute_sql("SELECT 1")
+    return True
+
+
+_pulse = _Reader("pulse", _ping_database)
 _database = _Reader("database", metric_readings.read)
 _redis = _Reader("redis", _ping_redis)
 
 
 def forget() -> None:
     """Know nothing any more: for a database that was emptied."""
-    _database.forget()
-    _redis.forget()
+    for reader in (_pulse, _database, _redis):
+        reader.forget()
 
 
 @dataclass(slots=True)
@@ -184,11 +205,13 @@ class _Everything(Collector):
 
 def _read_all(folder: Path | None) -> list[Sample]:
     found: list[Sample] = [("maild_build_info", {"version": __version__}, 1.0)]
-    read, age = _database.get()
-    found.append(("maild_database_up", {}, float(read is not None and age <= FRESH_SECONDS)))
+    pulse, reading, redis = _pulse.begin(), _database.begin(), _redis.begin()
+    _wait([pulse, reading, redis])
+    found.append(("maild_database_up", {}, float(_pulse.has_read(pulse))))
+    read, age = _database.latest()
     if read is not None:
         found += [("maild_reading_age_seconds", {}, age), *read]
-    found.append(("maild_redis_up", {}, float(_redis.get()[0] is not None)))
+    found.append(("maild_redis_up", {}, float(_redis.has_read(redis))))
     for kind, pid in values.list_processes(folder):
         name = _own.name if folder is None else kind
         found += _describe_process({"process": name, "pid": str(pid)}, pid)

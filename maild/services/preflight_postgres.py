@@ -12,11 +12,17 @@ from maild.db import database
 from maild.domain import preflight as judge
 from maild.domain.preflight import Finding, fail, ok, skipped, warn
 from maild.domain.role import Role
+from maild.errors import ConfigError
 from maild.models import Member
 from maild.services import key_rotation, migrations
 from maild.setting_production import postgres_target
+from maild.transports import pg_tools
 
 STATEMENT_MS = 5_000
+VERIFIED = (
+    "?sslmode=verify-full&sslrootcert=/etc/ssl/certs/ca-certificates.crt, or the file of the"
+    " authority that signed the server's certificate. libpq knows none by itself."
+)
 
 _FACTS = """
 SELECT current_setting('server_version_num')::int, current_setting('server_version'),
@@ -29,24 +35,42 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
     pg_size_pretty(pg_database_size(current_database())),
     coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false),
     inet_server_addr() IS NULL OR family(inet_server_addr()) = 4
-        AND inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1'
+        AND inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1',
+    quote_ident(session_user),
+    (SELECT backend_type IS NOT NULL FROM pg_stat_activity WHERE pid = pg_backend_pid())
 """
 _FACT_NAMES = (
     "number", "version", "is_read_only", "encoding", "timezone", "is_superuser", "user", "may_use",
-    "may_create", "size", "is_encrypted", "is_local",
+    "may_create", "size", "is_encrypted", "is_local", "login", "sees_sessions",
 )  # fmt: skip
 _SETTINGS = """
 SELECT name, setting FROM pg_settings
 WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit')
 """
+_LOGGING = """
+SELECT name, setting FROM pg_settings
+WHERE name IN ('log_min_error_statement', 'log_statement', 'log_min_duration_statement')
+"""
+_SILENT = {
+    "log_min_error_statement": ("panic",),
+    "log_statement": ("none", "ddl"),
+    "log_min_duration_statement": ("-1",),
+}
+"""What each must be, so that PostgreSQL's own log has no statement of maild: the values stand in
+the text of each. Beside `panic`, `log` and `fatal` let through what an ended connection was at.
+"""
+# Everybody may read how many there are in all, though not whose. Those of maild are told by their
+# name, which is hidden from nobody. A worker of autovacuum counts as well, for as long as it works.
 _ROOM = """
 SELECT current_setting('max_connections')::int
     - current_setting('superuser_reserved_connections')::int
     - coalesce(current_setting('reserved_connections', true), '0')::int,
     (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user),
     (SELECT datconnlimit FROM pg_database WHERE datname = current_database()),
-    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'
-        AND application_name NOT LIKE 'maild %%')
+    (SELECT greatest(0, coalesce(sum(numbackends), 0) - (
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datid IS NOT NULL AND application_name LIKE 'maild %%'))::int
+    FROM pg_stat_database)
 """
 # Tables that we cannot use, and those that only their owner could change.
 _TABLES = """
@@ -69,11 +93,14 @@ def look(pools: Mapping[str, int]) -> Iterator[Finding]:
     yield _of_way(facts)
     yield _of_encoding(facts)
     yield _of_room(pools)
+    yield _of_sessions(facts)
+    yield _of_log(facts, dict(database.execute_sql(_LOGGING).fetchall()))
     yield _of_clock()
     yield ok("PostgreSQL: size", str(facts["size"]))
     pending, newer = migrations.list_pending(), migrations.list_newer()
     yield _of_rights(facts, has_pending=bool(pending))
     yield _of_schema(pending, newer)
+    yield _of_tools(facts)
     yield from _of_contents(has_schema=not pending)
 
 
@@ -111,14 +138,14 @@ def _of_way(facts: Mapping[str, Any]) -> Finding:
         return warn(
             name,
             "encrypted, but anybody may pass for the server",
-            "sslmode=verify-full and sslrootcert= in POSTGRES_DSN.",
+            f"In POSTGRES_DSN: {VERIFIED}",
         )
     found = "goes over a network in the clear"
     hosts = postgres_target(settings.postgres_dsn).hosts
     if hosts and all(host.lower() in settings.plaintext_hosts for host in hosts):
         return ok(name, f"{found}, as PLAINTEXT_HOSTS allows")
     see = fail if settings.is_production else warn
-    return see(name, found, "sslmode=verify-full in POSTGRES_DSN.")
+    return see(name, found, f"In POSTGRES_DSN: {VERIFIED}")
 
 
 def _of_encoding(facts: Mapping[str, Any]) -> Finding:
@@ -142,6 +169,47 @@ def _of_room(pools: Mapping[str, int]) -> Finding:
     most, of_role, of_database, others = database.execute_sql(_ROOM).fetchone()
     limits = [most, *(limit for limit in (of_role, of_database) if limit >= 0)]
     return judge.of_connections(most=min(limits), others=others, needed=pools)
+
+
+def _of_sessions(facts: Mapping[str, Any]) -> Finding:
+    """Whether what our own sessions do is told to us: what is under way is read there."""
+    name, user = "PostgreSQL: sessions", facts["user"]
+    if facts["sees_sessions"]:
+        return ok(name, f"{user} sees what those of {facts['login']} do")
+    return warn(
+        name,
+        f"{user} does not see what those of {facts['login']} do: incidents and the search of the"
+        " log can miss what is being written",
+        f"As a superuser: GRANT pg_read_all_stats TO {user}",
+    )
+
+
+def _of_log(facts: Mapping[str, Any], settings: Mapping[str, str]) -> Finding:
+    """Whether PostgreSQL keeps the text of our statements: addresses and mail are in it."""
+    name = "PostgreSQL: its log"
+    wrong = {key: settings[key] for key, well in _SILENT.items() if settings[key] not in well}
+    if not wrong:
+        return ok(name, "it keeps no text of maild's statements")
+    found = ", ".join(f"{key} = {value}" for key, value in wrong.items())
+    user = facts["login"]
+    mend = "; ".join(f"ALTER ROLE {user} SET {key} = '{_SILENT[key][0]}'" for key in wrong)
+    return warn(
+        name,
+        f"{found}: the text of statements, with addresses and mail, goes into the server's log",
+        f"As a superuser: {mend}. It holds for new connections: restart maild.",
+    )
+
+
+def _of_tools(facts: Mapping[str, Any]) -> Finding:
+    """Whether a backup could be made here; on most machines none is."""
+    name, major = "Backup: pg_dump", facts["number"] // 10_000
+    try:
+        dumper = pg_tools.find("pg_dump", major=major)
+        pg_tools.find("pg_restore", major=major)
+    except ConfigError as error:
+        found, _, mend = error.detail.partition(". ")
+        return warn(name, f"{found}. It matters where maild backup runs", mend)
+    return ok(name, f"{dumper} is of PostgreSQL {pg_tools.version(dumper)}")
 
 
 def _of_clock() -> Finding:

@@ -51,6 +51,13 @@ def test_a_process_waits_for_the_schema_and_has_time_to_stop(name: str) -> None:
     assert "healthcheck" in wanted or name.startswith("web")  # the image's
 
 
+def test_each_version_has_an_image_of_its_own() -> None:
+    """Or the new one would be built under the name that is gone back to."""
+    for name in OURS:
+        image = recipes.compose()["services"][name]["image"]
+        assert re.fullmatch(r"\$\{MAILD_IMAGE:\?[^}]+\}", image)
+
+
 def test_a_backup_touches_no_schema() -> None:
     """It is made before an upgrade, when the image has the new version already."""
     assert set(recipes.compose()["services"]["backup"]["depends_on"]) == {"postgres"}

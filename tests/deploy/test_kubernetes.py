@@ -2,6 +2,7 @@
 work is in `test_commands.py`.
 """
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,6 +20,7 @@ FOLDER = DEPLOY / "kubernetes"
 VERSION = "1.33"
 LASTING = ("web", "worker", "scheduler")
 BACKUPS = "/var/lib/maild/backups"
+NGINX_INGRESS = "nginx.ingress.kubernetes.io"
 
 
 def find(kind: str, component: str) -> dict[str, Any]:
@@ -85,6 +87,40 @@ def test_it_rolls_without_a_gap(component: str) -> None:
     assert budget["maxUnavailable"] == 1
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_large_files_pass_where_nginx_lets_them_pass() -> None:
+    """And there is room for one of each thread while they come in."""
+    nginx = (DEPLOY / "nginx/maild.conf").read_text()
+    [(paths, limit)] = re.findall(r"~ \^/\(([^)]+import[^)]*)\)\$ \{[^}]*_body_size (\w+);", nginx)
+    ingress, whole = find_ingress("maild-imports"), find_ingress("maild")
+    assert ingress["metadata"]["annotations"][f"{NGINX_INGRESS}/proxy-body-size"] == limit
+    [rule] = ingress["spec"]["rules"]
+    assert {(one["path"], one["pathType"]) for one in rule["http"]["paths"]} == {
+        (f"/{path}", "Exact") for path in paths.split("|")
+    }
+    assert (rule["host"], ingress["spec"]["tls"]) == (
+        whole["spec"]["rules"][0]["host"],
+        whole["spec"]["tls"],
+    )
+    env = recipes.image().env
+    threads = int(env["GRANIAN_WORKERS"]) * int(env["GRANIAN_BLOCKING_THREADS"])
+    [tmp] = [one["emptyDir"] for one in recipes.pods()["web"]["volumes"] if one["name"] == "tmp"]
+    assert int(tmp["sizeLimit"].removesuffix("Gi")) * 1024 >= threads * int(limit.removesuffix("m"))
+
+
+def find_ingress(name: str) -> dict[str, Any]:
+    [found] = [
+        doc
+        for doc in recipes.manifests()
+        if doc["kind"] == "Ingress" and doc["metadata"]["name"] == name
+    ]
+    return found
+
+
+def test_no_annotation_has_pods_scraped_without_a_token() -> None:
+    for path in FOLDER.glob("*.yaml"):
+        assert "prometheus.io/" not in path.read_text()
 
 
 def test_a_web_pod_is_asked_at_a_path_that_asks_nobody_else() -> None:

@@ -114,6 +114,12 @@ def test_it_stops_by_sigterm_and_comes_back(name: str) -> None:
     assert lines["PartOf"] == lines["WantedBy"] == ["maild.target"]
 
 
+@pytest.mark.parametrize("name", [*LASTING, *ONCE])
+def test_it_stops_before_the_databases_of_the_same_machine(name: str) -> None:
+    after = {word for line in recipes.unit(name)["After"] for word in line.split()}
+    assert {"postgresql.service", "valkey-server.service", "redis-server.service"} <= after
+
+
 @pytest.mark.parametrize("name", ONCE)
 def test_what_runs_once_is_not_repeated(name: str) -> None:
     assert recipes.unit(name)["Type"] == ["oneshot"]

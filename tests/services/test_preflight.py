@@ -1,10 +1,12 @@
 """A look at the running parts before a start: each fault is found, and hides none of the others."""
 
+import contextlib
 import dataclasses
 import socket
 import threading
 import time
 
+import psycopg2
 import pytest
 import redis
 
@@ -171,11 +173,66 @@ def facts(monkeypatch):
         ({"is_superuser": True}, "PostgreSQL: rights", Level.WARN),
         ({"may_create": False}, "PostgreSQL: rights", Level.WARN),
         ({"may_use": False}, "PostgreSQL: rights", Level.FAIL),
+        ({"sees_sessions": False}, "PostgreSQL: sessions", Level.WARN),
+        ({"sees_sessions": True}, "PostgreSQL: sessions", Level.OK),
+        ({"number": 990_004}, "Backup: pg_dump", Level.WARN),
     ],
 )
 def test_what_the_server_says_of_itself_is_judged(look, facts, changes, name, level):
     facts(**changes)
     assert look()[name].level is level
+
+
+def test_a_role_that_is_blind_to_its_own_sessions_is_told_what_to_grant(look, facts):
+    """As where it logs in as another user, and takes the role of the owner then."""
+    assert preflight_postgres._facts()["sees_sessions"] is True
+    facts(sees_sessions=False, user="maild", login="maild_blue")
+    found = look()["PostgreSQL: sessions"]
+    assert "maild does not see what those of maild_blue do" in found.found
+    assert found.mend == "As a superuser: GRANT pg_read_all_stats TO maild"
+
+
+def test_a_server_that_logs_failed_statements_is_told_apart(look, facts, monkeypatch):
+    facts(login="maild_blue")
+    found = look()["PostgreSQL: its log"]  # that of the tests has the default
+    assert found.level is Level.WARN
+    assert found.found.startswith("log_min_error_statement = error: the text of statements, ")
+    assert "ALTER ROLE maild_blue SET log_min_error_statement = 'panic'. It" in found.mend
+    well = "SELECT 'log_min_error_statement', 'panic' UNION SELECT 'log_statement', '{}'"
+    well += " UNION SELECT 'log_min_duration_statement', '-1'"
+    monkeypatch.setattr(preflight_postgres, "_LOGGING", well.format("ddl"))
+    assert look()["PostgreSQL: its log"].level is Level.OK
+    monkeypatch.setattr(preflight_postgres, "_LOGGING", well.format("mod"))
+    found = look()["PostgreSQL: its log"]
+    assert found.level is Level.WARN
+    assert "ALTER ROLE maild_blue SET log_statement = 'none'. It" in found.mend
+
+
+def test_a_pg_dump_that_is_too_old_is_found_where_backups_are_made(look, facts):
+    found = look()["Backup: pg_dump"]
+    assert found.level is Level.OK
+    facts(number=990_004)
+    found = look()["Backup: pg_dump"]
+    assert "pg_dump of PostgreSQL 99 or newer is needed, and was not found" in found.found
+    assert "where maild backup runs" in found.found
+    assert "postgresql-client-99" in found.mend
+
+
+def test_connections_of_others_count_whoever_they_are(look, settings, monkeypatch):
+    told = []
+    genuine = preflight_postgres.judge.of_connections
+
+    def judge(*, most, others, needed):
+        told.append(others)
+        return genuine(most=most, others=others, needed=needed)
+
+    monkeypatch.setattr(preflight_postgres.judge, "of_connections", judge)
+    with contextlib.ExitStack() as stack:
+        for name in ("somebody", "somebody else", "maild worker"):
+            connection = psycopg2.connect(settings.postgres_dsn, application_name=name)
+            stack.callback(connection.close)
+        look()
+    assert told[0] >= 2
 
 
 @pytest.mark.parametrize(
