@@ -8,7 +8,13 @@ from maild.domain.campaign import CampaignStatus
 from maild.domain.role import Role
 from maild.domain.states import Status
 from maild.models import CampaignRecipient
-from maild.services import campaign_approvals, campaign_settings, campaign_states, campaigns
+from maild.services import (
+    campaign_approvals,
+    campaign_handover,
+    campaign_settings,
+    campaign_states,
+    campaigns,
+)
 from tests.browser import hard_rows
 from tests.browser.guide import posted, tour
 from tests.conftest import WORKSPACE_A
@@ -33,9 +39,15 @@ def first_campaigner(admin):
     return tour(admin, PATH, f"{PATH}?status=paused", f"{PATH}/new", f"{PATH}/settings")
 
 
+def thaw(monkeypatch):
+    """Another tour may stand beside this one, and have frozen all mail."""
+    monkeypatch.setattr(campaign_handover, "is_frozen", lambda campaign: False)
+
+
 @pytest.fixture
-def campaigner(admin):
+def campaigner(admin, monkeypatch):
     """The admin, among campaigns in every state."""
+    thaw(monkeypatch)
     make_contacts(12)
     template = make_template(name="c" * 100)
     ready = draft(template.template_id, name="d" * 200)
@@ -103,8 +115,9 @@ def campaigner(admin):
 
 
 @pytest.fixture
-def spectator(make_person):
+def spectator(make_person, monkeypatch):
     """A viewer, who changes no campaign, where each needs a second person."""
+    thaw(monkeypatch)
     campaign_settings.save(WORKSPACE_A, needs_second_person=True, by=BY)
     make_contacts(2, who="bob")
     template = make_template(name="Plain")

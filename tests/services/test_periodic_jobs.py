@@ -30,12 +30,13 @@ def test_another_job_has_slots_of_its_own(database: None) -> None:
     assert periodic_jobs.take_slot("other", seconds=3600)
 
 
-def test_the_scheduler_takes_stock_once_a_minute(accept: Accept) -> None:
+def test_the_scheduler_counts_all_once_a_minute(accept: Accept) -> None:
     """A message is missing; one minute tells it once."""
     accept()
     AcceptedTally.update(accepted_count=AcceptedTally.accepted_count + 1).execute()
     for _ in range(3):
-        scheduler.take_stock()
+        scheduler.count_all()
+    db.execute_sql("UPDATE conservation_checks SET checked_at = now() - interval '1 minute'")
     db.execute_sql("UPDATE periodic_jobs SET ran_at = now() - interval '1 minute'")
-    scheduler.take_stock()
+    scheduler.count_all()
     assert Event.select().where(Event.type == EventType.CONSERVATION_BROKEN).count() == 1

@@ -242,7 +242,7 @@ def test_a_test_that_is_paused_is_not_decided_by_the_clock(client, begun):
         Campaign.id == begun.id
     ).execute()
     told = squeeze(soup_of(client.get(url(begun))).main)
-    assert "It is decided 60 minutes after the campaign goes on" in told
+    assert "It is decided 1 h after the campaign goes on" in told
 
 
 def test_the_wait_for_a_test_is_part_of_what_is_left(client, begun):

@@ -94,7 +94,7 @@ def test_it_says_so_where_none_is_open(page):
 
 def test_it_explains_each_role_and_suggests_the_least(page):
     soup = page(PATH)
-    words = [label.text for label in soup.select(".choice label")]
+    words = [label.text for label in soup.select("main .choice label")]
     assert [word.partition(":")[0] for word in words] == ["admin", "operator", "viewer"]
     assert soup.select_one("[name=role][checked]")["value"] == "viewer"
 
