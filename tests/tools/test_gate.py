@@ -44,6 +44,15 @@ def test_it_passes_where_every_stage_does(monkeypatch, gate_folder, capfd):
     assert "well" in capfd.readouterr().out
 
 
+def test_the_report_does_not_tell_where_the_tree_lay(monkeypatch, gate_folder):
+    where = (sys.executable, "-c", "import os; print('in', os.getcwd())")
+    use(monkeypatch, Stage("where", "a place", where, 1))
+    assert gate.main([]) == 0
+    report = (gate_folder / "report.md").read_text()
+    assert "in ." in report
+    assert str(ROOT) not in report
+
+
 def test_a_stage_that_does_not_end_is_ended_and_has_failed(monkeypatch, gate_folder):
     use(monkeypatch, NEVER_ENDS)
     assert gate.main([]) == 1

@@ -168,7 +168,9 @@ def git(*arguments: str) -> str:
 
 
 def write_report(results: Sequence[Result], *, commit: str, is_clean: bool) -> str:
-    """The report, in Markdown: the table, and the end of each stage's output."""
+    """The report, in Markdown: the table, and the end of each stage's output. It is kept, and does
+    not tell where on its machine the tree lay.
+    """
     passed = sum(result.code == 0 for result in results)
     minutes = sum(result.seconds for result in results) / 60
     lines = [
@@ -191,7 +193,7 @@ def write_report(results: Sequence[Result], *, commit: str, is_clean: bool) -> s
     ]
     for one in results:
         lines += [f"## {one.stage.name}", "", "```text", one.tail, "```", ""]
-    return "\n".join(lines)
+    return "\n".join(lines).replace(str(ROOT), ".")
 
 
 if __name__ == "__main__":
