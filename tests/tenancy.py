@@ -74,9 +74,7 @@ ROWS = {
         "rules": json.dumps({"field": "email", "op": "contains", "value": ZEBRA}),
     },
     "contact_attributes": {"kind": "text"},
-    "contact_changes": {"job_id": SERIAL, "contact_id": SERIAL},
-    "contact_import_parts": {"job_id": SERIAL, "contact_ids": [SERIAL]},
-    "audience_members": {"audience_id": SERIAL, "contact_id": SERIAL},
+    "contact_import_parts": {"contact_ids": [SERIAL]},
     "contact_files": {
         "name": ZEBRA, "received_at": datetime(2099, 1, 1, tzinfo=UTC),
         "layout": json.dumps({
@@ -94,9 +92,7 @@ ROWS = {
         }}),
         "check_job_id": SERIAL,
     },
-    "contact_file_chunks": {"file_id": SERIAL, "position": 0, "content": ZEBRA.encode()},
-    "contact_file_addresses": {"file_id": SERIAL},
-    "contact_rejections": {"file_id": SERIAL},
+    "contact_file_chunks": {"position": 0, "content": ZEBRA.encode()},
     "campaigns": {
         "status": "draft", "audience_kind": "everyone", "from_email": EMAIL, "time_zone": "UTC",
     },
@@ -104,7 +100,10 @@ ROWS = {
         "campaign_id": SERIAL, "status": "queued",
         "handed_at": datetime(2020, 1, 1, tzinfo=UTC),
     },
-    "template_versions": {"format": "html", "template_id": SERIAL},
+    "template_versions": {
+        "format": "html", "source": ZEBRA,
+        "fields": json.dumps([{"name": ZEBRA, "has_default": False, "line": 1}]),
+    },
     "template_drafts": {"person_id": SERIAL},
     "provider_events": {
         "payload_id": SERIAL, "status": "ignored", "position": 0, "event_type": "opened",
@@ -132,6 +131,25 @@ def list_tables(column):
         (column,),
     )
     return [name for (name,) in rows]
+
+
+OWN = ("workspace_id", "message_id", "account_id", "person_id")
+"""By one of these columns a row is somebody's."""
+PARENTS = (
+    "audience_id", "contact_id", "endpoint_id", "file_id", "job_id", "signal_id", "template_id",
+)  # fmt: skip
+"""Or by what it belongs to."""
+NOBODYS = {"disk_samples", "incident_cursors", "periodic_jobs", "schema_migrations", "workers"}
+"""Tables of the instance."""
+
+
+@functools.cache
+def list_inner_tables():
+    """Those whose rows say whose they are by what they belong to only, each with that column."""
+    outer = {table for column in OWN for table in list_tables(column)}
+    return {
+        table: column for column in PARENTS for table in list_tables(column) if table not in outer
+    }
 
 
 @functools.cache
@@ -205,6 +223,8 @@ def fill_workspace_a():
         fill(table, account_id=SERIAL)
     for table in set(list_tables("person_id")) - set(list_tables("workspace_id")):
         fill(table, person_id=SERIAL)
+    for table in list_inner_tables():
+        fill(table, **{name: SERIAL for name, *_ in list_columns(table) if name in PARENTS})
 
 
 def rows_of_a():
@@ -213,6 +233,7 @@ def rows_of_a():
         **dict.fromkeys(list_tables("workspace_id"), f"workspace_id = {WORKSPACE_A}"),
         **dict.fromkeys(list_tables("account_id"), f"account_id = {SERIAL}"),
         **dict.fromkeys(list_tables("person_id"), f"person_id = {SERIAL}"),
+        **{table: f"{column} = {SERIAL}" for table, column in list_inner_tables().items()},
         "people": f"id = {SERIAL}",
         "workspaces": f"id = {WORKSPACE_A}",
     }

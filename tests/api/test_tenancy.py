@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from maild import api as api_package
+from maild.db import database
 from maild.domain import cursor, serial_cursor
 from maild.domain.actor import SYSTEM
 from maild.domain.role import Role
@@ -25,6 +26,7 @@ from tests.tenancy import (
     EMAIL,
     HIDDEN,
     IDS,
+    NOBODYS,
     OTHER_EMAIL,
     SERIAL,
     ZEBRA,
@@ -417,6 +419,15 @@ def test_another_workspace_cannot_be_named(api, refused, endpoint):
         document = refused(response, 403, "forbidden")
         assert ZEBRA not in json.dumps(document)
     assert rows_of_a() == before
+
+
+def test_every_table_is_somebodys(api):
+    """Or one that nothing is looked for in: whose rows would go unnoticed in every test above."""
+    fresh_world(api, is_a_full=True)
+    tables = {name for (name,) in database.execute_sql(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    )}  # fmt: skip
+    assert tables - NOBODYS == set(rows_of_a())
 
 
 NO_SUCH_WORKSPACE = 999
