@@ -49,6 +49,9 @@ class Database(PooledPostgresqlDatabase, _Fresh):
         started = time.perf_counter()
         try:
             return super().execute_sql(sql, params)
+        except (peewee.IntegrityError, peewee.DataError) as error:
+            _forget_values(error)
+            raise
         finally:
             seconds = time.perf_counter() - started
             if seconds >= self.slow_seconds:
@@ -224,6 +227,15 @@ _AWAY = (
     peewee.InternalError,
     MaxConnectionsExceeded,
 )
+
+
+def _forget_values(error: peewee.PeeweeException) -> None:
+    """Leave of an error what is wrong and where. What the server says after its first sentence is
+    the row: people's addresses and mail, which must not get into logs, traces and notes.
+    """
+    original = getattr(error, "orig", None)  # Peewee tells no types
+    if original is not None and (sentence := original.diag.message_primary):
+        error.args = original.args = (sentence,)
 
 
 def _refuse_if_hung() -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import uuid
 
+import peewee
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -241,6 +242,29 @@ def test_a_slow_statement_is_told_without_its_parameters(records, database, monk
     assert line["statement"] == "SELECT pg_sleep(0.03), %s"
     assert line["ms"] >= 30
     assert line["level"] == "warning"
+
+
+@pytest.mark.proves("security-logs")
+@each_format
+@pytest.mark.parametrize("body", ["second", ""])  # the one row is there already, the other is none
+def test_the_row_that_a_constraint_refuses_is_not_told(capsys, database, fmt, body):
+    log.configure("DEBUG", fmt=fmt)
+    address = "@".join(["ann", "example.com"])  # a traceback shows lines of the source
+    insert = "INSERT INTO refused VALUES (%s, %s)"
+    with db.connection(), db.database.atomic():
+        db.database.execute_sql(
+            "CREATE TEMP TABLE refused (address text UNIQUE, body text CHECK (body <> ''))"
+            " ON COMMIT DROP"
+        )
+        db.database.execute_sql(insert, (address, "first"))
+        try:
+            with db.database.atomic():
+                db.database.execute_sql(insert, (address, body))
+        except peewee.IntegrityError:
+            our_logger().exception("refused")
+    text = capsys.readouterr().out
+    assert "refused_body_check" in text or "refused_address_key" in text
+    assert address not in text
 
 
 def test_where_everything_is_slow_the_log_stays_short(records, monkeypatch):
