@@ -112,6 +112,15 @@ ROWS = {
 }  # fmt: skip
 """What a row needs that cannot be made up from the types of its columns."""
 
+OWN = ("workspace_id", "message_id", "account_id", "person_id")
+"""By one of these columns a row is somebody's."""
+PARENTS = (
+    "audience_id", "contact_id", "endpoint_id", "file_id", "job_id", "signal_id", "template_id",
+)  # fmt: skip
+"""Or by what it belongs to."""
+NOBODYS = {"disk_samples", "incident_cursors", "periodic_jobs", "schema_migrations", "workers"}
+"""Tables of the instance."""
+
 NUMBERED = {"job_items": ("id",), "campaign_recipients": ("id", "contact_id", "email")}
 """What is another one in each of a table's rows, where it has a row for each message."""
 
@@ -131,16 +140,6 @@ def list_tables(column):
         (column,),
     )
     return [name for (name,) in rows]
-
-
-OWN = ("workspace_id", "message_id", "account_id", "person_id")
-"""By one of these columns a row is somebody's."""
-PARENTS = (
-    "audience_id", "contact_id", "endpoint_id", "file_id", "job_id", "signal_id", "template_id",
-)  # fmt: skip
-"""Or by what it belongs to."""
-NOBODYS = {"disk_samples", "incident_cursors", "periodic_jobs", "schema_migrations", "workers"}
-"""Tables of the instance."""
 
 
 @functools.cache

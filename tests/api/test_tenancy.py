@@ -422,12 +422,10 @@ def test_another_workspace_cannot_be_named(api, refused, endpoint):
 
 
 def test_every_table_is_somebodys(api):
-    """Or one that nothing is looked for in: whose rows would go unnoticed in every test above."""
+    """Or the instance's: the rows of any other would go unnoticed in all tests above."""
     fresh_world(api, is_a_full=True)
-    tables = {name for (name,) in database.execute_sql(
-        "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-    )}  # fmt: skip
-    assert tables - NOBODYS == set(rows_of_a())
+    tables = database.execute_sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    assert {name for (name,) in tables} - NOBODYS == set(rows_of_a())
 
 
 NO_SUCH_WORKSPACE = 999
