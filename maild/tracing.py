@@ -191,7 +191,8 @@ def record_message(
         for part in parts:
             first = began + int(part.after * _NS)
             child = _state.tracer.start_span(part.name, context=inside, start_time=first)
-            child.end(first + int(part.seconds * _NS))
+            # Each is rounded for itself, which may be a nanosecond more than the whole has.
+            child.end(min(first + int(part.seconds * _NS), ended))
         span.end(ended)
 
 

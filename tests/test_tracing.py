@@ -52,6 +52,18 @@ def test_a_message_has_one_trace_from_the_call_to_the_reply(client, inbox, deliv
     assert attempt.start_time <= dot.start_time <= dot.end_time <= attempt.end_time
 
 
+def test_what_is_inside_a_span_ends_with_it_at_the_latest(spans):
+    for milliseconds in range(1, 200):
+        after, seconds = 0.3 * milliseconds / 1000, 0.7 * milliseconds / 1000
+        last = tracing.Part("last", after, seconds)
+        tracing.record_message(
+            "whole", uuid.uuid4(), seconds=after + seconds, attributes={}, parts=[last]
+        )
+        found = spans()
+        whole, part = found["whole"], found["last"]
+        assert whole.start_time <= part.start_time <= part.end_time <= whole.end_time
+
+
 def test_spans_tell_nothing_that_was_written(client, inbox, deliver, spans):
     Api(client).submit(subject="A secret subject", body_text="A secret body")
     deliver()
