@@ -9,7 +9,7 @@ steps that can be done again after a crash; the last one takes the mark away.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -159,20 +159,34 @@ RETURNING r.stopped_job_count
 """
 # Who was mailed since, the ledger does not know; nor whether somebody let a paused one go on.
 _PAUSE_CAMPAIGNS = """
-UPDATE campaigns SET status = 'paused', paused_by = %(by)s, updated_at = now(),
-    paused_from = CASE status WHEN 'paused' THEN paused_from ELSE status END,
-    pause_reason = %(campaign)s || CASE status WHEN 'paused' THEN ' It was paused before, by '
+WITH old AS (
+    SELECT id, status FROM campaigns WHERE status IN ('preparing', 'sending', 'paused') FOR UPDATE
+)
+UPDATE campaigns c SET status = 'paused', paused_by = %(by)s, updated_at = now(),
+    paused_from = CASE c.status WHEN 'paused' THEN paused_from ELSE c.status END,
+    pause_reason = %(campaign)s || CASE c.status WHEN 'paused' THEN ' It was paused before, by '
         || coalesce(paused_by, 'somebody') || coalesce(': ' || pause_reason, '.') ELSE '' END
-WHERE status IN ('preparing', 'sending', 'paused')
+FROM old WHERE c.id = old.id
+RETURNING c.workspace_id, c.id, old.status
 """
 # One that was to begin later may have begun, and a draft may have been sent. A fault without a
 # count tells the doubt from the fault of a step; it goes with the first step.
 _BACK_TO_DRAFT = """
-UPDATE campaigns SET status = 'draft', starts_at = NULL, template_version = NULL,
+WITH old AS (
+    SELECT id, status FROM campaigns WHERE status IN ('draft', 'in_review', 'scheduled') FOR UPDATE
+)
+UPDATE campaigns c SET status = 'draft', starts_at = NULL, template_version = NULL,
     submitted_by = NULL, approved_by = NULL, fault = %(campaign)s, fault_count = 0,
-    updated_at = CASE status WHEN 'draft' THEN updated_at ELSE now() END
-WHERE status IN ('draft', 'in_review', 'scheduled')
+    updated_at = CASE c.status WHEN 'draft' THEN updated_at ELSE now() END
+FROM old WHERE c.id = old.id
+RETURNING c.workspace_id, c.id, old.status
 """
+_VERBS = {
+    **dict.fromkeys(("preparing", "sending", "paused"), "paused"),
+    "in_review": "sent_back",
+    "scheduled": "unscheduled",
+}
+"""What the audit log calls it, by where the campaign stood."""
 _END_NOTIFICATIONS = """
 UPDATE notifications SET status = 'failed', settled_at = now(), outcome = %s
 WHERE status = 'waiting'
@@ -194,8 +208,8 @@ def _end_all(mark: Mark, taken_at: datetime) -> Ended:
         " sent again."
     )
     values = {"by": COMMAND_LINE.name, "why": why, "at": mark.started_at, "campaign": doubt}
-    database.execute_sql(_PAUSE_CAMPAIGNS, values)
-    database.execute_sql(_BACK_TO_DRAFT, values)
+    for stop, after in ((_PAUSE_CAMPAIGNS, "paused"), (_BACK_TO_DRAFT, "draft")):
+        _note_campaigns(database.execute_sql(stop, values).fetchall(), after, reason=doubt)
     jobs = sum(row[0] for row in database.execute_sql(_END_JOBS, values).fetchall())
     told = f"Not sent: the database was restored from the backup of {_moment(taken_at)}."
     notifications = database.execute_sql(_END_NOTIFICATIONS, (told,)).rowcount
@@ -218,6 +232,21 @@ def _end_all(mark: Mark, taken_at: datetime) -> Ended:
             after={"restore_id": restore_id, "held": held},
         )
     return Ended(jobs, notifications, sessions)
+
+
+def _note_campaigns(stopped: Iterable[tuple[int, int, str]], after: str, *, reason: str) -> None:
+    """Who did what to each campaign tells of it too; not of a draft, which stays one."""
+    for workspace_id, campaign_id, before in stopped:
+        if verb := _VERBS.get(before):
+            audit.record(
+                workspace_id,
+                COMMAND_LINE,
+                action=f"campaign.{verb}",
+                target=f"campaign {campaign_id}",
+                before={"status": before},
+                after={"status": after},
+                reason=reason,
+            )
 
 
 def _moment(at: datetime) -> str:

@@ -29,6 +29,7 @@ from maild.models import (
 )
 from maild.services import (
     bulk_messages,
+    campaign_histories,
     campaign_states,
     campaigns,
     freezes,
@@ -239,6 +240,24 @@ def test_every_campaign_that_was_not_over_says_that_it_may_have_been_sent(databa
     }
     [mine] = [one for one in restores.list_latest() if one.workspace_id == WORKSPACE_A]
     assert (mine.paused_campaign_count, mine.draft_campaign_count) == (2, 3)
+
+
+def test_who_did_what_to_a_campaign_tells_that_it_was_stopped(database):
+    made = make_campaigns()
+    make_safe()
+    told = {}
+    for name, campaign in made.items():
+        stops = [e for e in campaign_histories.list_entries(campaign) if e.actor == "command line"]
+        told[name] = [(e.action, e.before, e.after) for e in stops]
+        assert all(e.reason.startswith(restores.DOUBT) for e in stops)
+    assert told == {
+        "sending": [("campaign.paused", {"status": "sending"}, {"status": "paused"})],
+        "paused": [("campaign.paused", {"status": "paused"}, {"status": "paused"})],
+        "scheduled": [("campaign.unscheduled", {"status": "scheduled"}, {"status": "draft"})],
+        "in_review": [("campaign.sent_back", {"status": "in_review"}, {"status": "draft"})],
+        "draft": [],
+        "finished": [],
+    }
 
 
 def test_the_doubt_stays_until_a_campaign_begins(database):
