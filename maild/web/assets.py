@@ -1,7 +1,7 @@
 """Static files: htmx out of its wheel, and addresses that change with the content."""
 
 import hashlib
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -20,8 +20,7 @@ def register(app: Flask) -> None:
 
 def asset(name: str) -> str:
     """The address of a static file, with a version made from its content."""
-    path = _path(name)
-    version = _version(path, path.stat().st_mtime_ns)
+    version = _version(name)
     if name == _HTMX:
         return url_for("htmx", v=version)
     return url_for("static", filename=name, v=version)
@@ -38,9 +37,12 @@ def _path(name: str) -> Path:
     return Path(current_app.static_folder, name)
 
 
-@lru_cache(maxsize=64)
-def _version(path: Path, _mtime_ns: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+@cache
+def _version(name: str) -> str:
+    """Read once a process, as templates are: a page names some forty files, and a changed one comes
+    with a new process.
+    """
+    return hashlib.sha256(_path(name).read_bytes()).hexdigest()[:12]
 
 
 def _cache(response: Response) -> Response:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from maild.web import assets
+
 
 def test_it_serves_every_file_that_a_page_names_for_a_year(page, client):
     soup = page("/ui/logs")
@@ -26,3 +28,9 @@ def test_it_serves_nothing_else(client, path):
     response = client.get(path)
     assert response.status_code == 404
     assert "immutable" not in response.headers.get("Cache-Control", "")
+
+
+def test_a_page_reads_none_of_the_files_that_it_names(client, monkeypatch):
+    before = client.get("/ui/logs").text
+    monkeypatch.setattr(assets, "_path", lambda name: pytest.fail(f"{name} was looked at"))
+    assert client.get("/ui/logs").text.count("?v=") == before.count("?v=") > 30
