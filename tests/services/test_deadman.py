@@ -30,7 +30,7 @@ def watcher(use_settings):
     """`seen` are the paths that were asked for, `answers` what comes before 200."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Watcher) as server:
         server.seen, server.answers = [], []
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         use_settings(deadman_ping_url=f"http://127.0.0.1:{server.server_port}/ping/abc?x=1")
         yield server

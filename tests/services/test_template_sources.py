@@ -310,7 +310,7 @@ def web() -> Iterator[tuple[str, list[str]]]:
     """A web server, and the paths that it was asked for."""
     handler = type("Noting", (_Noting,), {"asked": []})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}", handler.asked
         server.shutdown()
