@@ -25,12 +25,11 @@ from maild.domain.states import Status
 from maild.errors import MaildError
 from maild.models import Person, Workspace
 from maild.services import people, people_mail, processes
+from tools import chromium
 from tools.demo import cast, stack
 from tools.demo.stack import Found, Http, Refused
 
 FOLDER = Path(__file__).resolve().parents[1] / "screenshots"
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 TIMEOUT_MS = 10_000
 VARIANTS = {
     "wide": ((1440, 900), "light"),
@@ -116,9 +115,9 @@ def main() -> int:
     """Returns the exit code: 0, or 1 after saying what is missing."""
     try:
         found = stack.find()
-        path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+        path = chromium.find()
         if path is None:
-            raise Refused("Chromium is not installed: apt-get install chromium")
+            raise Refused(chromium.MISSING)
         processes.start(found.settings, name="screenshots", pool_size=2)
         processes.require_schema()
         with db.connection():
@@ -126,7 +125,7 @@ def main() -> int:
                 raise Refused(f"{cast.ADMIN} cannot log in here. Run `make demo` first.")
         album = Album(FOLDER)
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+            browser = playwright.chromium.launch(executable_path=path, args=chromium.ARGUMENTS)
             take_all(browser, found, album)
             browser.close()
         album.write_index()

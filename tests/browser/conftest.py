@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,9 +19,8 @@ from maild.models import Message, Person
 from maild.services.message_log import TAIL_LAG_SECONDS
 from tests.conftest import Inbox, session_cookie
 from tests.services.conftest import wait_until
+from tools import chromium
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 WIDE = {"width": 1440, "height": 900}
 
 expect.set_options(timeout=15_000)  # ms; five seconds are too few where two files run on busy cores
@@ -31,13 +29,13 @@ expect.set_options(timeout=15_000)  # ms; five seconds are too few where two fil
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium, for one file: Playwright keeps the thread's event loop from everybody else."""
-    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    path = chromium.find()
     if path is None:
         if os.environ.get("CI"):
             pytest.fail("Chromium is not installed, and CI must have it")
-        pytest.skip("Chromium is not installed: apt-get install chromium")
+        pytest.skip(chromium.MISSING)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=chromium.ARGUMENTS)
         yield browser
         browser.close()
 
@@ -46,7 +44,7 @@ def browser() -> Iterator[Browser]:
 def base_url(app: Flask) -> Iterator[str]:
     """The address of the application, served on a free port."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
