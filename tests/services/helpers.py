@@ -7,6 +7,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
 
 from maild import config, db
 from maild.domain.freeze import FreezeKind
@@ -66,6 +69,13 @@ CLAIM = Claim(
     account_id=0,
     account_name="default",
 )
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """What maild has logged in this test, as fields. What structlog itself captures leaves out the
+    loggers that were in use before somebody configured them anew.
+    """
+    return [record.msg for record in caplog.records if isinstance(record.msg, dict)]
 
 
 def says(text: str, *, code: int = 451, stage: Stage = Stage.RCPT_TO) -> Outcome:

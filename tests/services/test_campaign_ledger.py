@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-import structlog
 
 from maild import clock, db
 from maild.domain.actor import SYSTEM
@@ -28,7 +27,7 @@ from tests.services.campaigning import (
     step,
     step_until,
 )
-from tests.services.helpers import A_PATIENT, LATER, LOST, NO_SUCH_USER, end, take
+from tests.services.helpers import A_PATIENT, LATER, LOST, NO_SUCH_USER, end, logged, take
 from tests.services.reporting import about, report
 
 S, R = CampaignStatus, RecipientStatus
@@ -260,7 +259,7 @@ def test_a_ledger_that_takes_long_rests(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_ledger_that_takes_too_long_keeps_no_other_from_being_looked_at(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_contacts(2)
     version = make_template()
@@ -272,9 +271,8 @@ def test_a_ledger_that_takes_too_long_keeps_no_other_from_being_looked_at(
     )
     monkeypatch.setattr(campaign_ledger, "_CHECK", sql)
     monkeypatch.setattr(campaign_ledger, "COUNT_TIMEOUT_MS", 100)
-    with structlog.testing.capture_logs() as lines:
-        campaign_ledger.watch()
-    assert {line["event"]: line["campaign_id"] for line in lines} == {
+    campaign_ledger.watch()
+    assert {line["event"]: line["campaign_id"] for line in logged(caplog)} == {
         "campaign.ledger_not_checked": slow.id,
         "campaign.ledger_broken": broken.id,
     }

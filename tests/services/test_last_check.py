@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-import structlog
 
 from maild import config
 from maild.db import database
@@ -41,6 +40,7 @@ from tests.services.helpers import (
     ago,
     end,
     event_types,
+    logged,
     make_due,
     reload,
     start_freeze,
@@ -310,6 +310,7 @@ def test_checks_of_fewer_messages_go_on_where_those_of_many_come_too_late(
     inbox: Inbox,
     use_settings: Callable[..., object],
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """And the log says why mail waits, once."""
     use_settings(smtp=dataclasses.replace(config.current().smtp, max_connections=4))
@@ -326,11 +327,11 @@ def test_checks_of_fewer_messages_go_on_where_those_of_many_come_too_late(
     before = number("maild_late_checks_total")
     made = [accept(to_email=f"slow+1@{n}.example.org") for n in range(8)]
     made += [accept(subject=str(number)) for number in range(8)]
-    with structlog.testing.capture_logs() as lines, working(lease):
+    with working(lease):
         wait_until(lambda: {reload(m).status for m in made} == {Status.SENT})
     assert number("maild_late_checks_total") > before
-    told = [line for line in lines if line["event"] == "delivery.checks_late"]
-    assert [line["log_level"] for line in told] == ["warning"]
+    told = [line for line in logged(caplog) if line["event"] == "delivery.checks_late"]
+    assert [line["level"] for line in told] == ["warning"]
     assert told[0]["seconds"] > paths.CHECK_SECONDS
 
 

@@ -6,7 +6,6 @@ from datetime import datetime
 
 import pytest
 import redis
-import structlog
 
 from maild import clock, db, queue, scheduler
 from maild.config import Settings
@@ -42,6 +41,7 @@ from tests.services.helpers import (
     end,
     event_types,
     kill,
+    logged,
     reload,
     set_end,
     start_freeze,
@@ -227,7 +227,7 @@ def test_a_sweep_takes_a_share_and_the_next_goes_on(
 
 
 def test_a_job_that_fails_is_named_and_keeps_none_of_the_others_from_running(
-    accept: Accept, monkeypatch: pytest.MonkeyPatch
+    accept: Accept, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     message = accept()
     Message.update(expires_at=ago(seconds=1)).execute()
@@ -236,9 +236,8 @@ def test_a_job_that_fails_is_named_and_keeps_none_of_the_others_from_running(
         raise ValueError("no luck")
 
     monkeypatch.setattr(freezes, "release_thawed", release_thawed)
-    with structlog.testing.capture_logs() as lines:
-        scheduler.sweep()
-    assert [line["job"] for line in lines if "job" in line] == ["release_thawed"]
+    scheduler.sweep()
+    assert [line["job"] for line in logged(caplog) if "job" in line] == ["release_thawed"]
     assert reload(message).status is Status.EXPIRED
 
 
