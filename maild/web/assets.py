@@ -1,7 +1,7 @@
 """Static files: htmx out of its wheel, and addresses that change with the content."""
 
 import hashlib
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -39,13 +39,22 @@ def _path(name: str) -> Path:
 
 @cache
 def _version(name: str) -> str:
-    """Read once a process, as templates are: a page names some forty files, and a changed one comes
-    with a new process.
-    """
-    return hashlib.sha256(_path(name).read_bytes()).hexdigest()[:12]
+    """What this process calls the file: a page names some forty, and looks at none of them."""
+    path = _path(name)
+    return _digest(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, _mtime_ns: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def _cache(response: Response) -> Response:
-    if request.path.startswith("/static/") and "v" in request.args and response.status_code == 200:
-        response.headers["Cache-Control"] = f"public, max-age={_YEAR_SECONDS}, immutable"
+    """A file may be kept for a year under the version that it has. While maild is upgraded, it is
+    asked for by others too: of the process that made the page, or of the one before.
+    """
+    if request.endpoint in {"static", "htmx"} and response.status_code == 200:
+        path = _path((request.view_args or {}).get("filename", _HTMX))
+        if request.args.get("v") == _digest(path, path.stat().st_mtime_ns):
+            response.headers["Cache-Control"] = f"public, max-age={_YEAR_SECONDS}, immutable"
     return response

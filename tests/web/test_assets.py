@@ -16,6 +16,14 @@ def test_it_serves_every_file_that_a_page_names_for_a_year(page, client):
             assert "immutable" in response.headers["Cache-Control"], address
 
 
+@pytest.mark.parametrize("name", ["css/base.css", "vendor/htmx.min.js"])
+def test_under_another_version_than_it_has_it_is_not_kept(client, name):
+    """As in an upgrade, when old pages are answered with new files and new pages with old ones."""
+    with client.get(f"/static/{name}?v=0123456789ab") as response:
+        assert response.status_code == 200
+        assert "immutable" not in response.headers.get("Cache-Control", "")
+
+
 def test_it_serves_htmx_out_of_its_package(client):
     with client.get("/static/vendor/htmx.min.js") as response:
         assert response.mimetype == "text/javascript"
