@@ -191,7 +191,7 @@ def record_message(
         for part in parts:
             first = began + int(part.after * _NS)
             child = _state.tracer.start_span(part.name, context=inside, start_time=first)
-            # Each is rounded for itself, which may be a nanosecond more than the whole has.
+            # A sum of fractions may come out a nanosecond over the whole.
             child.end(min(first + int(part.seconds * _NS), ended))
         span.end(ended)
 

@@ -208,8 +208,8 @@ def _end_all(mark: Mark, taken_at: datetime) -> Ended:
         " sent again."
     )
     values = {"by": COMMAND_LINE.name, "why": why, "at": mark.started_at, "campaign": doubt}
-    for stop, after in ((_PAUSE_CAMPAIGNS, "paused"), (_BACK_TO_DRAFT, "draft")):
-        _note_campaigns(database.execute_sql(stop, values).fetchall(), after, reason=doubt)
+    paused = database.execute_sql(_PAUSE_CAMPAIGNS, values).fetchall()
+    drafts = database.execute_sql(_BACK_TO_DRAFT, values).fetchall()
     jobs = sum(row[0] for row in database.execute_sql(_END_JOBS, values).fetchall())
     told = f"Not sent: the database was restored from the backup of {_moment(taken_at)}."
     notifications = database.execute_sql(_END_NOTIFICATIONS, (told,)).rowcount
@@ -223,6 +223,8 @@ def _end_all(mark: Mark, taken_at: datetime) -> Ended:
     database.execute_sql("DELETE FROM breakers")
     database.execute_sql(_COUNT, values)
     periodic_jobs.note_at(PERIODIC_JOB, taken_at)
+    _note_campaigns(paused, "paused", reason=doubt)
+    _note_campaigns(drafts, "draft", reason=doubt)
     for workspace_id, restore_id, held in database.execute_sql(_LIST, values).fetchall():
         audit.record(
             workspace_id,
@@ -235,18 +237,19 @@ def _end_all(mark: Mark, taken_at: datetime) -> Ended:
 
 
 def _note_campaigns(stopped: Iterable[tuple[int, int, str]], after: str, *, reason: str) -> None:
-    """Who did what to each campaign tells of it too; not of a draft, which stays one."""
-    for workspace_id, campaign_id, before in stopped:
-        if verb := _VERBS.get(before):
-            audit.record(
-                workspace_id,
-                COMMAND_LINE,
-                action=f"campaign.{verb}",
-                target=f"campaign {campaign_id}",
-                before={"status": before},
-                after={"status": after},
-                reason=reason,
-            )
+    """Put it into each campaign's "Who did what"; not into a draft's, which stays one."""
+    for workspace_id, campaign_id, before in sorted(stopped):
+        if before == "draft":
+            continue
+        audit.record(
+            workspace_id,
+            COMMAND_LINE,
+            action=f"campaign.{_VERBS[before]}",
+            target=f"campaign {campaign_id}",
+            before={"status": before},
+            after={"status": after},
+            reason=reason,
+        )
 
 
 def _moment(at: datetime) -> str:

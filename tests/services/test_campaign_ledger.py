@@ -271,6 +271,7 @@ def test_a_ledger_that_takes_too_long_keeps_no_other_from_being_looked_at(
     )
     monkeypatch.setattr(campaign_ledger, "_CHECK", sql)
     monkeypatch.setattr(campaign_ledger, "COUNT_TIMEOUT_MS", 100)
+    caplog.clear()
     campaign_ledger.watch()
     assert {line["event"]: line["campaign_id"] for line in logged(caplog)} == {
         "campaign.ledger_not_checked": slow.id,

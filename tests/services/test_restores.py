@@ -201,6 +201,7 @@ def make_campaigns():
     fields = {"template": same.template_id, "template_version": same.version}
     made = {name: step_until(make_campaign(**fields), C.SENDING) for name in ("sending", "paused")}
     campaign_states.pause(WORKSPACE_A, made["paused"].id, reason="a typo", by=BY)
+    made["preparing"] = make_campaign(**fields, status=C.PREPARING)
     made["finished"] = make_campaign(**fields, status=C.FINISHED, ended_at=clock.now())
     made["scheduled"] = make_campaign(**fields, starts_at=clock.now() + timedelta(hours=1))
     made["in_review"] = make_campaign(
@@ -220,7 +221,7 @@ def test_every_campaign_that_was_not_over_says_that_it_may_have_been_sent(databa
     after = {name: again(campaign) for name, campaign in made.items()}
     stands = {name: one.status for name, one in after.items()}
     assert stands == {
-        "sending": C.PAUSED, "paused": C.PAUSED, "finished": C.FINISHED,
+        "sending": C.PAUSED, "paused": C.PAUSED, "preparing": C.PAUSED, "finished": C.FINISHED,
         "scheduled": C.DRAFT, "in_review": C.DRAFT, "draft": C.DRAFT,
     }  # fmt: skip
     for name in ("scheduled", "in_review", "draft"):
@@ -235,11 +236,11 @@ def test_every_campaign_that_was_not_over_says_that_it_may_have_been_sent(databa
     assert paused.pause_reason.endswith("It was paused before, by ann@example.org: a typo")
     assert (after["finished"].pause_reason, after["finished"].fault) == (None, None)
     assert restores.count_doubts([WORKSPACE_A, WORKSPACE_B]) == {
-        WORKSPACE_A: restores.Doubts(paused_count=2, draft_count=3),
+        WORKSPACE_A: restores.Doubts(paused_count=3, draft_count=3),
         WORKSPACE_B: restores.Doubts(),
     }
     [mine] = [one for one in restores.list_latest() if one.workspace_id == WORKSPACE_A]
-    assert (mine.paused_campaign_count, mine.draft_campaign_count) == (2, 3)
+    assert (mine.paused_campaign_count, mine.draft_campaign_count) == (3, 3)
 
 
 def test_who_did_what_to_a_campaign_tells_that_it_was_stopped(database):
@@ -253,6 +254,7 @@ def test_who_did_what_to_a_campaign_tells_that_it_was_stopped(database):
     assert told == {
         "sending": [("campaign.paused", {"status": "sending"}, {"status": "paused"})],
         "paused": [("campaign.paused", {"status": "paused"}, {"status": "paused"})],
+        "preparing": [("campaign.paused", {"status": "preparing"}, {"status": "paused"})],
         "scheduled": [("campaign.unscheduled", {"status": "scheduled"}, {"status": "draft"})],
         "in_review": [("campaign.sent_back", {"status": "in_review"}, {"status": "draft"})],
         "draft": [],
@@ -275,7 +277,7 @@ def test_the_doubt_stays_until_a_campaign_begins(database):
     assert again(draft).fault is None
     campaign_states.resume(WORKSPACE_A, made["paused"].id, by=BY)
     assert again(made["paused"]).pause_reason is None
-    assert restores.count_doubts([WORKSPACE_A])[WORKSPACE_A] == restores.Doubts(1, 2)
+    assert restores.count_doubts([WORKSPACE_A])[WORKSPACE_A] == restores.Doubts(2, 2)
 
 
 def test_it_goes_on_after_a_crash_and_nothing_starts_meanwhile(old_world, monkeypatch):
