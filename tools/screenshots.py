@@ -377,7 +377,7 @@ def _take_newcomer(site: Site, tab: Page) -> None:
     if path := site.find_mailed_path(NEW_EMAIL, "/confirm/", tries=20):
         site.take(tab, {"confirm": path})
         tab.get_by_role("button", name="Confirm").click()
-        tab.wait_for_url("**/dashboard")
+        tab.wait_for_url("**/ui/onboarding/**")
         site.album.take(tab, "confirmed")
         _take_key(site, tab)
         _take_second_factor(site, tab)
